@@ -1,0 +1,1 @@
+//! Thalweg's benchmark runner.

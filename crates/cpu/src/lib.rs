@@ -1,0 +1,1 @@
+//! Thalweg's CPU executors: the strict reference and the fast one.

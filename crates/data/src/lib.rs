@@ -1,0 +1,1 @@
+//! Thalweg's data sets, transforms and loaders.

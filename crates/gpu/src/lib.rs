@@ -1,0 +1,1 @@
+//! Thalweg's device abstraction over wgpu: profile, kernel templates, runtime.

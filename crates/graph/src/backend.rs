@@ -1,0 +1,179 @@
+//! What a device must be able to do.
+
+use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
+
+use crate::{dtype::DType, error::Error, op::Op};
+
+/// A buffer on a device. Its memory goes back to the device's pool with the last clone.
+#[derive(Clone)]
+pub struct Storage(Arc<dyn StorageObject>);
+
+/// The backend's side of a [`Storage`].
+pub trait StorageObject: Any + Send + Sync {
+    /// Bytes it holds.
+    fn size_bytes(&self) -> usize;
+}
+
+impl Storage {
+    /// Wraps a backend's buffer.
+    pub fn new(object: impl StorageObject) -> Storage {
+        Storage(Arc::new(object))
+    }
+
+    /// The backend's buffer, if it is a `T`.
+    pub fn downcast<T: StorageObject>(&self) -> Option<&T> {
+        (&*self.0 as &dyn Any).downcast_ref()
+    }
+
+    /// Bytes it holds.
+    pub fn size_bytes(&self) -> usize {
+        self.0.size_bytes()
+    }
+
+    /// Whether both are the same buffer.
+    pub fn same(&self, other: &Storage) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Storage({} bytes)", self.size_bytes())
+    }
+}
+
+/// Elements `offset .. offset + len` of a storage.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// The buffer.
+    pub storage: Storage,
+    /// First element.
+    pub offset: usize,
+    /// Elements.
+    pub len: usize,
+    /// Their type.
+    pub dtype: DType,
+}
+
+/// A node of a [`Trace`].
+#[derive(Clone, Debug)]
+pub struct TraceNode {
+    /// What it computes.
+    pub op: Op,
+    /// The nodes it reads, earlier in the trace.
+    pub inputs: Vec<usize>,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its element type.
+    pub dtype: DType,
+    /// Op, nearest parameter path and source position.
+    pub label: Arc<str>,
+}
+
+/// A value that a run must produce.
+#[derive(Clone, Debug)]
+pub struct TraceOutput {
+    /// The node.
+    pub node: usize,
+    /// Where to write it; without one the backend makes a region.
+    pub target: Option<Region>,
+}
+
+/// A graph to run: nodes in topological order, and what this run binds to them.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The nodes.
+    pub nodes: Vec<TraceNode>,
+    /// `Op::Leaf` nodes in order, with their regions.
+    pub leaves: Vec<(usize, Region)>,
+    /// `Op::Scalar` nodes that are inputs of the plan, in order, with 32 bits as the node's dtype has them (f32 for floats).
+    pub scalars: Vec<(usize, u32)>,
+    /// What to produce.
+    pub outputs: Vec<TraceOutput>,
+    /// Everything that a plan depends on, encoded: two traces with equal keys share a plan.
+    pub key: Vec<u64>,
+    /// Whether this is a training step: the run is counted among the steps in flight.
+    pub step: bool,
+}
+
+/// What a device is and what it can do.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Name as the driver gives it, or `cpu`.
+    pub name: String,
+    /// `cpu`, `strict`, `vulkan`, `metal`, `dx12`.
+    pub api: &'static str,
+    /// Whether it is a GPU in hardware.
+    pub hardware: bool,
+    /// Whether f16 storage is native (otherwise it is packed two to a word).
+    pub native_f16: bool,
+    /// Whether mixed precision is faster than f32 here.
+    pub mixed_gains: bool,
+    /// Whether F64 tensors are possible.
+    pub f64: bool,
+    /// Largest number of buffers one launch may use.
+    pub max_buffers: usize,
+    /// Bytes that one tensor may take.
+    pub max_tensor_bytes: u64,
+    /// Bytes of memory, where known.
+    pub memory_bytes: Option<u64>,
+    /// Whether launches run a [`crate::schedule::ir::Schedule`] (false: the strict executor).
+    pub scheduled: bool,
+}
+
+/// Counts since the device was opened, and bytes now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Runs of plans.
+    pub runs: u64,
+    /// Launches.
+    pub launches: u64,
+    /// Submissions to the device's queue.
+    pub submits: u64,
+    /// Blocking waits for the device.
+    pub waits: u64,
+    /// Buffers mapped for reading.
+    pub maps: u64,
+    /// Plans built.
+    pub plans_built: u64,
+    /// Distinct kernels compiled.
+    pub kernels: u64,
+    /// Bytes allocated on the device now, pools included.
+    pub device_bytes: u64,
+}
+
+/// What a plan costs, for printing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanReport {
+    /// Launches in one run.
+    pub launches: usize,
+    /// Distinct kernels among them.
+    pub kernels: usize,
+    /// Bytes of the activation pool that the plan needs.
+    pub planned_bytes: u64,
+}
+
+/// A pending read.
+pub type ReadFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>>;
+
+/// A device. Runs are queued in call order; nothing waits but `read`, `synchronize` and a step for the step two before.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// What it is.
+    fn profile(&self) -> &Profile;
+    /// A buffer with these bytes (elements as stored: little-endian, Bool as u32).
+    fn upload(&self, bytes: &[u8]) -> Result<Storage, Error>;
+    /// A buffer of zeros.
+    fn allocate(&self, size_bytes: usize) -> Result<Storage, Error>;
+    /// The bytes of a region, after all that was queued before.
+    fn read(&self, region: &Region) -> Result<Vec<u8>, Error>;
+    /// The same, without waiting.
+    fn read_async(&self, region: &Region) -> ReadFuture;
+    /// Queues a graph; gives a region for each output.
+    fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error>;
+    /// Waits for all that was queued, and reports what went wrong on the device.
+    fn synchronize(&self) -> Result<(), Error>;
+    /// Counts and bytes.
+    fn stats(&self) -> Stats;
+    /// What the most recent training step's plan costs.
+    fn last_step(&self) -> Option<PlanReport>;
+}

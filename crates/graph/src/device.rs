@@ -1,0 +1,103 @@
+//! The handle that tensors hold to their device.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{
+    backend::{Backend, PlanReport, Profile, Stats},
+    dtype::DType,
+    error::Result,
+};
+
+/// Which numbers a training step computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// Everything in f32.
+    F32,
+    /// Contractions read and write f16 with f32 accumulation; the rest is f32. Needs loss scaling, which the optimizer does.
+    MixedF16,
+    /// The same with bf16, which needs no loss scaling.
+    MixedBf16,
+    /// Mixed f16 where the device gains from it, else f32.
+    #[default]
+    Auto,
+}
+
+/// A device, and the precision policy of what runs on it. A cheap clone.
+#[derive(Clone)]
+pub struct Device {
+    backend: Arc<dyn Backend>,
+    precision: Precision,
+}
+
+impl Device {
+    /// A device over a backend.
+    pub fn new(backend: Arc<dyn Backend>) -> Device {
+        Device { backend, precision: Precision::F32 }
+    }
+
+    /// The same device with another precision policy.
+    pub fn precision(&self, precision: Precision) -> Device {
+        Device { backend: self.backend.clone(), precision }
+    }
+
+    /// The dtype that autocast gives contractions, or `None` in f32.
+    pub fn mixed(&self) -> Option<DType> {
+        match self.precision {
+            Precision::F32 => None,
+            Precision::MixedF16 => Some(DType::F16),
+            Precision::MixedBf16 => Some(DType::BF16),
+            Precision::Auto => self.profile().mixed_gains.then_some(DType::F16),
+        }
+    }
+
+    /// What the device is and can do.
+    pub fn profile(&self) -> &Profile {
+        self.backend.profile()
+    }
+
+    /// Waits for all queued work; returns what went wrong on the device.
+    pub fn synchronize(&self) -> Result<()> {
+        self.backend.synchronize()
+    }
+
+    /// Counts since the device was opened, and bytes now.
+    pub fn stats(&self) -> Stats {
+        self.backend.stats()
+    }
+
+    /// What the latest training step's plan costs.
+    pub fn last_step(&self) -> Option<PlanReport> {
+        self.backend.last_step()
+    }
+
+    /// Whether `THALWEG_EAGER=1` asks for every op to run as soon as it is recorded, so that the first bad one stops.
+    pub(crate) fn eager(&self) -> bool {
+        static EAGER: OnceLock<bool> = OnceLock::new();
+        *EAGER.get_or_init(|| std::env::var("THALWEG_EAGER").is_ok_and(|v| v == "1"))
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Whether both are the same device, whatever their precision.
+    pub fn same(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.backend, &other.backend)
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({}, {:?})", self.profile().name, self.precision)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.profile().name, self.profile().api)
+    }
+}

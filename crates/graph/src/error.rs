@@ -1,0 +1,179 @@
+//! The error that a bad tensor carries, and that everything touching the world returns.
+
+use std::{panic::Location, sync::Arc};
+
+use crate::dtype::DType;
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Shapes that an op cannot combine.
+    #[error("shapes {lhs:?} and {rhs:?} {problem}")]
+    Shapes {
+        /// The first shape.
+        lhs: Vec<usize>,
+        /// The second.
+        rhs: Vec<usize>,
+        /// Why not.
+        problem: String,
+    },
+    /// One shape that an op cannot take.
+    #[error("shape {shape:?} {problem}")]
+    Shape {
+        /// The shape.
+        shape: Vec<usize>,
+        /// Why not.
+        problem: String,
+    },
+    /// An axis that the tensor does not have.
+    #[error("axis {axis} is not one of a tensor with {rank} axes (shape {shape:?})")]
+    Axis {
+        /// The axis as given.
+        axis: isize,
+        /// The tensor's rank.
+        rank: usize,
+        /// The tensor's shape.
+        shape: Vec<usize>,
+    },
+    /// A dtype that an op cannot take.
+    #[error("dtype {got} {problem}")]
+    DType {
+        /// The dtype.
+        got: DType,
+        /// Why not.
+        problem: String,
+    },
+    /// Operands on different devices.
+    #[error("operands live on different devices: {lhs} and {rhs}")]
+    Devices {
+        /// The first device.
+        lhs: String,
+        /// The second.
+        rhs: String,
+    },
+    /// An index from the host outside its range.
+    #[error("index {index} is out of range for axis {axis} of extent {extent}")]
+    Index {
+        /// The index.
+        index: i64,
+        /// The axis.
+        axis: usize,
+        /// Its extent.
+        extent: usize,
+    },
+    /// Data whose length does not fit the shape.
+    #[error("{got} elements given for shape {shape:?}, which has {want}")]
+    Length {
+        /// Elements given.
+        got: usize,
+        /// Elements wanted.
+        want: usize,
+        /// The shape.
+        shape: Vec<usize>,
+    },
+    /// The gradient of something that has none.
+    #[error("{0}")]
+    Gradient(String),
+    /// A graph recorded before an optimizer step wrote the parameter it reads.
+    #[error(
+        "this graph was recorded with version {recorded} of parameter '{path}', which a step has since changed to \
+         version {current}; compute the value again from the new parameters"
+    )]
+    Stale {
+        /// The parameter.
+        path: String,
+        /// Version recorded.
+        recorded: u64,
+        /// Version now.
+        current: u64,
+    },
+    /// A bad setting.
+    #[error("{0}")]
+    Invalid(String),
+    /// A condition on the device.
+    #[error("{0}")]
+    Device(String),
+    /// No adapter of that name.
+    #[error("no device matches '{wanted}'; there are: {available}")]
+    NoDevice {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        available: String,
+    },
+    /// The device cannot hold it.
+    #[error("{0}")]
+    Memory(String),
+    /// A loss that is not a number.
+    #[error("{0}")]
+    NonFinite(String),
+    /// A file.
+    #[error("{path}: {problem}")]
+    File {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// An error: what, in which op, where in the caller's code, and near which parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Debug, PartialEq)]
+struct Inner {
+    op: &'static str,
+    kind: ErrorKind,
+    location: &'static Location<'static>,
+    path: Option<Arc<str>>,
+}
+
+/// `Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `op` at the caller's position.
+    #[track_caller]
+    pub fn new(op: &'static str, kind: ErrorKind) -> Error {
+        Error::at(op, kind, Location::caller(), None)
+    }
+
+    /// An error at a given position, near a given parameter.
+    pub fn at(
+        op: &'static str,
+        kind: ErrorKind,
+        location: &'static Location<'static>,
+        path: Option<Arc<str>>,
+    ) -> Error {
+        Error(Arc::new(Inner { op, kind, location, path }))
+    }
+
+    /// The op that failed.
+    pub fn op(&self) -> &'static str {
+        self.0.op
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Where in the caller's code.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.0.location
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.op, self.0.kind)?;
+        if let Some(path) = &self.0.path {
+            write!(f, ", near parameter '{path}'")?;
+        }
+        write!(f, " (at {}:{}:{})", self.0.location.file(), self.0.location.line(), self.0.location.column())
+    }
+}
+
+impl std::error::Error for Error {}

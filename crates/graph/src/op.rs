@@ -1,0 +1,165 @@
+//! The op set: what a node of the graph can be.
+//!
+//! It is small and closed. Softmax, norms, losses and most activations are composed of these. Each op's meaning is the
+//! plain loop of the same name in the strict CPU executor.
+
+use crate::ops::{binary::BinaryOp, unary::UnaryOp};
+
+/// How a reduction combines elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceOp {
+    /// Sum, accumulated in f32; of an empty set 0.
+    Sum,
+    /// Product; of an empty set 1.
+    Prod,
+    /// Largest element; NaN if there is one.
+    Max,
+    /// Smallest element; NaN if there is one.
+    Min,
+    /// Row-major position, within the reduced axes, of the first largest element, as I32.
+    ArgMax,
+    /// Row-major position, within the reduced axes, of the first smallest element, as I32.
+    ArgMin,
+}
+
+/// A window sliding over the last axes, of which there are as many as each list is long.
+///
+/// Output position `o` and kernel position `k` look at input position `o * stride + k * dilation - pad`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Window size along each axis.
+    pub kernel: Vec<usize>,
+    /// Steps between windows.
+    pub stride: Vec<usize>,
+    /// Steps inside a window.
+    pub dilation: Vec<usize>,
+    /// Elements added in front of each axis.
+    pub pad: Vec<usize>,
+}
+
+/// A convolution: the window and the number of groups. Weight layout `[out, in / groups, kernel..]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// The window over the spatial axes.
+    pub window: Window,
+    /// Groups of channels.
+    pub groups: usize,
+}
+
+/// What a node computes from its inputs. Shapes below are `inputs → output`; `..` stands for any leading axes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A value that exists: an upload, a parameter, a state.
+    Leaf,
+    /// A number given by the host, of rank 0. Its value is an input of a plan, not part of it, but for 0, ±1 and 2.
+    Scalar(f64),
+    /// The position along `axis` at each element.
+    Iota(usize),
+    /// Philox4x32-10 words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`.
+    /// Inputs: four U32 scalars: key low, key high, op, draw.
+    Random,
+    /// A function of one element.
+    Unary(UnaryOp),
+    /// A function of two elements of equal shape and dtype.
+    Binary(BinaryOp),
+    /// `(cond, a, b)`: a where cond, else b; equal shapes.
+    Select,
+    /// To the node's dtype: float to float rounds to nearest even, float to integer truncates, to bool is `!= 0`.
+    Cast,
+    /// The input, through which no gradient passes.
+    Detach,
+    /// Over `axes` (ascending), which stay with extent 1.
+    Reduce(ReduceOp, Vec<usize>),
+    /// The same elements in row-major order in another shape.
+    Reshape,
+    /// Output axis `d` is input axis `perm[d]`.
+    Permute(Vec<usize>),
+    /// Axes of extent 1 repeated to the node's shape; the rank is equal.
+    Expand,
+    /// Along every axis the elements `start + i * step`.
+    Slice {
+        /// First element of each axis.
+        start: Vec<usize>,
+        /// Distance of elements; negative walks backwards.
+        step: Vec<isize>,
+    },
+    /// `before` elements of `fill` in front of every axis, the rest of the node's shape behind.
+    Pad {
+        /// Elements in front of each axis.
+        before: Vec<usize>,
+        /// The value of added elements.
+        fill: f64,
+    },
+    /// `[.., L..] → [.., O.., K..]`: the windows; `fill` where a window looks outside.
+    ///
+    /// With `aligned`, `[.., L.., K..] → [.., O.., K..]`: kernel position `k` looks at slice `k` of the input.
+    Windows {
+        /// The window.
+        window: Window,
+        /// The value outside.
+        fill: f64,
+        /// Whether the input has the kernel axes as well.
+        aligned: bool,
+    },
+    /// `[.., O.., K..] → [.., L.., K..]`, where every window element goes: `y[l, k] = x[o, k]` with
+    /// `l = o * stride + k * dilation - pad` if there is such an `o`, else 0. The adjoint of [`Op::Windows`] is this,
+    /// summed over `k` when not aligned.
+    WindowsAdjoint(Window),
+    /// `[.., M, K] × [.., K, N] → [.., M, N]`. Either the batch axes are equal, or the right side has none.
+    Matmul,
+    /// `x [B, C, L..], w [O, C/g, K..] → [B, O, S..]` (cross-correlation).
+    Conv(Conv),
+    /// `dy [B, O, S..], w [O, C/g, K..] → dx [B, C, L..]`: the adjoint in `x`.
+    ConvInput(Conv),
+    /// `x [B, C, L..], dy [B, O, S..] → dw [O, C/g, K..]`: the adjoint in `w`.
+    ConvWeight(Conv),
+    /// `(x, index)`: `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis; index is I32 and shaped as y.
+    /// An index outside is clamped and raises the device's flag.
+    Gather(usize),
+    /// `(x, index, src)`: `x` plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`, in ascending `j`.
+    ScatterAdd(usize),
+    /// Inputs one behind the other along the axis.
+    Concat(usize),
+    /// Inputs, flattened, at these element offsets of one vector; zeros between. Made in place where possible.
+    Pack(Vec<usize>),
+}
+
+impl Op {
+    /// The name that errors, labels and files use.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Leaf => "leaf",
+            Op::Scalar(_) => "scalar",
+            Op::Iota(_) => "iota",
+            Op::Random => "random",
+            Op::Unary(op) => op.name(),
+            Op::Binary(op) => op.name(),
+            Op::Select => "where",
+            Op::Cast => "cast",
+            Op::Detach => "detach",
+            Op::Reduce(op, _) => match op {
+                ReduceOp::Sum => "sum",
+                ReduceOp::Prod => "prod",
+                ReduceOp::Max => "max",
+                ReduceOp::Min => "min",
+                ReduceOp::ArgMax => "argmax",
+                ReduceOp::ArgMin => "argmin",
+            },
+            Op::Reshape => "reshape",
+            Op::Permute(_) => "permute",
+            Op::Expand => "expand",
+            Op::Slice { .. } => "slice",
+            Op::Pad { .. } => "pad",
+            Op::Windows { .. } => "windows",
+            Op::WindowsAdjoint(_) => "windows_adjoint",
+            Op::Matmul => "matmul",
+            Op::Conv(_) => "conv",
+            Op::ConvInput(_) => "conv_input",
+            Op::ConvWeight(_) => "conv_weight",
+            Op::Gather(_) => "gather",
+            Op::ScatterAdd(_) => "scatter_add",
+            Op::Concat(_) => "concat",
+            Op::Pack(_) => "pack",
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What a backend is given: a list of loop nests and contractions over virtual buffers.
+//!
+//! There are two kinds of [`Launch`]:
+//!
+//! - a [`Loop`]: for every point of `outer`, sweeps over `inner`. Its body is straight-line code; [`Inst::Reduce`]
+//!   combines a value over all of `inner`. Elementwise chains have no `inner`; softmax, norms and losses are several
+//!   sweeps; pooling is a short `inner` over window positions.
+//! - a [`Contract`]: `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, then an elementwise body on every `acc`. Matrix
+//!   products and convolutions, whose operands are windows of the input.
+//!
+//! Every operand is read through an [`Access`], an affine map from loop coordinates to a buffer element with guards; so
+//! permutes, slices, broadcasts, padding and sliding windows cost no launch of their own.
+
+use crate::{
+    dtype::{Class, DType},
+    op::{Conv, ReduceOp},
+    ops::{binary::BinaryOp, unary::UnaryOp},
+};
+
+/// Index of a virtual buffer in [`Schedule::buffers`].
+pub type BufId = usize;
+/// Index of an instruction, and so of its value, in [`Body::insts`].
+pub type Val = usize;
+
+/// `offset + Σ_d coef[d] · i[d]` over the loop coordinates `i`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Linear {
+    /// The constant part.
+    pub offset: i64,
+    /// One factor for each loop coordinate.
+    pub coef: Vec<i64>,
+}
+
+impl Linear {
+    /// The value at loop coordinates `i`.
+    pub fn at(&self, i: &[usize]) -> i64 {
+        self.offset + self.coef.iter().zip(i).map(|(c, i)| c * *i as i64).sum::<i64>()
+    }
+
+    /// Whether it does not change along loop coordinate `d`.
+    pub fn ignores(&self, d: usize) -> bool {
+        self.coef[d] == 0
+    }
+}
+
+/// One guarded source axis of an [`Access`]: adds `stride * (at / div)` to the address, and makes the access invalid
+/// unless `at >= 0`, `at % div == 0` and `at / div < bound`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Term {
+    /// Position along the source axis, times `div`.
+    pub at: Linear,
+    /// Divisor, at least 1. More than 1 only in adjoints of strided windows.
+    pub div: i64,
+    /// Extent of the source axis.
+    pub bound: i64,
+    /// Elements between neighbours along the source axis.
+    pub stride: i64,
+}
+
+/// Which element of a buffer a loop coordinate reads: `base + Σ_t stride_t · (at_t / div_t)`, or `fill` if a guard fails.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// The unguarded part, in elements from the buffer's start.
+    pub base: Linear,
+    /// The guarded part.
+    pub terms: Vec<Term>,
+    /// The value where a guard fails.
+    pub fill: f64,
+}
+
+impl Access {
+    /// The element at loop coordinates `i`, or `None` where a guard fails.
+    pub fn at(&self, i: &[usize]) -> Option<usize> {
+        let mut address = self.base.at(i);
+        for term in &self.terms {
+            let at = term.at.at(i);
+            if at < 0 || at % term.div != 0 || at / term.div >= term.bound {
+                return None;
+            }
+            address += term.stride * (at / term.div);
+        }
+        Some(address as usize)
+    }
+
+    /// Whether neither address nor guards change along loop coordinate `d`.
+    pub fn ignores(&self, d: usize) -> bool {
+        self.base.ignores(d) && self.terms.iter().all(|t| t.at.ignores(d))
+    }
+}
+
+/// One axis of a [`Inst::Gather`]: adds `stride * clamp(index, 0, bound - 1)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Indirect {
+    /// The value (I32) that holds the position; negative ones and those from `bound` on raise the flag.
+    pub index: Val,
+    /// Elements between neighbours along the indexed axis.
+    pub stride: i64,
+    /// Extent of the indexed axis.
+    pub bound: i64,
+}
+
+/// One instruction of a body. The value's dtype stands beside it in [`Body::dtypes`].
+///
+/// Floats are computed in f32 whatever their dtype; a value is rounded to a 16-bit dtype by [`Inst::Cast`] and by a store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inst {
+    /// An element of a buffer.
+    Load {
+        /// Which buffer.
+        buf: BufId,
+        /// Which element.
+        at: Access,
+    },
+    /// An element whose position along one axis is a computed value.
+    Gather {
+        /// Which buffer.
+        buf: BufId,
+        /// The part of the address that the loop coordinates give.
+        at: Access,
+        /// The part that values give.
+        index: Indirect,
+    },
+    /// A number fixed in the plan.
+    Const(f64),
+    /// Number `i` of the host's scalars of this run ([`Schedule::scalars`]).
+    Scalar(usize),
+    /// The value of an affine form of the loop coordinates, as the value's dtype.
+    Index(Linear),
+    /// A Philox word, U32: see [`crate::Op::Random`]. `at` is the element number.
+    Random {
+        /// Element number within the tensor.
+        at: Linear,
+        /// Values of key low, key high, op, draw (all U32 scalars).
+        stream: [Val; 4],
+    },
+    /// A function of one value.
+    Unary(UnaryOp, Val),
+    /// A function of two values of the same dtype class.
+    Binary(BinaryOp, Val, Val),
+    /// The second where the first (Bool) holds, else the third.
+    Select(Val, Val, Val),
+    /// To the value's dtype.
+    Cast(Val),
+    /// The combination over all of `inner`. Constant along `inner`.
+    Reduce(ReduceOp, Val),
+    /// The sum of products, in the body of a [`Contract`].
+    Acc,
+}
+
+impl Inst {
+    /// The values it reads.
+    pub fn operands(&self) -> Vec<Val> {
+        match self {
+            Inst::Load { .. } | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => vec![],
+            Inst::Gather { index, .. } => vec![index.index],
+            Inst::Random { stream, .. } => stream.to_vec(),
+            Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => vec![*a],
+            Inst::Binary(_, a, b) => vec![*a, *b],
+            Inst::Select(c, a, b) => vec![*c, *a, *b],
+        }
+    }
+}
+
+/// A value written to a buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    /// Where to; the store rounds to the buffer's dtype.
+    pub buf: BufId,
+    /// Which element. Every coordinate that the value varies along has its own element.
+    pub at: Linear,
+    /// What.
+    pub value: Val,
+}
+
+/// Straight-line code in evaluation order.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Body {
+    /// The instructions.
+    pub insts: Vec<Inst>,
+    /// The dtype of each instruction's value.
+    pub dtypes: Vec<DType>,
+    /// The results.
+    pub stores: Vec<Store>,
+}
+
+impl Body {
+    /// The arithmetic class of a value.
+    pub fn class(&self, v: Val) -> Class {
+        self.dtypes[v].class()
+    }
+
+    /// The buffers read by loads and gathers, each once, in order of appearance.
+    pub fn reads(&self) -> Vec<BufId> {
+        let mut reads = Vec::new();
+        for inst in &self.insts {
+            if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst
+                && !reads.contains(buf)
+            {
+                reads.push(*buf);
+            }
+        }
+        reads
+    }
+}
+
+/// For every point of `outer`, sweeps over `inner`. Loop coordinates are `outer ++ inner`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loop {
+    /// Extents of the independent coordinates.
+    pub outer: Vec<usize>,
+    /// Extents of the reduced coordinates; empty when nothing is reduced.
+    pub inner: Vec<usize>,
+    /// The code.
+    pub body: Body,
+}
+
+/// Where in a [`Loop`] a value lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Whether it is one number per point of `outer`.
+    pub per_row: bool,
+    /// The sweep in which it can first be computed; a per-row value of sweep `s` is known before sweep `s` starts.
+    pub sweep: usize,
+}
+
+impl Loop {
+    /// The level of each value. A store or an `Inst::Reduce` of a per-element value happens in that value's sweep;
+    /// per-element values of earlier sweeps that it needs are computed again.
+    pub fn levels(&self) -> Vec<Level> {
+        let inner = self.outer.len()..self.outer.len() + self.inner.len();
+        let mut levels: Vec<Level> = Vec::with_capacity(self.body.insts.len());
+        for inst in &self.body.insts {
+            let from_coordinates = match inst {
+                Inst::Load { at, .. } | Inst::Gather { at, .. } => inner.clone().all(|d| at.ignores(d)),
+                Inst::Index(at) | Inst::Random { at, .. } => inner.clone().all(|d| at.ignores(d)),
+                _ => true,
+            };
+            let operands = inst.operands();
+            let sweep = operands.iter().map(|v| levels[*v].sweep).max().unwrap_or(0);
+            let per_row = from_coordinates && operands.iter().all(|v| levels[*v].per_row);
+            levels.push(match inst {
+                Inst::Reduce(..) => Level { per_row: true, sweep: sweep + 1 },
+                _ => Level { per_row, sweep },
+            });
+        }
+        levels
+    }
+
+    /// Points of `outer`.
+    pub fn rows(&self) -> usize {
+        self.outer.iter().product()
+    }
+
+    /// Points of `inner` for each row.
+    pub fn cols(&self) -> usize {
+        self.inner.iter().product()
+    }
+}
+
+/// One side of a contraction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// Which buffer.
+    pub buf: BufId,
+    /// Which element: over `batch ++ m ++ k` for the left side, `batch ++ k ++ n` for the right.
+    pub at: Access,
+    /// Casts applied to the element, in order (say, to f16: the value is rounded before the product).
+    pub casts: Vec<DType>,
+}
+
+/// What a contraction is in the graph, for labels and for backends that have a kernel of their own for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ContractKind {
+    /// [`crate::Op::Matmul`].
+    Matmul,
+    /// [`crate::Op::Conv`]: left is the weight, right the windows; `batch = [groups]`, `m = [O/g]`, `n = [B, S..]`,
+    /// `k = [C/g, K..]`.
+    Conv(Conv),
+    /// [`crate::Op::ConvInput`]: left is the weight, right the gradient; `batch = [groups]`, `m = [C/g]`, `n = [B, L..]`,
+    /// `k = [O/g, K..]`.
+    ConvInput(Conv),
+    /// [`crate::Op::ConvWeight`]: left is the gradient, right the windows; `batch = [groups]`, `m = [O/g]`,
+    /// `n = [C/g, K..]`, `k = [B, S..]`.
+    ConvWeight(Conv),
+}
+
+/// `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, accumulated in f32, and `body` on each. The body's loop coordinates are
+/// `batch ++ m ++ n`; it has no `Inst::Reduce`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contract {
+    /// What it is in the graph.
+    pub kind: ContractKind,
+    /// Extents of the coordinates that both sides share with the output.
+    pub batch: Vec<usize>,
+    /// Extents of the left side's own coordinates.
+    pub m: Vec<usize>,
+    /// Extents of the right side's own coordinates.
+    pub n: Vec<usize>,
+    /// Extents of the summed coordinates.
+    pub k: Vec<usize>,
+    /// The left side.
+    pub a: Operand,
+    /// The right side.
+    pub b: Operand,
+    /// What is done with each sum, and where it goes.
+    pub body: Body,
+}
+
+/// Work that a backend starts at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LaunchKind {
+    /// A loop nest.
+    Loop(Loop),
+    /// A contraction.
+    Contract(Contract),
+}
+
+/// One launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// What to do.
+    pub kind: LaunchKind,
+    /// Ops, nearest parameter path and source position, for profilers and error messages.
+    pub label: String,
+}
+
+impl Launch {
+    /// The body.
+    pub fn body(&self) -> &Body {
+        match &self.kind {
+            LaunchKind::Loop(l) => &l.body,
+            LaunchKind::Contract(c) => &c.body,
+        }
+    }
+
+    /// The buffers it reads, each once.
+    pub fn reads(&self) -> Vec<BufId> {
+        let mut reads = Vec::new();
+        if let LaunchKind::Contract(c) = &self.kind {
+            reads.push(c.a.buf);
+            if c.b.buf != c.a.buf {
+                reads.push(c.b.buf);
+            }
+        }
+        for buf in self.body().reads() {
+            if !reads.contains(&buf) {
+                reads.push(buf);
+            }
+        }
+        reads
+    }
+
+    /// The buffers it writes, each once.
+    pub fn writes(&self) -> Vec<BufId> {
+        self.body().stores.iter().map(|s| s.buf).collect()
+    }
+}
+
+/// Where a virtual buffer lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Leaf `i` of the trace: a region given at each run.
+    Leaf(usize),
+    /// Output `i` of the trace: a region given or made at each run. It may be the region of a leaf (an update in place);
+    /// the memory pass has checked that no launch reads the old value after the new one is written, except element by
+    /// element in the launch that writes it.
+    Output(usize),
+    /// At the start of slot `i` of the activation pool.
+    Slot(usize),
+    /// At `offset` elements into another buffer.
+    Window {
+        /// The buffer that holds it. Never itself a window.
+        of: BufId,
+        /// Elements from its start.
+        offset: usize,
+    },
+    /// A buffer of the plan's own that starts as zeros and that nothing else ever writes: packed gradients, whose padding
+    /// must stay zero.
+    Zeroed,
+}
+
+/// A virtual buffer: dense, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferSpec {
+    /// Element type.
+    pub dtype: DType,
+    /// Elements.
+    pub len: usize,
+    /// Where it lives.
+    pub place: Place,
+}
+
+/// A graph, grouped, ordered and laid out in memory.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Schedule {
+    /// The virtual buffers.
+    pub buffers: Vec<BufferSpec>,
+    /// The launches in execution order.
+    pub launches: Vec<Launch>,
+    /// Bytes of each slot of the activation pool.
+    pub slots: Vec<usize>,
+    /// For each output of the trace the buffer that holds it. An output that is a leaf is that leaf's buffer.
+    pub outputs: Vec<BufId>,
+    /// How many host scalars a run brings; each is 32 bits, f32, i32 or u32 by the dtype of its [`Inst::Scalar`].
+    pub scalars: usize,
+}

@@ -1,0 +1,193 @@
+//! Shapes, axes and ranges as users write them.
+
+use std::ops::{Bound, RangeBounds};
+
+use crate::error::ErrorKind;
+
+/// The most axes a tensor can have.
+pub const MAX_RANK: usize = 8;
+
+/// Elements of a shape.
+pub fn count(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// Row-major strides, in elements.
+pub fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for d in (1..shape.len()).rev() {
+        strides[d - 1] = strides[d] * shape[d];
+    }
+    strides
+}
+
+/// The shape that both broadcast to: aligned at the last axis, extents equal or 1.
+pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Vec<usize>> {
+    let rank = lhs.len().max(rhs.len());
+    let extent = |shape: &[usize], d: usize| (d + shape.len()).checked_sub(rank).map_or(1, |d| shape[d]);
+    (0..rank)
+        .map(|d| match (extent(lhs, d), extent(rhs, d)) {
+            (a, b) if a == b => Some(a),
+            (1, b) => Some(b),
+            (a, 1) => Some(a),
+            _ => None,
+        })
+        .collect()
+}
+
+/// An axis: counted from the front, or from the back when negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis(pub isize);
+
+impl Axis {
+    /// The axis from the front in a tensor of this shape.
+    pub fn of(self, shape: &[usize]) -> Result<usize, ErrorKind> {
+        let rank = shape.len();
+        let axis = if self.0 < 0 { self.0 + rank as isize } else { self.0 };
+        usize::try_from(axis).ok().filter(|a| *a < rank).ok_or(ErrorKind::Axis {
+            axis: self.0,
+            rank,
+            shape: shape.to_vec(),
+        })
+    }
+}
+
+impl From<isize> for Axis {
+    fn from(a: isize) -> Axis {
+        Axis(a)
+    }
+}
+impl From<i32> for Axis {
+    fn from(a: i32) -> Axis {
+        Axis(a as isize)
+    }
+}
+impl From<usize> for Axis {
+    fn from(a: usize) -> Axis {
+        Axis(isize::try_from(a).unwrap_or(isize::MAX))
+    }
+}
+
+/// A set of axes: one, several, or `..` for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Axes {
+    /// Every axis.
+    All,
+    /// These.
+    Some(Vec<Axis>),
+}
+
+impl Axes {
+    /// The axes from the front, ascending, each once.
+    pub fn of(&self, shape: &[usize]) -> Result<Vec<usize>, ErrorKind> {
+        match self {
+            Axes::All => Ok((0..shape.len()).collect()),
+            Axes::Some(axes) => {
+                let mut of = axes.iter().map(|a| a.of(shape)).collect::<Result<Vec<_>, _>>()?;
+                of.sort_unstable();
+                if of.windows(2).any(|w| w[0] == w[1]) {
+                    return Err(ErrorKind::Invalid(format!("an axis is named twice in {:?}", axes)));
+                }
+                Ok(of)
+            }
+        }
+    }
+}
+
+impl From<std::ops::RangeFull> for Axes {
+    fn from(_: std::ops::RangeFull) -> Axes {
+        Axes::All
+    }
+}
+impl<A: Into<Axis>> From<A> for Axes {
+    fn from(a: A) -> Axes {
+        Axes::Some(vec![a.into()])
+    }
+}
+impl<A: Into<Axis> + Copy, const N: usize> From<[A; N]> for Axes {
+    fn from(a: [A; N]) -> Axes {
+        Axes::Some(a.iter().map(|a| (*a).into()).collect())
+    }
+}
+impl<A: Into<Axis> + Copy> From<&[A]> for Axes {
+    fn from(a: &[A]) -> Axes {
+        Axes::Some(a.iter().map(|a| (*a).into()).collect())
+    }
+}
+impl From<Vec<isize>> for Axes {
+    fn from(a: Vec<isize>) -> Axes {
+        Axes::Some(a.into_iter().map(Axis).collect())
+    }
+}
+
+/// A shape as users write it: `[2, 3]`, `&[usize]`, `Vec<usize>`, or `()` for a scalar.
+pub trait IntoShape {
+    /// The extents.
+    fn into_shape(self) -> Vec<usize>;
+}
+
+impl<const N: usize> IntoShape for [usize; N] {
+    fn into_shape(self) -> Vec<usize> {
+        self.to_vec()
+    }
+}
+impl IntoShape for &[usize] {
+    fn into_shape(self) -> Vec<usize> {
+        self.to_vec()
+    }
+}
+impl IntoShape for Vec<usize> {
+    fn into_shape(self) -> Vec<usize> {
+        self
+    }
+}
+impl IntoShape for &Vec<usize> {
+    fn into_shape(self) -> Vec<usize> {
+        self.clone()
+    }
+}
+impl IntoShape for () {
+    fn into_shape(self) -> Vec<usize> {
+        Vec::new()
+    }
+}
+
+/// A range along an axis, of positions that count from the back when negative: `1..`, `..-1`, `2..5`.
+pub fn bounds(range: impl RangeBounds<isize>, extent: usize) -> (usize, usize) {
+    let clamp = |i: isize| {
+        let i = if i < 0 { i.saturating_add(extent as isize) } else { i };
+        i.clamp(0, extent as isize) as usize
+    };
+    let start = match range.start_bound() {
+        Bound::Included(i) => clamp(*i),
+        Bound::Excluded(i) => clamp(*i).saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(-1) => extent,
+        Bound::Included(i) => clamp(i.saturating_add(1)),
+        Bound::Excluded(i) => clamp(*i),
+        Bound::Unbounded => extent,
+    };
+    (start.min(extent), end.max(start).min(extent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasting_aligns_at_the_last_axis() {
+        assert_eq!(broadcast(&[2, 1, 4], &[3, 1]), Some(vec![2, 3, 4]));
+        assert_eq!(broadcast(&[2], &[3]), None);
+        assert_eq!(broadcast(&[], &[0, 3]), Some(vec![0, 3]));
+    }
+
+    #[test]
+    fn ranges_count_from_the_back() {
+        assert_eq!(bounds(..-1, 5), (0, 4));
+        assert_eq!(bounds(-3.., 5), (2, 5));
+        assert_eq!(bounds(4..2, 5), (4, 4));
+        assert_eq!(bounds(..=-1, 5), (0, 5));
+    }
+}

@@ -1,0 +1,420 @@
+//! The tensor: a handle to a node of a lazily evaluated graph.
+
+use std::{
+    fmt,
+    panic::Location,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    backend::Region,
+    device::Device,
+    dtype::DType,
+    error::{Error, ErrorKind, Result},
+    op::Op,
+    shape::{MAX_RANK, broadcast, count},
+};
+
+/// An n-dimensional array, or the recipe for one. A cheap clone.
+///
+/// Methods record what to compute; nothing runs until a value is needed ([`Tensor::to_vec`], [`Tensor::item`]) or a step
+/// is taken. An op that cannot be built gives a tensor that carries the error to whatever needs the value.
+#[derive(Clone)]
+#[must_use = "tensors are lazy: nothing is computed until a value is asked for"]
+pub struct Tensor(pub(crate) Arc<Node>);
+
+/// A node of the graph. Its inputs are older: ids ascend along every edge.
+pub(crate) struct Node {
+    pub id: u64,
+    pub op: Op,
+    pub shape: Vec<usize>,
+    pub dtype: DType,
+    pub device: Device,
+    pub origin: Origin,
+    /// Whether it is a tracked leaf or has a tracked ancestor.
+    pub tracked: bool,
+    pub error: Option<Error>,
+    /// Of a parameter's leaf: the version that was read.
+    pub version: Option<Version>,
+    state: Mutex<State>,
+}
+
+/// Where a node was made, and the nearest parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub location: &'static Location<'static>,
+    pub path: Option<Arc<str>>,
+}
+
+/// Which version of a parameter a leaf stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub current: Arc<AtomicU64>,
+    pub recorded: u64,
+    pub path: Arc<str>,
+}
+
+#[derive(Default)]
+struct State {
+    inputs: Vec<Tensor>,
+    value: Option<Region>,
+    /// An upper bound on the unevaluated nodes that this one needs, itself included.
+    pending: usize,
+}
+
+/// Unevaluated nodes above which a cone is evaluated at once, so that metrics that nobody reads do not grow for ever.
+pub const MAX_PENDING: usize = 32_768;
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Node {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held leaves nothing half-written, so a poisoned lock is as good as any.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Node {
+    /// Iterative: a chain of a million nodes must not recurse.
+    fn drop(&mut self) {
+        let take = |node: &mut Node| {
+            std::mem::take(&mut node.state.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).inputs)
+        };
+        let mut stack = take(self);
+        while let Some(tensor) = stack.pop() {
+            if let Some(mut node) = Arc::into_inner(tensor.0) {
+                stack.append(&mut take(&mut node));
+            }
+        }
+    }
+}
+
+impl Tensor {
+    /// A node. `inputs` live on `device`.
+    pub(crate) fn node(
+        op: Op,
+        inputs: Vec<Tensor>,
+        shape: Vec<usize>,
+        dtype: DType,
+        device: &Device,
+        location: &'static Location<'static>,
+    ) -> Tensor {
+        let path = inputs.iter().find_map(|t| t.0.origin.path.clone());
+        let origin = Origin { location, path };
+        if let Some(error) = inputs.iter().find_map(|t| t.0.error.clone()) {
+            return Tensor::failed(error, device, origin);
+        }
+        if shape.len() > MAX_RANK {
+            let kind = ErrorKind::Shape { shape, problem: format!("has more than {MAX_RANK} axes") };
+            return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
+        }
+        if let Some(other) = inputs.iter().find(|t| !t.0.device.same(device)) {
+            let kind = ErrorKind::Devices { lhs: device.to_string(), rhs: other.0.device.to_string() };
+            return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
+        }
+        let tracked = !matches!(op, Op::Detach) && inputs.iter().any(|t| t.0.tracked);
+        let mut pending = 1 + inputs.iter().map(Tensor::pending).fold(0usize, usize::saturating_add);
+        if pending > MAX_PENDING {
+            pending = 1 + crate::eval::count_pending(&inputs);
+            if pending > MAX_PENDING {
+                if let Err(error) = crate::eval::eval(&inputs) {
+                    return Tensor::failed(error, device, origin);
+                }
+                pending = 1;
+            }
+        }
+        let eager = device.eager();
+        let tensor = Tensor(Arc::new(Node {
+            id: next_id(),
+            op,
+            shape,
+            dtype,
+            device: device.clone(),
+            origin,
+            tracked,
+            error: None,
+            version: None,
+            state: Mutex::new(State { inputs, value: None, pending }),
+        }));
+        if eager && let Err(error) = crate::eval::eval(std::slice::from_ref(&tensor)) {
+            let origin = tensor.0.origin.clone();
+            return Tensor::failed(error, device, origin);
+        }
+        tensor
+    }
+
+    fn failed(error: Error, device: &Device, origin: Origin) -> Tensor {
+        Tensor(Arc::new(Node {
+            id: next_id(),
+            op: Op::Leaf,
+            shape: Vec::new(),
+            dtype: DType::F32,
+            device: device.clone(),
+            origin,
+            tracked: false,
+            error: Some(error),
+            version: None,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// A tensor that carries an error of `op`, made where `self` stood in for its operand.
+    #[track_caller]
+    pub(crate) fn fail(&self, op: &'static str, kind: ErrorKind) -> Tensor {
+        if self.0.error.is_some() {
+            return self.clone();
+        }
+        let location = Location::caller();
+        let path = self.0.origin.path.clone();
+        Tensor::failed(Error::at(op, kind, location, path.clone()), &self.0.device, Origin { location, path })
+    }
+
+    /// A tensor that carries an error of `op`, with nothing to hang it on.
+    #[track_caller]
+    pub(crate) fn fail_on(device: &Device, op: &'static str, kind: ErrorKind) -> Tensor {
+        let location = Location::caller();
+        Tensor::failed(Error::at(op, kind, location, None), device, Origin { location, path: None })
+    }
+
+    /// Carries an existing error on.
+    #[track_caller]
+    pub(crate) fn fail_with(device: &Device, error: Error) -> Tensor {
+        Tensor::failed(error, device, Origin { location: Location::caller(), path: None })
+    }
+
+    /// A leaf over a region.
+    pub(crate) fn leaf(
+        region: Region,
+        shape: Vec<usize>,
+        device: &Device,
+        tracked: bool,
+        version: Option<Version>,
+        location: &'static Location<'static>,
+    ) -> Tensor {
+        let path = version.as_ref().map(|v| v.path.clone());
+        Tensor(Arc::new(Node {
+            id: next_id(),
+            op: Op::Leaf,
+            shape,
+            dtype: region.dtype,
+            device: device.clone(),
+            origin: Origin { location, path },
+            tracked,
+            error: None,
+            version,
+            state: Mutex::new(State { inputs: Vec::new(), value: Some(region), pending: 0 }),
+        }))
+    }
+
+    /// The extents of its axes; empty for a scalar and for a tensor that carries an error.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// The extents of exactly `N` axes, or the error the tensor carries, or one that says how many axes there are.
+    #[track_caller]
+    pub fn dims<const N: usize>(&self) -> Result<[usize; N]> {
+        self.check()?;
+        self.0.shape.as_slice().try_into().map_err(|_| {
+            let problem = format!("has {} axes, not {N}", self.rank());
+            Error::new("dims", ErrorKind::Shape { shape: self.0.shape.clone(), problem })
+        })
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.0.shape.len()
+    }
+
+    /// The number of elements.
+    pub fn count(&self) -> usize {
+        count(&self.0.shape)
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.0.dtype
+    }
+
+    /// Where it lives.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// The error it carries, if any.
+    pub fn check(&self) -> Result<()> {
+        match &self.0.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether gradients can be taken with respect to it or one of its ancestors.
+    pub fn is_tracked(&self) -> bool {
+        self.0.tracked
+    }
+
+    /// Whether its value has been computed (or queued on the device).
+    pub fn is_evaluated(&self) -> bool {
+        self.region().is_some()
+    }
+
+    pub(crate) fn region(&self) -> Option<Region> {
+        self.0.state().value.clone()
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<Tensor> {
+        self.0.state().inputs.clone()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.0.state().pending
+    }
+
+    /// Gives the node its value; lets go of its inputs unless a gradient may want them.
+    pub(crate) fn set_value(&self, region: Region) {
+        let released = {
+            let mut state = self.0.state();
+            state.value = Some(region);
+            state.pending = 0;
+            if self.0.tracked { Vec::new() } else { std::mem::take(&mut state.inputs) }
+        };
+        // Outside the lock: this may drop a long chain.
+        drop(released);
+    }
+
+    /// Identity, for maps keyed by node.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Two operands made fit for an elementwise op: same dtype, same shape.
+    #[track_caller]
+    pub(crate) fn broadcast_with(&self, op: &'static str, other: &Tensor) -> Result<(Tensor, Tensor), Tensor> {
+        if self.0.error.is_some() {
+            return Err(self.clone());
+        }
+        if other.0.error.is_some() {
+            return Err(other.clone());
+        }
+        let Some(shape) = broadcast(self.shape(), other.shape()) else {
+            let (lhs, rhs) = (self.0.shape.clone(), other.0.shape.clone());
+            return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem: "do not broadcast".into() }));
+        };
+        let dtype = self.0.dtype.promote(other.0.dtype);
+        Ok((self.cast(dtype).broadcast_to(&shape), other.cast(dtype).broadcast_to(&shape)))
+    }
+}
+
+impl fmt::Debug for Tensor {
+    /// Never evaluates.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.error {
+            Some(error) => write!(f, "Tensor(error: {error})"),
+            None => write!(
+                f,
+                "Tensor({} {}{:?}{})",
+                self.0.op.name(),
+                self.0.dtype,
+                self.0.shape,
+                if self.is_evaluated() { "" } else { ", not evaluated" }
+            ),
+        }
+    }
+}
+
+/// Something an op takes as its second operand: a tensor or a number.
+pub trait IntoTensor {
+    /// As a tensor on the device of `like`; a number takes the dtype of `like`, or F32 if it is a fraction and `like` holds
+    /// integers.
+    fn into_tensor(self, like: &Tensor) -> Tensor;
+}
+
+impl IntoTensor for &Tensor {
+    fn into_tensor(self, _: &Tensor) -> Tensor {
+        self.clone()
+    }
+}
+impl IntoTensor for Tensor {
+    fn into_tensor(self, _: &Tensor) -> Tensor {
+        self
+    }
+}
+impl IntoTensor for f64 {
+    #[track_caller]
+    fn into_tensor(self, like: &Tensor) -> Tensor {
+        let dtype = match like.dtype() {
+            dtype if dtype.is_float() => dtype,
+            dtype if self.fract() == 0.0 && dtype != DType::Bool => dtype,
+            _ => DType::F32,
+        };
+        Tensor::scalar(like.device(), self, dtype)
+    }
+}
+impl IntoTensor for f32 {
+    #[track_caller]
+    fn into_tensor(self, like: &Tensor) -> Tensor {
+        f64::from(self).into_tensor(like)
+    }
+}
+impl IntoTensor for i32 {
+    #[track_caller]
+    fn into_tensor(self, like: &Tensor) -> Tensor {
+        f64::from(self).into_tensor(like)
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident)*) => {$(
+        impl<R: IntoTensor> std::ops::$trait<R> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, rhs: R) -> Tensor {
+                Tensor::$method(self, rhs)
+            }
+        }
+        impl<R: IntoTensor> std::ops::$trait<R> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, rhs: R) -> Tensor {
+                Tensor::$method(&self, rhs)
+            }
+        }
+        impl std::ops::$trait<&Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, rhs: &Tensor) -> Tensor {
+                Tensor::$method(&self.into_tensor(rhs), rhs)
+            }
+        }
+        impl std::ops::$trait<Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, rhs: Tensor) -> Tensor {
+                Tensor::$method(&self.into_tensor(&rhs), &rhs)
+            }
+        }
+    )*};
+}
+operators! { Add add Sub sub Mul mul Div div }
+
+impl std::ops::Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        Tensor::neg(self)
+    }
+}
+impl std::ops::Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        Tensor::neg(&self)
+    }
+}

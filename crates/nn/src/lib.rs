@@ -1,0 +1,1 @@
+//! Thalweg's model crate: layers, losses, initialisers.

@@ -1,0 +1,1 @@
+//! Thalweg's optimizer crate: update rules, schedules, clipping, loss scaling.

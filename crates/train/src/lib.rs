@@ -1,0 +1,1 @@
+//! Thalweg's training loop: metrics, checkpoints, progress, plots.

@@ -1,0 +1,1 @@
+//! Thalweg's WGSL kernel skeletons.

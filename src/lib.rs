@@ -1,0 +1,1 @@
+//! Trains neural networks on any GPU through wgpu, and on the CPU.
