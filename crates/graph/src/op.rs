@@ -70,6 +70,9 @@ pub enum Op {
     Detach,
     /// Over `axes` (ascending), which stay with extent 1.
     Reduce(ReduceOp, Vec<usize>),
+    /// As [`Op::Reduce`] with `Max` or `Min`, but the gradient goes to the first extreme element instead of being shared
+    /// among equal ones. A trace has it as [`Op::Reduce`].
+    ReduceFirst(ReduceOp, Vec<usize>),
     /// The same elements in row-major order in another shape.
     Reshape,
     /// Output axis `d` is input axis `perm[d]`.
@@ -137,7 +140,7 @@ impl Op {
             Op::Select => "where",
             Op::Cast => "cast",
             Op::Detach => "detach",
-            Op::Reduce(op, _) => match op {
+            Op::Reduce(op, _) | Op::ReduceFirst(op, _) => match op {
                 ReduceOp::Sum => "sum",
                 ReduceOp::Prod => "prod",
                 ReduceOp::Max => "max",

@@ -120,6 +120,8 @@ pub enum Inst {
         /// The part that values give.
         index: Indirect,
     },
+    /// Bool: whether every guard of the access holds ([`Access::at`] is not `None`). Only the terms matter.
+    InBounds(Access),
     /// A number fixed in the plan.
     Const(f64),
     /// Number `i` of the host's scalars of this run ([`Schedule::scalars`]).
@@ -151,7 +153,7 @@ impl Inst {
     /// The values it reads.
     pub fn operands(&self) -> Vec<Val> {
         match self {
-            Inst::Load { .. } | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => vec![],
+            Inst::Load { .. } | Inst::InBounds(_) | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => vec![],
             Inst::Gather { index, .. } => vec![index.index],
             Inst::Random { stream, .. } => stream.to_vec(),
             Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => vec![*a],
@@ -231,7 +233,7 @@ impl Loop {
         let mut levels: Vec<Level> = Vec::with_capacity(self.body.insts.len());
         for inst in &self.body.insts {
             let from_coordinates = match inst {
-                Inst::Load { at, .. } | Inst::Gather { at, .. } => inner.clone().all(|d| at.ignores(d)),
+                Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => inner.clone().all(|d| at.ignores(d)),
                 Inst::Index(at) | Inst::Random { at, .. } => inner.clone().all(|d| at.ignores(d)),
                 _ => true,
             };
