@@ -3,19 +3,30 @@
 //! This crate knows no GPU and starts no thread. A [`Device`] is a handle to some [`backend::Backend`]; the crates
 //! `thalweg-cpu` and `thalweg-gpu` implement it.
 
+mod autodiff;
 pub mod backend;
 mod device;
 mod dtype;
 mod error;
 mod eval;
+pub mod module;
 mod op;
 pub mod ops;
 pub mod schedule;
 pub mod shape;
 mod tensor;
 
+pub use autodiff::Grads;
 pub use device::{Device, Precision};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
+pub use module::{Mode, Module, Param, Path, State, Visitor};
 pub use op::{Conv, Op, ReduceOp, Window};
+pub use ops::{
+    contraction::ConvConfig,
+    create::Element,
+    pool::Pool,
+    random::{Rng, Stream},
+};
+pub use shape::{Axes, Axis, IntoShape};
 pub use tensor::{IntoTensor, MAX_PENDING, Tensor};

@@ -1,4 +1,80 @@
 //! The op families, one file each: methods with their docs, shape rules and gradients.
 
 pub mod binary;
+pub mod contraction;
+pub mod create;
+mod elementwise;
+mod index;
+pub mod movement;
+pub mod pool;
+pub mod random;
+mod reduce;
 pub mod unary;
+
+use crate::{error::ErrorKind, op::Op, tensor::Tensor};
+
+/// The gradients of a node's inputs from its output's gradient; `None` for an input through which none passes.
+///
+/// # Errors
+/// An op that has no gradient rule.
+pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> {
+    let x = &inputs[0];
+    Ok(match &node.0.op {
+        Op::Unary(op) => vec![op.vjp(x, node, g)],
+        Op::Binary(op) => op.vjp(x, &inputs[1], node, g).into(),
+        Op::Select => vec![None, Some(x.where_(g, 0.0)), Some(x.where_(0.0, g))],
+        Op::Cast => vec![x.dtype().is_float().then(|| g.cast(x.dtype()))],
+        Op::Detach => vec![None],
+        Op::Reduce(op, axes) => vec![reduce::vjp(*op, axes, false, x, node, g)],
+        Op::ReduceFirst(op, axes) => vec![reduce::vjp(*op, axes, true, x, node, g)],
+        Op::Reshape => vec![Some(g.reshape(x.shape()))],
+        Op::Permute(perm) => {
+            let mut inverse = vec![0; perm.len()];
+            perm.iter().enumerate().for_each(|(d, p)| inverse[*p] = d);
+            vec![Some(g.permute(inverse))]
+        }
+        Op::Expand => {
+            let axes: Vec<isize> =
+                (0..x.rank()).filter(|d| x.shape()[*d] != g.shape()[*d]).map(|d| d as isize).collect();
+            vec![Some(g.sum_keepdim(axes))]
+        }
+        Op::Slice { start, step } => vec![Some(movement::slice_vjp(g, x.shape(), start, step))],
+        Op::Pad { before, .. } => {
+            vec![Some((0..x.rank()).fold(g.clone(), |g, d| g.strided(d, before[d], 1, x.shape()[d])))]
+        }
+        Op::Windows { window, aligned, .. } => {
+            let n = window.kernel.len();
+            let lead = x.rank() - if *aligned { 2 * n } else { n };
+            let back = g.windows_adjoint(window, &x.shape()[lead..lead + n]);
+            let axes: Vec<isize> = (lead + n..lead + 2 * n).map(|d| d as isize).collect();
+            vec![Some(if *aligned { back } else { back.sum(axes) })]
+        }
+        Op::WindowsAdjoint(window) => {
+            let n = window.kernel.len();
+            let lead = x.rank() - 2 * n;
+            vec![Some(g.windows(window, &x.shape()[lead..lead + n], 0.0, true))]
+        }
+        Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
+        op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
+        Op::Gather(axis) => vec![Some(x.detach().zeros_like().scatter_add(*axis, &inputs[1], g)), None],
+        Op::ScatterAdd(axis) => vec![Some(g.clone()), None, Some(g.gather(*axis, &inputs[1]))],
+        Op::Concat(axis) => {
+            let mut start = 0;
+            inputs
+                .iter()
+                .map(|t| {
+                    start += t.shape()[*axis];
+                    Some(g.strided(*axis, start - t.shape()[*axis], 1, t.shape()[*axis]))
+                })
+                .collect()
+        }
+        Op::Pack(offsets) => inputs
+            .iter()
+            .zip(offsets)
+            .map(|(t, offset)| Some(g.strided(0, *offset, 1, t.count()).reshape(t.shape())))
+            .collect(),
+        op @ (Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Random) => {
+            return Err(ErrorKind::Gradient(format!("'{}' has no gradient", op.name())));
+        }
+    })
+}

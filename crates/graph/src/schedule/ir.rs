@@ -153,7 +153,9 @@ impl Inst {
     /// The values it reads.
     pub fn operands(&self) -> Vec<Val> {
         match self {
-            Inst::Load { .. } | Inst::InBounds(_) | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => vec![],
+            Inst::Load { .. } | Inst::InBounds(_) | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => {
+                vec![]
+            }
             Inst::Gather { index, .. } => vec![index.index],
             Inst::Random { stream, .. } => stream.to_vec(),
             Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => vec![*a],
@@ -233,7 +235,9 @@ impl Loop {
         let mut levels: Vec<Level> = Vec::with_capacity(self.body.insts.len());
         for inst in &self.body.insts {
             let from_coordinates = match inst {
-                Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => inner.clone().all(|d| at.ignores(d)),
+                Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
+                    inner.clone().all(|d| at.ignores(d))
+                }
                 Inst::Index(at) | Inst::Random { at, .. } => inner.clone().all(|d| at.ignores(d)),
                 _ => true,
             };

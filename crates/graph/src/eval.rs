@@ -1,0 +1,254 @@
+//! From tensors to a [`Trace`], and from its results back to tensors.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::Ordering},
+};
+
+use crate::{
+    backend::{Region, Trace, TraceNode, TraceOutput},
+    error::{Error, ErrorKind, Result},
+    op::Op,
+    tensor::Tensor,
+};
+
+/// Something to compute, and where to write it if not to a place of the backend's choice.
+pub(crate) struct Root {
+    pub tensor: Tensor,
+    pub target: Option<Region>,
+}
+
+/// Computes these tensors, and with them whatever unevaluated node on the way somebody else holds.
+pub(crate) fn eval(tensors: &[Tensor]) -> Result<()> {
+    for tensor in tensors {
+        tensor.check()?;
+    }
+    let missing: Vec<&Tensor> = tensors.iter().filter(|t| !t.is_evaluated()).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => run(&missing.into_iter().map(|t| Root { tensor: t.clone(), target: None }).collect::<Vec<_>>(), false),
+    }
+}
+
+/// An error if this is a parameter that a step has changed since.
+pub(crate) fn check_version(tensor: &Tensor) -> Result<()> {
+    let Some(version) = &tensor.0.version else { return Ok(()) };
+    let current = version.current.load(Ordering::Acquire);
+    if current == version.recorded {
+        return Ok(());
+    }
+    let kind = ErrorKind::Stale { path: version.path.to_string(), recorded: version.recorded, current };
+    Err(Error::at("parameter", kind, tensor.0.origin.location, None))
+}
+
+/// How many unevaluated nodes these need.
+pub(crate) fn count_pending(tensors: &[Tensor]) -> usize {
+    let mut seen = HashSet::new();
+    let mut stack = tensors.to_vec();
+    let mut count = 0;
+    while let Some(tensor) = stack.pop() {
+        if tensor.pending() > 0 && seen.insert(tensor.id()) {
+            count += 1;
+            stack.extend(tensor.inputs());
+        }
+    }
+    count
+}
+
+/// Runs one graph and gives the nodes their values.
+pub(crate) fn run(roots: &[Root], step: bool) -> Result<()> {
+    let Some(first) = roots.first() else { return Ok(()) };
+    let device = first.tensor.device().clone();
+    let gathered = gather(roots)?;
+    let trace = build(&gathered, roots, device.mixed(), step);
+    let regions = device.backend().run(&trace)?;
+    for (output, region) in trace.outputs.iter().zip(regions) {
+        gathered.nodes[output.node].set_value(region);
+    }
+    Ok(())
+}
+
+/// The nodes of a run in topological order, with the positions of their inputs.
+struct Gathered {
+    nodes: Vec<Tensor>,
+    inputs: Vec<Vec<usize>>,
+}
+
+fn gather(roots: &[Root]) -> Result<Gathered> {
+    let mut seen: HashSet<u64> = HashSet::new();
+    let mut nodes: Vec<Tensor> = Vec::new();
+    let mut stack: Vec<Tensor> = roots.iter().map(|r| r.tensor.clone()).collect();
+    while let Some(tensor) = stack.pop() {
+        if !seen.insert(tensor.id()) {
+            continue;
+        }
+        tensor.check()?;
+        if tensor.is_evaluated() {
+            check_version(&tensor)?;
+        } else {
+            stack.extend(tensor.inputs());
+        }
+        nodes.push(tensor);
+    }
+    nodes.sort_unstable_by_key(Tensor::id);
+    let position: HashMap<u64, usize> = nodes.iter().enumerate().map(|(i, t)| (t.id(), i)).collect();
+    let inputs = nodes
+        .iter()
+        .map(|t| match t.is_evaluated() {
+            true => Vec::new(),
+            false => t.inputs().iter().map(|input| position[&input.id()]).collect(),
+        })
+        .collect();
+    Ok(Gathered { nodes, inputs })
+}
+
+/// Host numbers that are part of a plan because passes and kernels treat them specially.
+fn is_structural(value: f64) -> bool {
+    [0.0, 1.0, -1.0, 2.0].contains(&value) && !(value == 0.0 && value.is_sign_negative())
+}
+
+fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step: bool) -> Trace {
+    let Gathered { nodes, inputs } = gathered;
+    let mut trace = Trace { step, ..Trace::default() };
+    let mut key = Key::default();
+    key.push(mixed.map_or(0, |d| 1 + d as u64));
+    let mut held = vec![0usize; nodes.len()];
+    let mut storages: Vec<Region> = Vec::new();
+    for (i, tensor) in nodes.iter().enumerate() {
+        let node = &tensor.0;
+        let region = tensor.region();
+        let op = match &node.op {
+            _ if region.is_some() => Op::Leaf,
+            Op::ReduceFirst(op, axes) => Op::Reduce(*op, axes.clone()),
+            op => op.clone(),
+        };
+        key.node(&op, &inputs[i], &node.shape, node.dtype);
+        if let Some(region) = region {
+            key.region(&region, &mut storages);
+            trace.leaves.push((i, region));
+        } else if let Op::Scalar(value) = op
+            && !is_structural(value)
+        {
+            let bits = match node.dtype.class() {
+                crate::Class::Float => (value as f32).to_bits(),
+                crate::Class::Int => value as i64 as i32 as u32,
+                crate::Class::Uint | crate::Class::Bool => value as i64 as u32,
+            };
+            trace.scalars.push((i, bits));
+        }
+        for input in &inputs[i] {
+            held[*input] += 1;
+        }
+        trace.nodes.push(TraceNode {
+            op,
+            inputs: inputs[i].clone(),
+            shape: node.shape.clone(),
+            dtype: node.dtype,
+            label: label(tensor),
+        });
+    }
+    // Roots first, in order, then every node that somebody outside this graph holds.
+    let position: HashMap<u64, usize> = nodes.iter().enumerate().map(|(i, t)| (t.id(), i)).collect();
+    let mut is_output = vec![false; nodes.len()];
+    for root in roots {
+        let node = position[&root.tensor.id()];
+        held[node] += 1;
+        if root.target.is_some() || !is_output[node] {
+            is_output[node] = true;
+            trace.outputs.push(TraceOutput { node, target: root.target.clone() });
+        }
+    }
+    for (i, tensor) in nodes.iter().enumerate() {
+        // One handle is `gathered`'s own.
+        let outside = Arc::strong_count(&tensor.0) > held[i] + 1;
+        let worth_keeping = !matches!(tensor.0.op, Op::Scalar(_) | Op::Iota(_)) && !tensor.is_evaluated();
+        if outside && worth_keeping && !is_output[i] {
+            is_output[i] = true;
+            trace.outputs.push(TraceOutput { node: i, target: None });
+        }
+    }
+    for output in &trace.outputs {
+        key.push(output.node as u64);
+        match &output.target {
+            Some(region) => key.region(region, &mut storages),
+            None => key.push(u64::MAX),
+        }
+    }
+    trace.key = key.words;
+    trace
+}
+
+fn label(tensor: &Tensor) -> Arc<str> {
+    let origin = &tensor.0.origin;
+    let place = format!("{}:{}", origin.location.file(), origin.location.line());
+    match &origin.path {
+        Some(path) => format!("{} {path} {place}", tensor.0.op.name()).into(),
+        None => format!("{} {place}", tensor.0.op.name()).into(),
+    }
+}
+
+/// The part of a trace that a plan depends on.
+#[derive(Default)]
+struct Key {
+    words: Vec<u64>,
+}
+
+impl Key {
+    fn push(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    fn list(&mut self, list: &[usize]) {
+        self.push(list.len() as u64);
+        self.words.extend(list.iter().map(|n| *n as u64));
+    }
+
+    /// A region by which storage it is in, so that aliases are part of the key and addresses are not.
+    fn region(&mut self, region: &Region, storages: &mut Vec<Region>) {
+        let found = storages.iter().position(|known| known.storage.same(&region.storage));
+        let ordinal = found.unwrap_or_else(|| {
+            storages.push(region.clone());
+            storages.len() - 1
+        });
+        self.list(&[ordinal, region.offset, region.len]);
+    }
+
+    fn window(&mut self, window: &crate::op::Window) {
+        for list in [&window.kernel, &window.stride, &window.dilation, &window.pad] {
+            self.list(list);
+        }
+    }
+
+    fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: crate::DType) {
+        for byte in op.name().bytes() {
+            self.push(u64::from(byte));
+        }
+        self.list(inputs);
+        self.list(shape);
+        self.push(dtype as u64);
+        match op {
+            Op::Scalar(value) if is_structural(*value) => self.push(value.to_bits()),
+            Op::Iota(axis) | Op::Gather(axis) | Op::ScatterAdd(axis) | Op::Concat(axis) => self.push(*axis as u64),
+            Op::Reduce(_, axes) | Op::ReduceFirst(_, axes) | Op::Permute(axes) | Op::Pack(axes) => self.list(axes),
+            Op::Slice { start, step } => {
+                self.list(start);
+                self.words.extend(step.iter().map(|s| *s as u64));
+            }
+            Op::Pad { before, fill } => {
+                self.list(before);
+                self.push(fill.to_bits());
+            }
+            Op::Windows { window, fill, aligned } => {
+                self.window(window);
+                self.push(fill.to_bits());
+                self.push(u64::from(*aligned));
+            }
+            Op::WindowsAdjoint(window) => self.window(window),
+            Op::Conv(conv) | Op::ConvInput(conv) | Op::ConvWeight(conv) => {
+                self.window(&conv.window);
+                self.push(conv.groups as u64);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Contractions: matrix products, and convolutions with their two adjoints.
+
+use std::panic::Location;
+
+use crate::{
+    error::ErrorKind,
+    op::{Conv, Op, Window},
+    shape::{broadcast, count},
+    tensor::Tensor,
+};
+
+/// How a convolution walks. One number for each spatial axis, or one for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConvConfig {
+    /// Steps between windows.
+    pub stride: Vec<usize>,
+    /// Zeros on both sides.
+    pub padding: Vec<usize>,
+    /// Steps inside a window.
+    pub dilation: Vec<usize>,
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl Default for ConvConfig {
+    fn default() -> ConvConfig {
+        ConvConfig { stride: vec![1], padding: vec![0], dilation: vec![1], groups: 1 }
+    }
+}
+
+/// A setting spread over `n` axes.
+pub(crate) fn per_axis(setting: &[usize], n: usize) -> Option<Vec<usize>> {
+    match setting.len() {
+        1 => Some(vec![setting[0]; n]),
+        len if len == n => Some(setting.to_vec()),
+        _ => None,
+    }
+}
+
+impl Tensor {
+    /// The matrix product of the last two axes, batched over the others.
+    ///
+    /// # Shapes
+    /// `[.., M, K] × [.., K, N] → [.., M, N]`; batch axes broadcast. A vector on the left is a row, on the right a column;
+    /// its axis goes away.
+    /// # Errors
+    /// Inner extents that differ; batch axes that do not broadcast; scalars.
+    #[track_caller]
+    pub fn matmul(&self, other: &Tensor) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        if other.check().is_err() {
+            return other.clone();
+        }
+        let shapes = |problem: &str| {
+            let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
+            self.fail("matmul", ErrorKind::Shapes { lhs, rhs, problem: problem.into() })
+        };
+        if self.rank() == 0 || other.rank() == 0 {
+            return shapes("do not multiply: a scalar has no axis to sum over");
+        }
+        if self.rank() == 1 {
+            let y = self.unsqueeze(0).matmul(other);
+            return if other.rank() == 1 || y.check().is_err() { y } else { y.squeeze(-2) };
+        }
+        if other.rank() == 1 {
+            let y = self.matmul(&other.unsqueeze(1));
+            return if y.check().is_err() { y } else { y.squeeze(-1) };
+        }
+        let (lb, lm) = self.shape().split_at(self.rank() - 2);
+        let (rb, rm) = other.shape().split_at(other.rank() - 2);
+        if lm[1] != rm[0] {
+            return shapes(&format!("do not multiply: {} columns against {} rows", lm[1], rm[0]));
+        }
+        let Some(batch) = broadcast(lb, rb) else {
+            return shapes("do not multiply: their batch axes do not broadcast");
+        };
+        let (m, k, n) = (lm[0], lm[1], rm[1]);
+        let dtype = self.dtype().promote(other.dtype());
+        if !dtype.is_float() {
+            let problem = "is not multiplied as matrices; cast to a float first".to_string();
+            return self.fail("matmul", ErrorKind::DType { got: dtype, problem });
+        }
+        let lhs = self.cast(dtype).broadcast_to(&[&batch[..], &[m, k]].concat());
+        // A right side without batch axes stays so: the product is then one of [batch · M, K] × [K, N].
+        let rhs = match rb.iter().all(|d| *d == 1) {
+            true => other.cast(dtype).reshape([k, n]),
+            false => other.cast(dtype).broadcast_to(&[&batch[..], &[k, n]].concat()),
+        };
+        let shape = [&batch[..], &[m, n]].concat();
+        Tensor::node(Op::Matmul, vec![lhs, rhs], shape, dtype, self.device(), Location::caller())
+    }
+
+    /// Cross-correlation with `weight`, over as many spatial axes as it has beyond two.
+    ///
+    /// `y[b, o, s] = Σ_{c, k} x[b, c, s · stride + k · dilation - padding] · w[o, c, k]`, channels within their group.
+    ///
+    /// # Shapes
+    /// `x [B, C, L..]`, `weight [O, C / groups, K..]` → `[B, O, S..]` with
+    /// `S = (L + 2 padding - dilation (K - 1) - 1) / stride + 1`, rounded down.
+    /// # Errors
+    /// Ranks or channels that do not fit; a window larger than the padded input; zeros in the settings.
+    #[track_caller]
+    pub fn conv(&self, weight: &Tensor, config: &ConvConfig) -> Tensor {
+        let pads: Vec<(usize, usize)> = config.padding.iter().map(|p| (*p, *p)).collect();
+        self.conv_padded(weight, config, &pads)
+    }
+
+    /// [`Tensor::conv`] with its own number of zeros in front of and behind each axis, instead of `config.padding`.
+    #[track_caller]
+    pub fn conv_padded(&self, weight: &Tensor, config: &ConvConfig, pads: &[(usize, usize)]) -> Tensor {
+        let (x, w) = match self.conv_operands("conv", weight) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        let spatial = x.rank() - 2;
+        let (front, back): (Vec<usize>, Vec<usize>) = pads.iter().copied().unzip();
+        let kernel = w.shape()[2..].to_vec();
+        let window = x.window("conv", spatial, &kernel, &config.stride, &config.dilation, &front);
+        let (window, back) = match (window, per_axis(&back, spatial)) {
+            (Ok(window), Some(back)) => (window, back),
+            (Err(failed), _) => return failed,
+            _ => return x.fail("conv", ErrorKind::Invalid(format!("padding {pads:?} does not fit {spatial} axes"))),
+        };
+        let (channels, out) = (x.shape()[1], w.shape()[0]);
+        let groups = config.groups;
+        if groups == 0 || channels != w.shape()[1] * groups || out % groups != 0 {
+            let (lhs, rhs) = (x.shape().to_vec(), w.shape().to_vec());
+            let problem = format!("do not convolve: {channels} channels in {groups} groups");
+            return x.fail("conv", ErrorKind::Shapes { lhs, rhs, problem });
+        }
+        let mut shape = vec![x.shape()[0], out];
+        for d in 0..spatial {
+            match extent(x.shape()[2 + d] + window.pad[d] + back[d], &window, d) {
+                Some(s) => shape.push(s),
+                None => {
+                    let (lhs, rhs) = (x.shape().to_vec(), w.shape().to_vec());
+                    let problem = "do not convolve: the window is larger than the padded input".into();
+                    return x.fail("conv", ErrorKind::Shapes { lhs, rhs, problem });
+                }
+            }
+        }
+        let (dtype, device) = (x.dtype(), x.device().clone());
+        Tensor::node(Op::Conv(Conv { window, groups }), vec![x, w], shape, dtype, &device, Location::caller())
+    }
+
+    /// [`Tensor::conv`] over two spatial axes.
+    #[track_caller]
+    pub fn conv2d(&self, weight: &Tensor, config: &ConvConfig) -> Tensor {
+        if self.check().is_ok() && self.rank() != 4 {
+            let problem = "is not [batch, channels, height, width]".to_string();
+            return self.fail("conv2d", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        self.conv(weight, config)
+    }
+
+    /// The adjoint of [`Tensor::conv`] in its input, also called transposed convolution.
+    ///
+    /// # Shapes
+    /// `x [B, C, S..]`, `weight [C, O / groups, K..]` → `[B, O, L..]` with
+    /// `L = (S - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1`.
+    /// # Errors
+    /// Ranks or channels that do not fit; an output that would be empty.
+    #[track_caller]
+    pub fn conv_transpose(&self, weight: &Tensor, config: &ConvConfig, output_padding: &[usize]) -> Tensor {
+        let (x, w) = match self.conv_operands("conv_transpose", weight) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        let spatial = x.rank() - 2;
+        let kernel = w.shape()[2..].to_vec();
+        let window = x.window("conv_transpose", spatial, &kernel, &config.stride, &config.dilation, &config.padding);
+        let (window, more) = match (window, per_axis(output_padding, spatial)) {
+            (Ok(window), Some(more)) => (window, more),
+            (Err(failed), _) => return failed,
+            _ => {
+                let kind = ErrorKind::Invalid(format!("output padding {output_padding:?} does not fit {spatial} axes"));
+                return x.fail("conv_transpose", kind);
+            }
+        };
+        let groups = config.groups;
+        if groups == 0 || x.shape()[1] != w.shape()[0] || x.shape()[1] % groups != 0 {
+            let (lhs, rhs) = (x.shape().to_vec(), w.shape().to_vec());
+            let problem = format!("do not convolve: {} channels in {groups} groups", x.shape()[1]);
+            return x.fail("conv_transpose", ErrorKind::Shapes { lhs, rhs, problem });
+        }
+        let mut shape = vec![x.shape()[0], w.shape()[1] * groups];
+        for d in 0..spatial {
+            let full = (x.shape()[2 + d].max(1) - 1) * window.stride[d]
+                + window.dilation[d] * (window.kernel[d] - 1)
+                + more[d]
+                + 1;
+            shape.push(full.saturating_sub(2 * window.pad[d]));
+        }
+        let (dtype, device) = (x.dtype(), x.device().clone());
+        let op = Op::ConvInput(Conv { window, groups });
+        Tensor::node(op, vec![x, w], shape, dtype, &device, Location::caller())
+    }
+
+    #[track_caller]
+    fn conv_operands(&self, op: &'static str, weight: &Tensor) -> Result<(Tensor, Tensor), Tensor> {
+        self.check().map_err(|_| self.clone())?;
+        weight.check().map_err(|_| weight.clone())?;
+        if self.rank() < 3 || self.rank() != weight.rank() {
+            let (lhs, rhs) = (self.shape().to_vec(), weight.shape().to_vec());
+            let problem = "do not convolve: input and weight need two axes and then equally many spatial ones".into();
+            return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem }));
+        }
+        let dtype = self.dtype().promote(weight.dtype());
+        if !dtype.is_float() {
+            return Err(self.fail(op, ErrorKind::DType { got: dtype, problem: "is not convolved".into() }));
+        }
+        Ok((self.cast(dtype), weight.cast(dtype)))
+    }
+
+    /// A window with each setting spread over the spatial axes.
+    #[track_caller]
+    pub(crate) fn window(
+        &self,
+        op: &'static str,
+        spatial: usize,
+        kernel: &[usize],
+        stride: &[usize],
+        dilation: &[usize],
+        pad: &[usize],
+    ) -> Result<Window, Tensor> {
+        let settings = [("kernel", kernel), ("stride", stride), ("dilation", dilation), ("padding", pad)].map(
+            |(name, setting)| {
+                let spread = per_axis(setting, spatial);
+                let zero = name != "padding" && setting.contains(&0);
+                spread.filter(|_| !zero).ok_or_else(|| {
+                    let problem = format!("{name} {setting:?} does not fit {spatial} spatial axes");
+                    self.fail(op, ErrorKind::Invalid(problem))
+                })
+            },
+        );
+        let [kernel, stride, dilation, pad] = settings;
+        Ok(Window { kernel: kernel?, stride: stride?, dilation: dilation?, pad: pad? })
+    }
+}
+
+/// Windows that fit into `padded` elements along spatial axis `d`.
+fn extent(padded: usize, window: &Window, d: usize) -> Option<usize> {
+    let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
+    padded.checked_sub(span).map(|rest| rest / window.stride[d] + 1)
+}
+
+#[track_caller]
+fn derived(op: Op, inputs: [&Tensor; 2], shape: &[usize]) -> Tensor {
+    let inputs = inputs.map(Clone::clone).to_vec();
+    let (dtype, device) = (inputs[0].dtype(), inputs[0].device().clone());
+    Tensor::node(op, inputs, shape.to_vec(), dtype, &device, Location::caller())
+}
+
+/// The gradients of both sides of a matrix product.
+pub(crate) fn matmul_vjp(a: &Tensor, b: &Tensor, g: &Tensor) -> [Option<Tensor>; 2] {
+    let da = a.is_tracked().then(|| g.matmul(&b.t()));
+    let db = b.is_tracked().then(|| {
+        if b.rank() == a.rank() {
+            return a.t().matmul(g);
+        }
+        // The right side served every batch: its gradient sums over them, as one product of flattened rows.
+        let rows = |x: &Tensor| x.reshape([count(&x.shape()[..x.rank() - 1]), x.shape()[x.rank() - 1]]);
+        rows(a).t().matmul(&rows(g))
+    });
+    [da, db]
+}
+
+/// The gradients of a convolution's input and weight: its two adjoints, of which it is in turn the adjoint.
+pub(crate) fn conv_vjp(op: &Op, a: &Tensor, b: &Tensor, g: &Tensor) -> [Option<Tensor>; 2] {
+    let (to_a, to_b) = match op {
+        Op::Conv(c) => (
+            derived(Op::ConvInput(c.clone()), [g, b], a.shape()),
+            derived(Op::ConvWeight(c.clone()), [a, g], b.shape()),
+        ),
+        Op::ConvInput(c) => {
+            (derived(Op::Conv(c.clone()), [g, b], a.shape()), derived(Op::ConvWeight(c.clone()), [g, a], b.shape()))
+        }
+        Op::ConvWeight(c) => {
+            (derived(Op::ConvInput(c.clone()), [b, g], a.shape()), derived(Op::Conv(c.clone()), [a, g], b.shape()))
+        }
+        _ => return [None, None],
+    };
+    [a.is_tracked().then_some(to_a), b.is_tracked().then_some(to_b)]
+}

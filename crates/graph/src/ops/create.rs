@@ -1,0 +1,297 @@
+//! Tensors from host data, constants and positions.
+
+use std::panic::Location;
+
+use half::{bf16, f16};
+
+use crate::{
+    backend::Region,
+    device::Device,
+    dtype::DType,
+    error::{Error, ErrorKind, Result},
+    op::Op,
+    shape::{Axis, IntoShape},
+    tensor::Tensor,
+};
+
+/// A host type that tensors are made from and read into.
+pub trait Element: Copy + Send + Sync + 'static {
+    /// The dtype of tensors made from it.
+    const DTYPE: DType;
+    /// Bytes as a device stores them.
+    fn bytes(data: &[Self]) -> Vec<u8>;
+    /// From bytes of dtype `dtype`, or `None` where the conversion would lose something.
+    fn from_bytes(bytes: &[u8], dtype: DType) -> Option<Vec<Self>>;
+    /// Whether the dtype can hold all of it.
+    fn fits(_data: &[Self]) -> bool {
+        true
+    }
+}
+
+fn words<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> impl Iterator<Item = T> {
+    bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned)
+}
+
+macro_rules! element {
+    ($($type:ty: $dtype:ident $(, $from:ident as $raw:ty => $convert:expr)*;)*) => {$(
+        impl Element for $type {
+            const DTYPE: DType = DType::$dtype;
+            fn bytes(data: &[Self]) -> Vec<u8> {
+                bytemuck::cast_slice(data).to_vec()
+            }
+            fn from_bytes(bytes: &[u8], dtype: DType) -> Option<Vec<Self>> {
+                #[allow(unreachable_patterns, reason = "f64 holds every dtype")]
+                match dtype {
+                    DType::$dtype => Some(words::<$type>(bytes).collect()),
+                    $(DType::$from => Some(words::<$raw>(bytes).map($convert).collect()),)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+element! {
+    f32: F32, F16 as f16 => f16::to_f32, BF16 as bf16 => bf16::to_f32;
+    f64: F64, F32 as f32 => f64::from, F16 as f16 => f16::to_f64, BF16 as bf16 => bf16::to_f64,
+        I32 as i32 => f64::from, U32 as u32 => f64::from, Bool as u32 => f64::from;
+    f16: F16;
+    bf16: BF16;
+    i32: I32, Bool as u32 => |b| b as i32;
+    u32: U32, Bool as u32 => |b| b;
+}
+
+/// Read only: every integer and truth value as an `i64`.
+impl Element for i64 {
+    const DTYPE: DType = DType::I32;
+    /// Values outside 32 bits saturate; [`Tensor::from_slice`] checks before.
+    fn bytes(data: &[i64]) -> Vec<u8> {
+        let clamp = |v: &i64| (*v).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+        i32::bytes(&data.iter().map(clamp).collect::<Vec<_>>())
+    }
+    fn from_bytes(bytes: &[u8], dtype: DType) -> Option<Vec<i64>> {
+        match dtype {
+            DType::I32 => Some(words::<i32>(bytes).map(i64::from).collect()),
+            DType::U32 | DType::Bool => Some(words::<u32>(bytes).map(i64::from).collect()),
+            _ => None,
+        }
+    }
+    fn fits(data: &[i64]) -> bool {
+        data.iter().all(|v| i32::try_from(*v).is_ok())
+    }
+}
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+    fn bytes(data: &[bool]) -> Vec<u8> {
+        u32::bytes(&data.iter().map(|b| u32::from(*b)).collect::<Vec<_>>())
+    }
+    fn from_bytes(bytes: &[u8], dtype: DType) -> Option<Vec<bool>> {
+        (dtype == DType::Bool).then(|| words::<u32>(bytes).map(|b| b != 0).collect())
+    }
+}
+
+impl Tensor {
+    /// A tensor with these elements, row-major.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Length`] when the shape has another number of elements; an `i64` that does not fit 32 bits; f64 on a
+    /// device that has none; no memory.
+    #[track_caller]
+    pub fn from_slice<T: Element>(device: &Device, data: &[T], shape: impl IntoShape) -> Tensor {
+        let shape = shape.into_shape();
+        let want = match shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)) {
+            Some(n) => n,
+            None => {
+                let kind = ErrorKind::Shape { shape, problem: "has more elements than fit an address".into() };
+                return Tensor::fail_on(device, "from_slice", kind);
+            }
+        };
+        if data.len() != want {
+            return Tensor::fail_on(device, "from_slice", ErrorKind::Length { got: data.len(), want, shape });
+        }
+        if !T::fits(data) {
+            let kind = ErrorKind::Invalid("an integer does not fit 32 bits".into());
+            return Tensor::fail_on(device, "from_slice", kind);
+        }
+        if T::DTYPE == DType::F64 && !device.profile().f64 {
+            let problem = format!("does not exist on {device}; give f32 values");
+            return Tensor::fail_on(device, "from_slice", ErrorKind::DType { got: DType::F64, problem });
+        }
+        match device.backend().upload(&T::bytes(data)) {
+            Ok(storage) => {
+                let region = Region { storage, offset: 0, len: data.len(), dtype: T::DTYPE };
+                Tensor::leaf(region, shape, device, false, None, Location::caller())
+            }
+            Err(error) => Tensor::fail_with(device, error),
+        }
+    }
+
+    /// A number of rank 0. Its value is an input of plans: changing it compiles nothing.
+    #[track_caller]
+    pub fn scalar(device: &Device, value: f64, dtype: DType) -> Tensor {
+        Tensor::node(Op::Scalar(value), vec![], vec![], dtype, device, Location::caller())
+    }
+
+    /// Every element `value`. Takes no memory until an op needs it.
+    #[track_caller]
+    pub fn full(device: &Device, value: f64, shape: impl IntoShape, dtype: DType) -> Tensor {
+        Tensor::scalar(device, value, dtype).broadcast_to(&shape.into_shape())
+    }
+
+    /// Zeros, F32.
+    #[track_caller]
+    pub fn zeros(device: &Device, shape: impl IntoShape) -> Tensor {
+        Tensor::full(device, 0.0, shape, DType::F32)
+    }
+
+    /// Ones, F32.
+    #[track_caller]
+    pub fn ones(device: &Device, shape: impl IntoShape) -> Tensor {
+        Tensor::full(device, 1.0, shape, DType::F32)
+    }
+
+    /// Zeros of the same shape, dtype and device.
+    #[track_caller]
+    pub fn zeros_like(&self) -> Tensor {
+        self.full_like(0.0)
+    }
+
+    /// Ones of the same shape, dtype and device.
+    #[track_caller]
+    pub fn ones_like(&self) -> Tensor {
+        self.full_like(1.0)
+    }
+
+    #[track_caller]
+    fn full_like(&self, value: f64) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        Tensor::full(self.device(), value, self.shape(), self.dtype())
+    }
+
+    /// `0, 1, … n-1`, I32.
+    #[track_caller]
+    pub fn arange(device: &Device, n: usize) -> Tensor {
+        Tensor::iota(device, &[n], 0)
+    }
+
+    /// The position along `axis` at each element of a shape, I32.
+    #[track_caller]
+    pub(crate) fn iota(device: &Device, shape: &[usize], axis: usize) -> Tensor {
+        Tensor::node(Op::Iota(axis), vec![], shape.to_vec(), DType::I32, device, Location::caller())
+    }
+
+    /// A copy on another device. Evaluates.
+    #[track_caller]
+    pub fn to(&self, device: &Device) -> Tensor {
+        if self.check().is_err() || self.device().same(device) {
+            return self.clone();
+        }
+        match self.read_bytes().and_then(|bytes| device.backend().upload(&bytes)) {
+            Ok(storage) => {
+                let region = Region { storage, offset: 0, len: self.count(), dtype: self.dtype() };
+                Tensor::leaf(region, self.shape().to_vec(), device, false, None, Location::caller())
+            }
+            Err(error) => Tensor::fail_with(device, error),
+        }
+    }
+
+    /// The same value, tracked: gradients can be taken with respect to it. Its own history ends here.
+    #[track_caller]
+    pub fn track(&self) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        if !self.dtype().is_float() {
+            let problem = "has no gradient; only floats can be tracked".to_string();
+            return self.fail("track", ErrorKind::DType { got: self.dtype(), problem });
+        }
+        let value = match self.region() {
+            Some(region) => Ok(region),
+            None => self.eval().and_then(|()| self.region().ok_or_else(|| Error::new("track", no_value()))),
+        };
+        match value {
+            Ok(region) => Tensor::leaf(region, self.shape().to_vec(), self.device(), true, None, Location::caller()),
+            Err(error) => Tensor::fail_with(self.device(), error),
+        }
+    }
+
+    /// The value, through which no gradient passes.
+    #[track_caller]
+    pub fn detach(&self) -> Tensor {
+        if self.check().is_err() || !self.is_tracked() {
+            return self.clone();
+        }
+        let shape = self.shape().to_vec();
+        Tensor::node(Op::Detach, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+    }
+
+    /// Computes the value (queues it on a GPU). Reading it later waits for no more than this.
+    pub fn eval(&self) -> Result<()> {
+        crate::eval::eval(std::slice::from_ref(self))
+    }
+
+    pub(crate) fn read_bytes(&self) -> Result<Vec<u8>> {
+        self.eval()?;
+        crate::eval::check_version(self)?;
+        match self.region() {
+            Some(region) => self.device().backend().read(&region),
+            None => Err(Error::new("read", no_value())),
+        }
+    }
+
+    /// The elements, row-major. Waits for the device. 16-bit floats can be read as `f32`, everything as `f64`.
+    ///
+    /// # Errors
+    /// The error the tensor carries; a `T` that cannot hold the dtype; what went wrong on the device.
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.check()?;
+        let bytes = self.read_bytes()?;
+        T::from_bytes(&bytes, self.dtype()).ok_or_else(|| {
+            let problem = format!("cannot be read as {}; cast first", T::DTYPE);
+            Error::new("to_vec", ErrorKind::DType { got: self.dtype(), problem })
+        })
+    }
+
+    /// The single element as an `f64`. Waits for the device.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec`]; a tensor with another number of elements.
+    #[track_caller]
+    pub fn item(&self) -> Result<f64> {
+        self.check()?;
+        if self.count() != 1 {
+            let problem = format!("has {} elements; item() reads one", self.count());
+            return Err(Error::new("item", ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
+        }
+        Ok(self.to_vec::<f64>()?[0])
+    }
+
+    /// The elements, later: the read is queued now and nothing waits for it.
+    pub fn read_async<T: Element>(&self) -> Result<impl Future<Output = Result<Vec<T>>> + Send + 'static> {
+        self.eval()?;
+        crate::eval::check_version(self)?;
+        let region = self.region().ok_or_else(|| Error::new("read", no_value()))?;
+        let (dtype, pending) = (self.dtype(), self.device().backend().read_async(&region));
+        Ok(async move {
+            T::from_bytes(&pending.await?, dtype).ok_or_else(|| {
+                let problem = format!("cannot be read as {}; cast first", T::DTYPE);
+                Error::new("read_async", ErrorKind::DType { got: dtype, problem })
+            })
+        })
+    }
+
+    /// Axes that a method was given, or the tensor that carries why not.
+    #[track_caller]
+    pub(crate) fn axis(&self, op: &'static str, axis: impl Into<Axis>) -> Result<usize, Tensor> {
+        self.check().map_err(|_| self.clone())?;
+        axis.into().of(self.shape()).map_err(|kind| self.fail(op, kind))
+    }
+}
+
+fn no_value() -> ErrorKind {
+    ErrorKind::Device("the backend gave no value".into())
+}

@@ -1,0 +1,224 @@
+//! Elementwise plumbing, and functions composed of the tables' rows.
+
+use std::panic::Location;
+
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    op::Op,
+    ops::{binary::BinaryOp, unary::UnaryOp},
+    tensor::{IntoTensor, Tensor},
+};
+
+impl Tensor {
+    #[track_caller]
+    pub(crate) fn unary(&self, op: UnaryOp) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        match op.result(self.dtype()) {
+            Some(dtype) => {
+                let shape = self.shape().to_vec();
+                Tensor::node(Op::Unary(op), vec![self.clone()], shape, dtype, self.device(), Location::caller())
+            }
+            None => {
+                self.fail(op.name(), ErrorKind::DType { got: self.dtype(), problem: "is not what this is for".into() })
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn binary(&self, op: BinaryOp, other: &Tensor) -> Tensor {
+        let (a, b) = match self.broadcast_with(op.name(), other) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        match op.result(a.dtype()) {
+            Some(dtype) => {
+                let (shape, device) = (a.shape().to_vec(), a.device().clone());
+                Tensor::node(Op::Binary(op), vec![a, b], shape, dtype, &device, Location::caller())
+            }
+            None => {
+                self.fail(op.name(), ErrorKind::DType { got: a.dtype(), problem: "is not what this is for".into() })
+            }
+        }
+    }
+
+    /// `a` where this holds, else `b`.
+    ///
+    /// # Shapes
+    /// All three broadcast together.
+    /// # Errors
+    /// This is not Bool; shapes that do not broadcast.
+    #[track_caller]
+    pub fn where_(&self, a: impl IntoTensor, b: impl IntoTensor) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        if self.dtype() != DType::Bool {
+            return self.fail("where", ErrorKind::DType { got: self.dtype(), problem: "is no condition".into() });
+        }
+        // A number takes its dtype from the other side, so the sides are made in two rounds.
+        let like = Tensor::scalar(self.device(), 0.0, DType::F32);
+        let (a, b) = (a.into_side(&like), b.into_side(&like));
+        let (a, b) = match (a, b) {
+            (Side::Tensor(a), Side::Tensor(b)) => (a, b),
+            (Side::Tensor(a), Side::Number(b)) => {
+                let b = b.into_tensor(&a);
+                (a, b)
+            }
+            (Side::Number(a), Side::Tensor(b)) => (a.into_tensor(&b), b),
+            (Side::Number(a), Side::Number(b)) => (a.into_tensor(&like), b.into_tensor(&like)),
+        };
+        let (a, b) = match a.broadcast_with("where", &b) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        let Some(shape) = crate::shape::broadcast(self.shape(), a.shape()) else {
+            let (lhs, rhs) = (self.shape().to_vec(), a.shape().to_vec());
+            return self.fail("where", ErrorKind::Shapes { lhs, rhs, problem: "do not broadcast".into() });
+        };
+        let inputs = vec![self.broadcast_to(&shape), a.broadcast_to(&shape), b.broadcast_to(&shape)];
+        Tensor::node(Op::Select, inputs, shape, a.dtype(), self.device(), Location::caller())
+    }
+
+    /// `self`, with `value` where `mask` holds.
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
+        mask.where_(value, self)
+    }
+
+    /// The same numbers in another dtype: float to float rounds to nearest even, float to integer truncates, anything to
+    /// Bool is `!= 0`.
+    #[track_caller]
+    pub fn cast(&self, dtype: DType) -> Tensor {
+        if self.check().is_err() || self.dtype() == dtype {
+            return self.clone();
+        }
+        if dtype == DType::F64 && !self.device().profile().f64 {
+            let problem = format!("does not exist on {}", self.device());
+            return self.fail("cast", ErrorKind::DType { got: dtype, problem });
+        }
+        let shape = self.shape().to_vec();
+        Tensor::node(Op::Cast, vec![self.clone()], shape, dtype, self.device(), Location::caller())
+    }
+
+    /// `x²`.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        self * self
+    }
+
+    /// `x^e` for a number `e`; small integers become products.
+    #[track_caller]
+    pub fn powf(&self, e: f64) -> Tensor {
+        match e {
+            0.0 => self.ones_like(),
+            1.0 => self.clone(),
+            2.0 => self.square(),
+            3.0 => self.square() * self,
+            4.0 => self.square().square(),
+            0.5 => self.sqrt(),
+            -0.5 => self.rsqrt(),
+            -1.0 => self.recip(),
+            -2.0 => self.square().recip(),
+            _ => self.pow(e),
+        }
+    }
+
+    /// Limited to `[min, max]`; the gradient is 0 at and outside the bounds.
+    #[track_caller]
+    pub fn clamp(&self, min: f64, max: f64) -> Tensor {
+        let inside = self.gt(min).and(self.lt(max));
+        // The bounds do not depend on x, so only the inside passes a gradient.
+        let limited = self.detach().maximum(min).minimum(max);
+        inside.where_(self, limited)
+    }
+
+    /// At least `min`; the gradient is 0 at and below it.
+    #[track_caller]
+    pub fn clamp_min(&self, min: f64) -> Tensor {
+        self.le(min).where_(min, self)
+    }
+
+    /// At most `max`; the gradient is 0 at and above it.
+    #[track_caller]
+    pub fn clamp_max(&self, max: f64) -> Tensor {
+        self.ge(max).where_(max, self)
+    }
+
+    /// `x · Φ(x)` with the normal distribution function `Φ(x) = erfc(-x/√2) / 2`, which keeps its digits in the left tail.
+    ///
+    /// # Source
+    /// Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    #[track_caller]
+    pub fn gelu(&self) -> Tensor {
+        let half_erfc = (self * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5;
+        self * half_erfc
+    }
+
+    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the approximation of [`Tensor::gelu`]; written as
+    /// `x · σ(2√(2/π) (x + 0.044715 x³))`, which is equal and keeps its digits in the left tail.
+    ///
+    /// # Source
+    /// Hendrycks & Gimpel 2016, arXiv:1606.08415, §2.
+    #[track_caller]
+    pub fn gelu_tanh(&self) -> Tensor {
+        let c = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+        let u = (self + self.square() * self * 0.044715) * c;
+        self * u.sigmoid()
+    }
+
+    /// `x · σ(x)`, also called swish.
+    #[track_caller]
+    pub fn silu(&self) -> Tensor {
+        self * self.sigmoid()
+    }
+
+    /// `ln σ(x) = min(x, 0) - ln(1 + e^(-|x|))`.
+    #[track_caller]
+    pub fn log_sigmoid(&self) -> Tensor {
+        -((-self).softplus())
+    }
+
+    /// `ln(1 + e^x) = max(x, 0) + ln(1 + e^(-|x|))`.
+    #[track_caller]
+    pub fn softplus(&self) -> Tensor {
+        let positive = self.gt(0.0);
+        let small = positive.where_(-self, self).exp().log1p();
+        positive.where_(self, 0.0) + small
+    }
+
+    /// `x` where positive, else `slope · x`.
+    #[track_caller]
+    pub fn leaky_relu(&self, slope: f64) -> Tensor {
+        self.gt(0.0).where_(self, self * slope)
+    }
+
+    /// `x` where positive, else `alpha (e^x - 1)`.
+    #[track_caller]
+    pub fn elu(&self, alpha: f64) -> Tensor {
+        self.gt(0.0).where_(self, self.minimum(0.0).expm1() * alpha)
+    }
+}
+
+/// One side of [`Tensor::where_`].
+enum Side {
+    Tensor(Tensor),
+    Number(f64),
+}
+
+trait IntoSide {
+    fn into_side(self, like: &Tensor) -> Side;
+}
+
+impl<T: IntoTensor> IntoSide for T {
+    #[track_caller]
+    fn into_side(self, like: &Tensor) -> Side {
+        let tensor = self.into_tensor(like);
+        match tensor.0.op {
+            Op::Scalar(value) if tensor.check().is_ok() => Side::Number(value),
+            _ => Side::Tensor(tensor),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Reading and adding at positions that are data.
+
+use std::panic::Location;
+
+use crate::{dtype::DType, error::ErrorKind, op::Op, shape::Axis, tensor::Tensor};
+
+impl Tensor {
+    #[track_caller]
+    fn index_of(&self, op: &'static str, index: &Tensor) -> Result<Tensor, Tensor> {
+        self.check().map_err(|_| self.clone())?;
+        index.check().map_err(|_| index.clone())?;
+        match index.dtype() {
+            DType::I32 | DType::U32 => Ok(index.cast(DType::I32)),
+            got => Err(self.fail(op, ErrorKind::DType { got, problem: "is no index; use i32".into() })),
+        }
+    }
+
+    /// `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis.
+    ///
+    /// # Shapes
+    /// `index` has as many axes; its extents are at most the input's but along the axis. The result is shaped as `index`.
+    /// # Errors
+    /// Shapes that do not fit; an index that is no integer. On a GPU a position outside is clamped and reported by the next
+    /// call that reads.
+    #[track_caller]
+    pub fn gather(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
+        let (index, axis) = match (self.index_of("gather", index), self.axis("gather", axis)) {
+            (Ok(index), Ok(axis)) => (index, axis),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
+        let fits =
+            index.rank() == self.rank() && (0..self.rank()).all(|d| d == axis || index.shape()[d] <= self.shape()[d]);
+        if !fits {
+            let (lhs, rhs) = (self.shape().to_vec(), index.shape().to_vec());
+            let problem = format!("do not fit: the index may be longer at axis {axis} only");
+            return self.fail("gather", ErrorKind::Shapes { lhs, rhs, problem });
+        }
+        let x = (0..self.rank()).filter(|d| *d != axis).fold(self.clone(), |x, d| x.strided(d, 0, 1, index.shape()[d]));
+        let shape = index.shape().to_vec();
+        Tensor::node(Op::Gather(axis), vec![x, index], shape, self.dtype(), self.device(), Location::caller())
+    }
+
+    /// This plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`. Equal positions are added in ascending
+    /// order of `j`, so the result does not depend on the device's threads.
+    ///
+    /// # Shapes
+    /// `index` and `src` alike; their extents are at most this tensor's but along the axis.
+    /// # Errors
+    /// As [`Tensor::gather`].
+    #[track_caller]
+    pub fn scatter_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+        let (index, axis) = match (self.index_of("scatter_add", index), self.axis("scatter_add", axis)) {
+            (Ok(index), Ok(axis)) => (index, axis),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
+        if src.check().is_err() {
+            return src.clone();
+        }
+        let fits = index.rank() == self.rank()
+            && src.rank() == self.rank()
+            && (0..self.rank())
+                .all(|d| index.shape()[d] <= src.shape()[d] && (d == axis || index.shape()[d] <= self.shape()[d]));
+        if !fits {
+            let (lhs, rhs) = (self.shape().to_vec(), index.shape().to_vec());
+            let problem = format!("do not fit, with values of shape {:?}", src.shape());
+            return self.fail("scatter_add", ErrorKind::Shapes { lhs, rhs, problem });
+        }
+        // Values beyond the index are not used; positions beyond it get nothing: zeros added at position 0.
+        let (mut src, mut index) = (src.cast(self.dtype()), index);
+        for d in 0..self.rank() {
+            src = src.strided(d, 0, 1, index.shape()[d]);
+        }
+        let pads: Vec<(isize, isize)> = (0..self.rank())
+            .map(|d| (0, if d == axis { 0 } else { (self.shape()[d] - index.shape()[d]) as isize }))
+            .collect();
+        (src, index) = (src.pad(&pads, 0.0), index.pad(&pads, 0.0));
+        let shape = self.shape().to_vec();
+        let inputs = vec![self.clone(), index, src];
+        Tensor::node(Op::ScatterAdd(axis), inputs, shape, self.dtype(), self.device(), Location::caller())
+    }
+
+    /// The positions `index` of an axis.
+    ///
+    /// # Shapes
+    /// `index [J]`; the result has extent J at the axis.
+    #[track_caller]
+    pub fn index_select(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
+        let axis = match self.axis("index_select", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        if index.check().is_err() {
+            return index.clone();
+        }
+        if index.rank() != 1 {
+            let problem = "is no vector of positions".to_string();
+            return self.fail("index_select", ErrorKind::Shape { shape: index.shape().to_vec(), problem });
+        }
+        let mut along = vec![1; self.rank()];
+        along[axis] = index.count();
+        let mut shape = self.shape().to_vec();
+        shape[axis] = index.count();
+        self.gather(axis, &index.reshape(along).broadcast_to(&shape))
+    }
+
+    /// Rows of this table: `y[.., c] = table[ids[..], c]`.
+    ///
+    /// # Shapes
+    /// `[V, C]`, ids `[..]` → `[.., C]`
+    #[track_caller]
+    pub fn embedding(&self, ids: &Tensor) -> Tensor {
+        if self.check().is_ok() && self.rank() != 2 {
+            let problem = "is no table of rows".to_string();
+            return self.fail("embedding", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        let rows = self.index_select(0, &ids.reshape([ids.count()]));
+        match rows.check() {
+            Ok(()) => rows.reshape([ids.shape(), &self.shape()[1..]].concat()),
+            Err(_) => rows,
+        }
+    }
+
+    /// 1 at the class, 0 elsewhere: `[..] → [.., classes]`, F32.
+    #[track_caller]
+    pub fn one_hot(&self, classes: usize) -> Tensor {
+        match self.index_of("one_hot", self) {
+            Ok(ids) => ids.unsqueeze(-1).eq(&Tensor::arange(self.device(), classes)).cast(DType::F32),
+            Err(failed) => failed,
+        }
+    }
+}

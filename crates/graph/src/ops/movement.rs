@@ -1,0 +1,461 @@
+//! Views: the same elements seen in another shape, order or window.
+
+use std::{ops::RangeBounds, panic::Location};
+
+use crate::{
+    error::ErrorKind,
+    op::Op,
+    shape::{Axes, Axis, count},
+    tensor::Tensor,
+};
+
+/// A shape of which one extent may be -1: whatever makes the number of elements fit.
+pub trait IntoReshape {
+    /// The extents as given.
+    fn into_reshape(self) -> Vec<isize>;
+}
+
+macro_rules! into_reshape {
+    ($($type:ty)*) => {$(
+        impl<const N: usize> IntoReshape for [$type; N] {
+            fn into_reshape(self) -> Vec<isize> {
+                self.iter().map(|d| isize::try_from(*d).unwrap_or(isize::MAX)).collect()
+            }
+        }
+        impl IntoReshape for &[$type] {
+            fn into_reshape(self) -> Vec<isize> {
+                self.iter().map(|d| isize::try_from(*d).unwrap_or(isize::MAX)).collect()
+            }
+        }
+        impl IntoReshape for Vec<$type> {
+            fn into_reshape(self) -> Vec<isize> {
+                self.as_slice().into_reshape()
+            }
+        }
+    )*};
+}
+into_reshape! { usize isize i32 }
+impl IntoReshape for () {
+    fn into_reshape(self) -> Vec<isize> {
+        Vec::new()
+    }
+}
+
+impl Tensor {
+    #[track_caller]
+    fn view(&self, op: Op, shape: Vec<usize>) -> Tensor {
+        Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+    }
+
+    /// The same elements in row-major order in another shape; one extent may be -1.
+    ///
+    /// # Errors
+    /// Another number of elements; more than one -1.
+    #[track_caller]
+    pub fn reshape(&self, shape: impl IntoReshape) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let given = shape.into_reshape();
+        let known: usize = given.iter().filter(|d| **d >= 0).map(|d| *d as usize).product();
+        let unknown = given.iter().filter(|d| **d < 0).count();
+        let fill = if unknown == 1 && known > 0 { self.count() / known } else { 0 };
+        let shape: Vec<usize> = given.iter().map(|d| usize::try_from(*d).unwrap_or(fill)).collect();
+        if unknown > 1 || given.iter().any(|d| *d < -1) || count(&shape) != self.count() {
+            let problem = format!("cannot become {given:?}");
+            return self.fail("reshape", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        if shape == self.shape() {
+            return self.clone();
+        }
+        self.view(Op::Reshape, shape)
+    }
+
+    /// The axes of a range made one: `x.flatten(1..)` is `[B, C, H, W] → [B, C·H·W]`.
+    #[track_caller]
+    pub fn flatten(&self, axes: impl RangeBounds<isize>) -> Tensor {
+        let (start, end) = crate::shape::bounds(axes, self.rank());
+        if end <= start + 1 {
+            return self.clone();
+        }
+        let s = self.shape();
+        let shape: Vec<usize> =
+            s[..start].iter().copied().chain([count(&s[start..end])]).chain(s[end..].iter().copied()).collect();
+        self.reshape(shape)
+    }
+
+    /// Without the axis, whose extent is 1.
+    #[track_caller]
+    pub fn squeeze(&self, axis: impl Into<Axis>) -> Tensor {
+        let axis = match self.axis("squeeze", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let mut shape = self.shape().to_vec();
+        if shape.remove(axis) != 1 {
+            let problem = format!("has not extent 1 at axis {axis}");
+            return self.fail("squeeze", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        self.reshape(shape)
+    }
+
+    /// With an axis of extent 1 at this place of the result.
+    #[track_caller]
+    pub fn unsqueeze(&self, axis: impl Into<Axis>) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let mut shape = self.shape().to_vec();
+        shape.push(1);
+        let axis = match axis.into().of(&shape) {
+            Ok(axis) => axis,
+            Err(kind) => return self.fail("unsqueeze", kind),
+        };
+        shape.pop();
+        shape.insert(axis, 1);
+        self.reshape(shape)
+    }
+
+    /// Output axis `d` is input axis `perm[d]`.
+    ///
+    /// # Errors
+    /// Not a permutation of the axes.
+    #[track_caller]
+    pub fn permute<A: Into<Axis> + Copy>(&self, perm: impl AsRef<[A]>) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let perm: Result<Vec<usize>, _> = perm.as_ref().iter().map(|a| (*a).into().of(self.shape())).collect();
+        let perm = match perm {
+            Ok(perm) => perm,
+            Err(kind) => return self.fail("permute", kind),
+        };
+        let mut sorted = perm.clone();
+        sorted.sort_unstable();
+        if sorted.iter().enumerate().any(|(d, p)| d != *p) || perm.len() != self.rank() {
+            let kind = ErrorKind::Invalid(format!("{perm:?} does not name each of {} axes once", self.rank()));
+            return self.fail("permute", kind);
+        }
+        if perm.iter().enumerate().all(|(d, p)| d == *p) {
+            return self.clone();
+        }
+        let shape = perm.iter().map(|p| self.shape()[*p]).collect();
+        self.view(Op::Permute(perm), shape)
+    }
+
+    /// Two axes exchanged.
+    #[track_caller]
+    pub fn transpose(&self, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+        let (a, b) = match (self.axis("transpose", a), self.axis("transpose", b)) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
+        let mut perm: Vec<usize> = (0..self.rank()).collect();
+        perm.swap(a, b);
+        self.permute(perm)
+    }
+
+    /// The last two axes exchanged.
+    #[track_caller]
+    pub fn t(&self) -> Tensor {
+        self.transpose(-2, -1)
+    }
+
+    /// Repeated along axes of extent 1 and along new leading axes, without copying.
+    ///
+    /// # Errors
+    /// An extent that is neither equal nor 1.
+    #[track_caller]
+    pub fn broadcast_to(&self, shape: &[usize]) -> Tensor {
+        if self.check().is_err() || self.shape() == shape {
+            return self.clone();
+        }
+        let fits = self.rank() <= shape.len()
+            && self.shape().iter().rev().zip(shape.iter().rev()).all(|(a, b)| a == b || *a == 1);
+        if !fits {
+            let (lhs, rhs) = (self.shape().to_vec(), shape.to_vec());
+            let problem = "do not fit: the first cannot be broadcast to the second".into();
+            return self.fail("broadcast_to", ErrorKind::Shapes { lhs, rhs, problem });
+        }
+        let mut same_rank = vec![1; shape.len() - self.rank()];
+        same_rank.extend_from_slice(self.shape());
+        let x = self.reshape(same_rank);
+        if x.shape() == shape { x } else { x.view(Op::Expand, shape.to_vec()) }
+    }
+
+    /// As [`Tensor::broadcast_to`], where -1 keeps an extent.
+    #[track_caller]
+    pub fn expand(&self, shape: impl IntoReshape) -> Tensor {
+        let given = shape.into_reshape();
+        let new = given.len().saturating_sub(self.rank());
+        let extent = |(d, e): (usize, &isize)| match usize::try_from(*e) {
+            Ok(e) => e,
+            Err(_) => d.checked_sub(new).and_then(|d| self.shape().get(d)).copied().unwrap_or(1),
+        };
+        let shape: Vec<usize> = given.iter().enumerate().map(extent).collect();
+        self.broadcast_to(&shape)
+    }
+
+    /// The positions `range` of one axis; negative positions count from the back.
+    #[track_caller]
+    pub fn slice(&self, axis: impl Into<Axis>, range: impl RangeBounds<isize>) -> Tensor {
+        let axis = match self.axis("slice", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let (start, end) = crate::shape::bounds(range, self.shape()[axis]);
+        self.strided(axis, start, 1, end - start)
+    }
+
+    /// Every `step`-th of the positions `range`; a negative step walks from the range's end to its start.
+    #[track_caller]
+    pub fn slice_step(&self, axis: impl Into<Axis>, range: impl RangeBounds<isize>, step: isize) -> Tensor {
+        let axis = match self.axis("slice", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        if step == 0 {
+            return self.fail("slice", ErrorKind::Invalid("a step of 0 goes nowhere".into()));
+        }
+        let (start, end) = crate::shape::bounds(range, self.shape()[axis]);
+        let len = (end - start).div_ceil(step.unsigned_abs());
+        self.strided(axis, if step > 0 || len == 0 { start } else { end - 1 }, step, len)
+    }
+
+    /// `len` positions from `start`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Index`] when they go past the end.
+    #[track_caller]
+    pub fn narrow(&self, axis: impl Into<Axis>, start: usize, len: usize) -> Tensor {
+        let axis = match self.axis("narrow", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let extent = self.shape()[axis];
+        if start.checked_add(len).is_none_or(|end| end > extent) {
+            let index = start.saturating_add(len) as i64 - 1;
+            return self.fail("narrow", ErrorKind::Index { index, axis, extent });
+        }
+        self.strided(axis, start, 1, len)
+    }
+
+    /// Position `index` of an axis, which goes away; negative counts from the back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Index`] when there is no such position.
+    #[track_caller]
+    pub fn select(&self, axis: impl Into<Axis>, index: isize) -> Tensor {
+        let axis = match self.axis("select", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let extent = self.shape()[axis];
+        let at = if index < 0 { index + extent as isize } else { index };
+        if at < 0 || at >= extent as isize {
+            return self.fail("select", ErrorKind::Index { index: index as i64, axis, extent });
+        }
+        self.strided(axis, at as usize, 1, 1).squeeze(axis)
+    }
+
+    #[track_caller]
+    pub(crate) fn strided(&self, axis: usize, first: usize, by: isize, len: usize) -> Tensor {
+        if first == 0 && by == 1 && len == self.shape()[axis] {
+            return self.clone();
+        }
+        let mut shape = self.shape().to_vec();
+        shape[axis] = len;
+        let (mut start, mut step) = (vec![0; self.rank()], vec![1; self.rank()]);
+        (start[axis], step[axis]) = (first, by);
+        self.view(Op::Slice { start, step }, shape)
+    }
+
+    /// The axes reversed.
+    #[track_caller]
+    pub fn flip(&self, axes: impl Into<Axes>) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        match axes.into().of(self.shape()) {
+            Ok(axes) => axes.into_iter().fold(self.clone(), |x, axis| {
+                let len = x.shape()[axis];
+                if len < 2 { x } else { x.strided(axis, len - 1, -1, len) }
+            }),
+            Err(kind) => self.fail("flip", kind),
+        }
+    }
+
+    /// `before` and `after` elements of `value` at each of the last axes: one pair per axis, in axis order, aligned at the
+    /// last axis. Negative numbers take elements away.
+    #[track_caller]
+    pub fn pad(&self, pads: &[(isize, isize)], value: f64) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        if pads.len() > self.rank() {
+            let problem = format!("has fewer axes than the {} pairs given", pads.len());
+            return self.fail("pad", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        let first = self.rank() - pads.len();
+        let mut x = self.clone();
+        for (d, (before, after)) in pads.iter().enumerate() {
+            let (cut_front, cut_back) = ((-before).max(0) as usize, (-after).max(0) as usize);
+            let extent = x.shape()[first + d];
+            if cut_front + cut_back > extent {
+                let problem = format!("cannot lose {cut_front} and {cut_back} elements at axis {}", first + d);
+                return self.fail("pad", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+            }
+            x = x.strided(first + d, cut_front, 1, extent - cut_front - cut_back);
+        }
+        let mut before = vec![0; self.rank()];
+        let mut shape = x.shape().to_vec();
+        for (d, (b, a)) in pads.iter().enumerate() {
+            before[first + d] = (*b).max(0) as usize;
+            shape[first + d] += (*b).max(0) as usize + (*a).max(0) as usize;
+        }
+        if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: value }, shape) }
+    }
+
+    /// Tensors one behind the other along an axis.
+    ///
+    /// # Shapes
+    /// Equal but for the extent of the axis.
+    /// # Errors
+    /// No tensors; shapes that differ elsewhere.
+    #[track_caller]
+    pub fn concat(tensors: &[Tensor], axis: impl Into<Axis>) -> crate::error::Result<Tensor> {
+        let Some(first) = tensors.first() else {
+            return Err(crate::error::Error::new("concat", ErrorKind::Invalid("no tensors given".into())));
+        };
+        Ok(first.concat_with(&tensors[1..], axis))
+    }
+
+    /// This and the others one behind the other along an axis.
+    #[track_caller]
+    pub fn concat_with(&self, others: &[Tensor], axis: impl Into<Axis>) -> Tensor {
+        let axis = match self.axis("concat", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        if others.is_empty() {
+            return self.clone();
+        }
+        let mut shape = self.shape().to_vec();
+        let mut dtype = self.dtype();
+        for other in others {
+            if other.check().is_err() {
+                return other.clone();
+            }
+            let same = other.rank() == self.rank()
+                && (0..self.rank()).all(|d| d == axis || other.shape()[d] == self.shape()[d]);
+            if !same {
+                let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
+                let problem = format!("differ at an axis other than {axis}");
+                return self.fail("concat", ErrorKind::Shapes { lhs, rhs, problem });
+            }
+            shape[axis] += other.shape()[axis];
+            dtype = dtype.promote(other.dtype());
+        }
+        let inputs: Vec<Tensor> = std::iter::once(self).chain(others).map(|t| t.cast(dtype)).collect();
+        Tensor::node(Op::Concat(axis), inputs, shape, dtype, self.device(), Location::caller())
+    }
+
+    /// Tensors of one shape side by side along a new axis at this place of the result.
+    #[track_caller]
+    pub fn stack(tensors: &[Tensor], axis: impl Into<Axis>) -> crate::error::Result<Tensor> {
+        let axis = axis.into();
+        let Some(first) = tensors.first() else {
+            return Err(crate::error::Error::new("stack", ErrorKind::Invalid("no tensors given".into())));
+        };
+        let mut longer = first.shape().to_vec();
+        longer.push(1);
+        let at = match axis.of(&longer) {
+            Ok(at) => at,
+            Err(kind) => return Ok(first.fail("stack", kind)),
+        };
+        let rows: Vec<Tensor> = tensors.iter().map(|t| t.unsqueeze(at)).collect();
+        Ok(rows[0].concat_with(&rows[1..], at))
+    }
+
+    /// Consecutive pieces of these extents along an axis.
+    ///
+    /// # Errors
+    /// In each piece, when the extents do not add up to the axis.
+    #[track_caller]
+    pub fn split(&self, sizes: &[usize], axis: impl Into<Axis>) -> Vec<Tensor> {
+        let axis = match self.axis("split", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return vec![failed; sizes.len()],
+        };
+        if sizes.iter().sum::<usize>() != self.shape()[axis] {
+            let problem = format!("cannot be split into {sizes:?} at axis {axis}");
+            return vec![self.fail("split", ErrorKind::Shape { shape: self.shape().to_vec(), problem }); sizes.len()];
+        }
+        let mut start = 0;
+        sizes
+            .iter()
+            .map(|len| {
+                start += len;
+                self.strided(axis, start - len, 1, *len)
+            })
+            .collect()
+    }
+
+    /// The whole tensor repeated this many times along each axis, new axes in front.
+    #[track_caller]
+    pub fn repeat(&self, times: &[usize]) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        if times.len() < self.rank() {
+            let problem = format!("has more axes than the {} counts given", times.len());
+            return self.fail("repeat", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        let mut shape = vec![1; times.len() - self.rank()];
+        shape.extend_from_slice(self.shape());
+        let mut x = self.reshape(shape);
+        for (axis, n) in times.iter().enumerate() {
+            if *n != 1 {
+                let mut wide = x.shape().to_vec();
+                wide.insert(axis, *n);
+                let mut flat = x.shape().to_vec();
+                flat[axis] *= n;
+                x = x.unsqueeze(axis).broadcast_to(&wide).reshape(flat);
+            }
+        }
+        x
+    }
+}
+
+/// The gradient of the input of a slice: `g` spread to the places it was read from, zeros elsewhere.
+pub(crate) fn slice_vjp(g: &Tensor, input: &[usize], start: &[usize], step: &[isize]) -> Tensor {
+    let mut g = g.clone();
+    for d in 0..input.len() {
+        let (len, by) = (g.shape()[d], step[d].unsigned_abs());
+        if len == 0 {
+            let mut shape = g.shape().to_vec();
+            shape[d] = input[d];
+            g = Tensor::full(g.device(), 0.0, shape, g.dtype());
+            continue;
+        }
+        // The lowest position read; a negative step reads it last.
+        let low = if step[d] < 0 { start[d] - (len - 1) * by } else { start[d] };
+        if step[d] < 0 {
+            g = g.flip(d);
+        }
+        if by > 1 {
+            // Each element followed by by-1 zeros, less the zeros behind the last.
+            let mut flat = g.shape().to_vec();
+            flat[d] = len * by;
+            let mut pads = vec![(0, 0); g.rank() - d];
+            pads.insert(1, (0, by as isize - 1));
+            pads.truncate(g.rank() - d + 1);
+            g = g.unsqueeze(d + 1).pad(&pads, 0.0).reshape(flat).strided(d, 0, 1, (len - 1) * by + 1);
+        }
+        let end = low + g.shape()[d];
+        let mut pads = vec![(0, 0); g.rank() - d];
+        pads[0] = (low as isize, (input[d] - end) as isize);
+        g = g.pad(&pads, 0.0);
+    }
+    g
+}

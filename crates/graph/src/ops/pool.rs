@@ -1,0 +1,177 @@
+//! Pooling: a reduction over sliding windows.
+
+use std::panic::Location;
+
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    op::{Op, Window},
+    shape::Axes,
+    tensor::Tensor,
+};
+
+/// How a pooling walks, over as many of the last axes as `kernel` is long (or `spatial` says). One number is for all axes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Window size along each axis.
+    pub kernel: Vec<usize>,
+    /// Steps between windows; empty means the kernel's size.
+    pub stride: Vec<usize>,
+    /// Elements added on both sides, at most half the kernel: -∞ for a maximum, 0 for a mean.
+    pub padding: Vec<usize>,
+    /// Steps inside a window.
+    pub dilation: Vec<usize>,
+    /// Whether a last window may hang over the end.
+    pub ceil_mode: bool,
+    /// Whether a mean counts the padding.
+    pub count_include_pad: bool,
+}
+
+impl Pool {
+    /// Windows of this size side by side, over as many axes as there are sizes.
+    pub fn new(kernel: &[usize]) -> Pool {
+        Pool {
+            kernel: kernel.to_vec(),
+            stride: vec![],
+            padding: vec![0],
+            dilation: vec![1],
+            ceil_mode: false,
+            count_include_pad: true,
+        }
+    }
+}
+
+impl Tensor {
+    /// The windows of the last `window.kernel.len()` axes: `[.., L..] → [.., O.., K..]`, `fill` outside.
+    #[track_caller]
+    pub(crate) fn windows(&self, window: &Window, out: &[usize], fill: f64, aligned: bool) -> Tensor {
+        let n = window.kernel.len();
+        let lead = self.rank() - if aligned { 2 * n } else { n };
+        let shape = [&self.shape()[..lead], out, &window.kernel].concat();
+        let op = Op::Windows { window: window.clone(), fill, aligned };
+        Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+    }
+
+    /// Every window element back where it came from: `[.., O.., K..] → [.., L.., K..]`.
+    #[track_caller]
+    pub(crate) fn windows_adjoint(&self, window: &Window, input: &[usize]) -> Tensor {
+        let n = window.kernel.len();
+        let lead = self.rank() - 2 * n;
+        let shape = [&self.shape()[..lead], input, &window.kernel].concat();
+        let op = Op::WindowsAdjoint(window.clone());
+        Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+    }
+
+    /// Window and output extents of a pooling.
+    #[track_caller]
+    fn pooling(&self, op: &'static str, pool: &Pool) -> Result<(Window, Vec<usize>), Tensor> {
+        self.check().map_err(|_| self.clone())?;
+        let n = pool.kernel.len();
+        if self.rank() < n || n == 0 {
+            let problem = format!("has fewer than the {n} axes that are pooled");
+            return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
+        }
+        let stride = if pool.stride.is_empty() { &pool.kernel } else { &pool.stride };
+        let window = self.window(op, n, &pool.kernel, stride, &pool.dilation, &pool.padding)?;
+        let input = &self.shape()[self.rank() - n..];
+        let mut out = Vec::with_capacity(n);
+        for d in 0..n {
+            let (k, s, p) = (window.kernel[d], window.stride[d], window.pad[d]);
+            if 2 * p > window.dilation[d] * (k - 1) + 1 {
+                let kind = ErrorKind::Invalid(format!("padding {p} is more than half of the window {k} at axis {d}"));
+                return Err(self.fail(op, kind));
+            }
+            let span = window.dilation[d] * (k - 1) + 1;
+            let Some(rest) = (input[d] + 2 * p).checked_sub(span) else {
+                let problem = format!("is smaller than the window {:?}", pool.kernel);
+                return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
+            };
+            let mut o = if pool.ceil_mode { rest.div_ceil(s) } else { rest / s } + 1;
+            // A window must start inside the input or its front padding.
+            if pool.ceil_mode && (o - 1) * s >= input[d] + p {
+                o -= 1;
+            }
+            out.push(o);
+        }
+        Ok((window, out))
+    }
+
+    /// The largest element of each window; the gradient goes to the first such.
+    ///
+    /// # Shapes
+    /// `[.., L..] → [.., O..]`, `O = (L + 2 padding - dilation (K - 1) - 1) / stride + 1`, rounded down, or up with
+    /// `ceil_mode`.
+    /// # Errors
+    /// A window larger than the padded input; padding above half of it; zeros in the settings.
+    #[track_caller]
+    pub fn max_pool(&self, pool: &Pool) -> Tensor {
+        let (window, out) = match self.pooling("max_pool", pool) {
+            Ok(found) => found,
+            Err(failed) => return failed,
+        };
+        let windows = self.windows(&window, &out, f64::NEG_INFINITY, false);
+        let rank = windows.rank();
+        let axes: Vec<isize> = (rank - out.len()..rank).map(|d| d as isize).collect();
+        windows.max_first_keepdim(Axes::from(axes)).reshape([&self.shape()[..self.rank() - out.len()], &out].concat())
+    }
+
+    /// The mean of each window.
+    ///
+    /// # Shapes
+    /// As [`Tensor::max_pool`].
+    #[track_caller]
+    pub fn avg_pool(&self, pool: &Pool) -> Tensor {
+        let (window, out) = match self.pooling("avg_pool", pool) {
+            Ok(found) => found,
+            Err(failed) => return failed,
+        };
+        let windows = self.windows(&window, &out, 0.0, false);
+        let rank = windows.rank();
+        let axes: Vec<isize> = (rank - out.len()..rank).map(|d| d as isize).collect();
+        let sums = windows.sum(axes);
+        let input = &self.shape()[self.rank() - out.len()..];
+        match (0..out.len()).all(|d| whole(&window, out[d], input[d], d, pool.count_include_pad)) {
+            true => sums * (1.0 / window.kernel.iter().product::<usize>() as f64),
+            false => (0..out.len()).fold(sums, |y, d| {
+                y / self.window_count(&window, out[d], input[d], d, pool.count_include_pad).unsqueeze_to(out.len() - d)
+            }),
+        }
+    }
+
+    /// How many elements of each window along axis `d` count, as F32 `[O]`.
+    #[track_caller]
+    fn window_count(&self, window: &Window, out: usize, input: usize, d: usize, include_pad: bool) -> Tensor {
+        let (k, s, p) = (window.kernel[d] as f64, window.stride[d] as f64, window.pad[d] as f64);
+        let (low, high) = if include_pad { (-p, input as f64 + p) } else { (0.0, input as f64) };
+        let start = Tensor::arange(self.device(), out).cast(DType::F32) * s - p;
+        let end = (&start + k).minimum(high);
+        (end - start.maximum(low)).cast(self.dtype())
+    }
+
+    /// A vector as axis `-n`.
+    #[track_caller]
+    fn unsqueeze_to(&self, n: usize) -> Tensor {
+        let mut shape = vec![1; n];
+        shape[0] = self.count();
+        self.reshape(shape)
+    }
+
+    /// [`Tensor::max_pool`] of the last two axes with square windows side by side.
+    #[track_caller]
+    pub fn max_pool2d(&self, kernel: usize) -> Tensor {
+        self.max_pool(&Pool::new(&[kernel, kernel]))
+    }
+
+    /// [`Tensor::avg_pool`] of the last two axes with square windows side by side.
+    #[track_caller]
+    pub fn avg_pool2d(&self, kernel: usize) -> Tensor {
+        self.avg_pool(&Pool::new(&[kernel, kernel]))
+    }
+}
+
+/// Whether every window along axis `d` has its full size.
+fn whole(window: &Window, out: usize, input: usize, d: usize, include_pad: bool) -> bool {
+    let end = (out - 1) * window.stride[d] + window.kernel[d];
+    let pad = window.pad[d];
+    (include_pad || pad == 0) && end <= input + 2 * pad
+}

@@ -1,0 +1,177 @@
+//! Random numbers: Philox4x32-10, counter-based, so that a draw does not depend on the launch that makes it.
+
+use std::{
+    panic::Location,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{device::Device, dtype::DType, op::Op, shape::IntoShape, tensor::Tensor};
+
+/// One Philox4x32-10 block.
+///
+/// # Source
+/// Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11.
+pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let (mut c, mut k) = (counter, key);
+    for _ in 0..10 {
+        let p0 = u64::from(c[0]) * 0xD251_1F53;
+        let p1 = u64::from(c[2]) * 0xCD9E_8D57;
+        c = [(p1 >> 32) as u32 ^ c[1] ^ k[0], p1 as u32, (p0 >> 32) as u32 ^ c[3] ^ k[1], p0 as u32];
+        k = [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)];
+    }
+    c
+}
+
+/// A stream on the host, for initial weights and shuffling.
+#[derive(Clone, Debug)]
+pub struct Rng {
+    key: [u32; 2],
+    stream: u32,
+    next: u64,
+    spare: Option<f64>,
+}
+
+impl Rng {
+    /// The stream of a seed.
+    pub fn seed(seed: u64) -> Rng {
+        Rng { key: [seed as u32, (seed >> 32) as u32], stream: 0, next: 0, spare: None }
+    }
+
+    /// A word.
+    pub fn next_u32(&mut self) -> u32 {
+        let block = self.next / 4;
+        let words = philox([block as u32, (block >> 32) as u32, self.stream, 0x7468_616C], self.key);
+        self.next += 1;
+        words[((self.next - 1) % 4) as usize]
+    }
+
+    /// Uniform in `[0, 1)`, 24 bits.
+    pub fn uniform(&mut self) -> f64 {
+        f64::from(self.next_u32() >> 8) / f64::from(1u32 << 24)
+    }
+
+    /// Standard normal, by Box–Muller on `(u + 0.5) · 2⁻³²`.
+    pub fn normal(&mut self) -> f64 {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        let half_open = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0;
+        let (u, v) = (half_open(self.next_u32()), half_open(self.next_u32()));
+        let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
+        self.spare = Some(radius * angle.sin());
+        radius * angle.cos()
+    }
+
+    /// Uniform in `0..n`, without bias (Lemire's multiplication, with rejection).
+    pub fn below(&mut self, n: u32) -> u32 {
+        let threshold = n.wrapping_neg() % n.max(1);
+        loop {
+            let product = u64::from(self.next_u32()) * u64::from(n);
+            if product as u32 >= threshold {
+                return (product >> 32) as u32;
+            }
+        }
+    }
+
+    /// `0..n` in random order (Fisher–Yates).
+    pub fn permutation(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for i in (1..n).rev() {
+            let bound = u32::try_from(i + 1).unwrap_or(u32::MAX);
+            order.swap(i, self.below(bound) as usize);
+        }
+        order
+    }
+
+    /// Another stream that has nothing in common with this one.
+    pub fn fork(&mut self) -> Rng {
+        let key = [self.next_u32(), self.next_u32()];
+        Rng { key, stream: 1, next: 0, spare: None }
+    }
+
+    /// A stream for draws on a device.
+    pub fn stream(&mut self) -> Stream {
+        Stream { key: [self.next_u32(), self.next_u32()], op: self.next_u32(), draw: Arc::new(AtomicU64::new(0)) }
+    }
+}
+
+/// A stream of draws made on a device. Each draw has a number, which is an input of the plan: replays draw anew.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    key: [u32; 2],
+    op: u32,
+    draw: Arc<AtomicU64>,
+}
+
+impl Stream {
+    /// How many draws were made; checkpoints keep it.
+    pub fn draws(&self) -> u64 {
+        self.draw.load(Ordering::Relaxed)
+    }
+
+    /// Goes on from this number of draws.
+    pub fn set_draws(&self, draws: u64) {
+        self.draw.store(draws, Ordering::Relaxed);
+    }
+
+    /// Words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`.
+    #[track_caller]
+    pub fn words(&self, device: &Device, shape: impl IntoShape) -> Tensor {
+        let draw = self.draw.fetch_add(1, Ordering::Relaxed);
+        let word = |w: u32| Tensor::scalar(device, f64::from(w), DType::U32);
+        let inputs = [self.key[0], self.key[1], self.op, draw as u32].map(word).to_vec();
+        Tensor::node(Op::Random, inputs, shape.into_shape(), DType::U32, device, Location::caller())
+    }
+
+    /// Uniform in `[0, 1)`, 24 bits, F32. The same on every device.
+    #[track_caller]
+    pub fn uniform(&self, device: &Device, shape: impl IntoShape) -> Tensor {
+        self.words(device, shape).shr(8).cast(DType::F32) * (1.0 / f64::from(1u32 << 24))
+    }
+
+    /// True with probability `p`, rounded to a multiple of 2⁻³². The same on every device.
+    #[track_caller]
+    pub fn bernoulli(&self, device: &Device, p: f64, shape: impl IntoShape) -> Tensor {
+        let threshold = (p.clamp(0.0, 1.0) * 4_294_967_296.0).round();
+        if threshold >= 4_294_967_296.0 {
+            return Tensor::full(device, 1.0, shape, DType::F32).gt(0.0);
+        }
+        self.words(device, shape).lt(threshold)
+    }
+
+    /// Standard normal, by Box–Muller on two words an element, F32.
+    #[track_caller]
+    pub fn normal(&self, device: &Device, shape: impl IntoShape) -> Tensor {
+        let mut pairs = shape.into_shape();
+        pairs.insert(0, 2);
+        let u = (self.words(device, pairs).shr(8).cast(DType::F32) + 0.5) * (1.0 / f64::from(1u32 << 24));
+        let radius = (u.select(0, 0).log() * -2.0).sqrt();
+        radius * (u.select(0, 1) * std::f64::consts::TAU).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn philox_matches_the_published_vectors() {
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+        assert_eq!(philox([!0; 4], [!0; 2]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
+        assert_eq!(
+            philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
+            [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
+        );
+    }
+
+    #[test]
+    fn a_permutation_has_every_number_once() {
+        let mut order = Rng::seed(3).permutation(1000);
+        assert_ne!(order, (0..1000).collect::<Vec<_>>());
+        order.sort_unstable();
+        assert_eq!(order, (0..1000).collect::<Vec<_>>());
+    }
+}

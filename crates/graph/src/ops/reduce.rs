@@ -1,0 +1,287 @@
+//! Reductions over any set of axes.
+
+use std::panic::Location;
+
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    op::{Op, ReduceOp},
+    shape::{Axes, Axis, count},
+    tensor::Tensor,
+};
+
+impl Tensor {
+    #[track_caller]
+    fn reduce(&self, name: &'static str, op: ReduceOp, axes: Axes, first: bool) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let axes = match axes.of(self.shape()) {
+            Ok(axes) => axes,
+            Err(kind) => return self.fail(name, kind),
+        };
+        let x = match (op, self.dtype()) {
+            (ReduceOp::Sum | ReduceOp::Prod, DType::Bool) => self.cast(DType::I32),
+            (ReduceOp::Max | ReduceOp::Min, DType::Bool) => {
+                return self.fail(name, ErrorKind::DType { got: DType::Bool, problem: "has no order".into() });
+            }
+            _ => self.clone(),
+        };
+        if axes.iter().any(|a| self.shape()[*a] == 0) && !matches!(op, ReduceOp::Sum | ReduceOp::Prod) {
+            let problem = "has no elements to choose from".to_string();
+            return self.fail(name, ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        let index = matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin);
+        if !index && axes.iter().all(|a| self.shape()[*a] == 1) {
+            return x;
+        }
+        let mut shape = self.shape().to_vec();
+        axes.iter().for_each(|a| shape[*a] = 1);
+        let dtype = if index { DType::I32 } else { x.dtype() };
+        let op = if first { Op::ReduceFirst(op, axes) } else { Op::Reduce(op, axes) };
+        Tensor::node(op, vec![x], shape, dtype, self.device(), Location::caller())
+    }
+
+    /// Without these axes, which have extent 1.
+    #[track_caller]
+    fn drop_axes(&self, of: &Tensor, axes: &Axes) -> Tensor {
+        match (self.check(), axes.of(of.shape())) {
+            (Ok(()), Ok(axes)) => {
+                let kept = (0..of.rank()).filter(|d| !axes.contains(d)).map(|d| of.shape()[d]);
+                self.reshape(kept.collect::<Vec<_>>())
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// The sum over axes, which go away. Accumulated in f32 in a fixed order.
+    #[track_caller]
+    pub fn sum(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.reduce("sum", ReduceOp::Sum, axes.clone(), false).drop_axes(self, &axes)
+    }
+
+    /// The sum over axes, which stay with extent 1.
+    #[track_caller]
+    pub fn sum_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+        self.reduce("sum", ReduceOp::Sum, axes.into(), false)
+    }
+
+    /// The product over axes, which go away.
+    #[track_caller]
+    pub fn prod(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.reduce("prod", ReduceOp::Prod, axes.clone(), false).drop_axes(self, &axes)
+    }
+
+    /// The product over axes, which stay with extent 1.
+    #[track_caller]
+    pub fn prod_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+        self.reduce("prod", ReduceOp::Prod, axes.into(), false)
+    }
+
+    /// The mean over axes, which go away.
+    #[track_caller]
+    pub fn mean(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.mean_keepdim(axes.clone()).drop_axes(self, &axes)
+    }
+
+    /// The mean over axes, which stay with extent 1.
+    #[track_caller]
+    pub fn mean_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        if self.check().is_ok() && !self.dtype().is_float() {
+            let problem = "has no mean; cast to a float first".to_string();
+            return self.fail("mean", ErrorKind::DType { got: self.dtype(), problem });
+        }
+        let sum = self.reduce("mean", ReduceOp::Sum, axes.clone(), false);
+        match axes.of(self.shape()) {
+            Ok(axes) => sum * (1.0 / extent(self.shape(), &axes) as f64),
+            Err(_) => sum,
+        }
+    }
+
+    /// The largest over axes, which go away; equal ones share the gradient.
+    #[track_caller]
+    pub fn amax(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.amax_keepdim(axes.clone()).drop_axes(self, &axes)
+    }
+
+    /// The largest over axes, which stay with extent 1; equal ones share the gradient.
+    #[track_caller]
+    pub fn amax_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+        self.reduce("amax", ReduceOp::Max, axes.into(), false)
+    }
+
+    /// The smallest over axes, which go away; equal ones share the gradient.
+    #[track_caller]
+    pub fn amin(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.amin_keepdim(axes.clone()).drop_axes(self, &axes)
+    }
+
+    /// The smallest over axes, which stay with extent 1; equal ones share the gradient.
+    #[track_caller]
+    pub fn amin_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+        self.reduce("amin", ReduceOp::Min, axes.into(), false)
+    }
+
+    /// The largest along an axis, and the position of the first such (I32), which alone gets the gradient.
+    #[track_caller]
+    pub fn max(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+        let axes = Axes::Some(vec![axis.into()]);
+        let value = self.reduce("max", ReduceOp::Max, axes.clone(), true).drop_axes(self, &axes);
+        (value, self.reduce("max", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes))
+    }
+
+    /// The smallest along an axis, and the position of the first such (I32), which alone gets the gradient.
+    #[track_caller]
+    pub fn min(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+        let axes = Axes::Some(vec![axis.into()]);
+        let value = self.reduce("min", ReduceOp::Min, axes.clone(), true).drop_axes(self, &axes);
+        (value, self.reduce("min", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes))
+    }
+
+    /// The row-major position, within the axes, of the first largest element, I32; the axes go away.
+    #[track_caller]
+    pub fn argmax(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.reduce("argmax", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes)
+    }
+
+    /// The row-major position, within the axes, of the first smallest element, I32; the axes go away.
+    #[track_caller]
+    pub fn argmin(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.reduce("argmin", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes)
+    }
+
+    /// The largest, over axes that stay; the gradient goes to the first.
+    #[track_caller]
+    pub(crate) fn max_first_keepdim(&self, axes: Axes) -> Tensor {
+        self.reduce("max", ReduceOp::Max, axes, true)
+    }
+
+    /// The variance `Σ (x - mean)² / (n - correction)` over axes, which go away, in two passes.
+    #[track_caller]
+    pub fn var(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+        let axes = axes.into();
+        self.var_keepdim(axes.clone(), correction).drop_axes(self, &axes)
+    }
+
+    /// The variance over axes, which stay with extent 1.
+    #[track_caller]
+    pub fn var_keepdim(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+        let axes = axes.into();
+        let centred = self - self.mean_keepdim(axes.clone());
+        let squares = centred.square().reduce("var", ReduceOp::Sum, axes.clone(), false);
+        match axes.of(self.shape()) {
+            // As PyTorch: n = correction divides by zero and gives NaN.
+            Ok(axes) => squares * (1.0 / extent(self.shape(), &axes).saturating_sub(correction) as f64),
+            Err(_) => squares,
+        }
+    }
+
+    /// The square root of [`Tensor::var`].
+    #[track_caller]
+    pub fn std(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+        self.var(axes, correction).sqrt()
+    }
+
+    /// `ln Σ e^x` over axes, which go away: `m + ln Σ e^(x - m)` with the largest `m`.
+    #[track_caller]
+    pub fn logsumexp(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        self.logsumexp_keepdim(axes.clone()).drop_axes(self, &axes)
+    }
+
+    /// `ln Σ e^x` over axes, which stay with extent 1.
+    #[track_caller]
+    pub fn logsumexp_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+        let axes = axes.into();
+        // A shift: no gradient passes through it.
+        let m = self.detach().amax_keepdim(axes.clone());
+        (self - &m).exp().sum_keepdim(axes).log() + m
+    }
+
+    /// `e^(x_j - m) / Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`.
+    ///
+    /// # Source
+    /// The "safe" form in Milakov & Gimelshein 2018, arXiv:1805.02867.
+    #[track_caller]
+    pub fn softmax(&self, axis: impl Into<Axis>) -> Tensor {
+        let axis = axis.into();
+        let m = self.detach().amax_keepdim(axis);
+        let e = (self - &m).exp();
+        &e / e.sum_keepdim(axis)
+    }
+
+    /// `x - m - ln Σ_k e^(x_k - m)` along an axis.
+    #[track_caller]
+    pub fn log_softmax(&self, axis: impl Into<Axis>) -> Tensor {
+        let axis = axis.into();
+        let shifted = self - self.detach().amax_keepdim(axis);
+        &shifted - shifted.exp().sum_keepdim(axis).log()
+    }
+
+    /// `softmax(-x)`.
+    #[track_caller]
+    pub fn softmin(&self, axis: impl Into<Axis>) -> Tensor {
+        (-self).softmax(axis)
+    }
+}
+
+fn extent(shape: &[usize], axes: &[usize]) -> usize {
+    axes.iter().map(|a| shape[*a]).product()
+}
+
+/// The gradient of a reduction's input, from input `x`, output `y` (axes kept) and the output's gradient `g`.
+pub(crate) fn vjp(op: ReduceOp, axes: &[usize], first: bool, x: &Tensor, y: &Tensor, g: &Tensor) -> Option<Tensor> {
+    match op {
+        ReduceOp::Sum => Some(g.broadcast_to(x.shape())),
+        ReduceOp::Max | ReduceOp::Min if first => {
+            let kind = if op == ReduceOp::Max { ReduceOp::ArgMax } else { ReduceOp::ArgMin };
+            let index = x.detach().reduce(y.0.op.name(), kind, Axes::from(to_isize(axes).as_slice()), false);
+            Some(position(x, axes).eq(&index).where_(g, 0.0))
+        }
+        ReduceOp::Max | ReduceOp::Min => {
+            let ties = x.eq(y);
+            let count = ties.cast(g.dtype()).sum_keepdim(to_isize(axes).as_slice());
+            Some(ties.where_(g / count, 0.0))
+        }
+        // The product of all others, by a loop over none: y / x where no factor is 0; with zeros the others' product.
+        ReduceOp::Prod => {
+            let axes = to_isize(axes);
+            let zero = x.eq(0.0);
+            let zeros = zero.cast(DType::F32).sum_keepdim(axes.as_slice());
+            let others = zero.where_(1.0, x).prod_keepdim(axes.as_slice());
+            let at_zero = zeros.eq(1.0).where_(&others, 0.0);
+            let elsewhere = zeros.eq(0.0).where_(zero.where_(1.0, x).recip() * &others, 0.0);
+            Some(g * zero.where_(at_zero, elsewhere))
+        }
+        ReduceOp::ArgMax | ReduceOp::ArgMin => None,
+    }
+}
+
+fn to_isize(axes: &[usize]) -> Vec<isize> {
+    axes.iter().map(|a| *a as isize).collect()
+}
+
+/// The row-major position within `axes` at each element of `x`.
+pub(crate) fn position(x: &Tensor, axes: &[usize]) -> Tensor {
+    let shape = x.shape();
+    let mut at: Option<Tensor> = None;
+    for (i, axis) in axes.iter().enumerate() {
+        let mut along = vec![1; shape.len()];
+        along[*axis] = shape[*axis];
+        let stride = count(&axes[i + 1..].iter().map(|a| shape[*a]).collect::<Vec<_>>());
+        let part = Tensor::iota(x.device(), &along, *axis) * stride as f64;
+        at = Some(match at {
+            Some(at) => at + part,
+            None => part,
+        });
+    }
+    at.unwrap_or_else(|| Tensor::scalar(x.device(), 0.0, DType::I32))
+}
