@@ -1,0 +1,527 @@
+//! WGSL of a [`Body`]: straight-line code for the values at one point of a loop nest, or at four neighbouring points.
+//!
+//! A template makes the loops; for each point it calls [`Writer::value`] for the values it needs, in order, and
+//! [`Writer::store`]. A value that is the same at all points is computed once.
+
+use thalweg_graph::{
+    Class, DType,
+    schedule::ir::{Access, Body, BufId, Indirect, Inst, Linear, Store, Val},
+};
+
+use super::{
+    kernel::{Builder, Source},
+    ops,
+    params::Word,
+};
+
+/// The points that code is written for.
+#[derive(Clone, Debug)]
+pub enum Point {
+    /// `count` points that follow one another along coordinate `axis`.
+    Along {
+        /// The first point: a `u32` expression (best an identifier) for each loop coordinate.
+        coords: Vec<String>,
+        /// Which coordinate runs. Unused when `count` is 1.
+        axis: usize,
+        /// 1, 2 or 4.
+        count: usize,
+        /// Whether the coordinate along `axis` of the first point is a multiple of 4, and `count` is 4.
+        aligned: bool,
+    },
+    /// Points that follow one another in memory wherever something is stored, each with its own coordinates. The first
+    /// has an even address; those for which the condition fails are beyond the end.
+    Each(Vec<(Vec<String>, String)>),
+}
+
+impl Point {
+    /// One point.
+    pub fn one(coords: Vec<String>) -> Point {
+        Point::Along { coords, axis: 0, count: 1, aligned: false }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        match self {
+            Point::Along { count, .. } => *count,
+            Point::Each(points) => points.len(),
+        }
+    }
+
+    /// The coordinates of point `i`.
+    fn coords(&self, i: usize) -> Vec<String> {
+        match self {
+            Point::Each(points) => points[i].0.clone(),
+            Point::Along { coords, axis, .. } => {
+                let mut coords = coords.clone();
+                if i > 0 {
+                    coords[*axis] = format!("({} + {i}u)", coords[*axis]);
+                }
+                coords
+            }
+        }
+    }
+
+    /// Whether a linear form is the same at all points.
+    pub fn same(&self, at: &Linear) -> bool {
+        match self {
+            Point::Along { count: 1, .. } => true,
+            Point::Along { axis, .. } => at.ignores(*axis),
+            Point::Each(points) => points.len() == 1 || at.coef.iter().all(|c| *c == 0),
+        }
+    }
+
+    fn same_access(&self, at: &Access) -> bool {
+        self.same(&at.base) && at.terms.iter().all(|t| self.same(&t.at))
+    }
+
+    /// Whether four elements can be read or written at once: neighbours, from a multiple of 4.
+    pub fn wide(&self, at: &Access, extra: &[i64]) -> bool {
+        let Point::Along { axis, count: 4, aligned: true, .. } = self else { return false };
+        at.base.coef[*axis] == 1
+            && at.base.offset % 4 == 0
+            && at.base.coef.iter().enumerate().all(|(d, c)| d == *axis || c % 4 == 0)
+            && at.terms.iter().all(|t| t.at.ignores(*axis) && t.stride % 4 == 0)
+            && extra.iter().all(|s| s % 4 == 0)
+    }
+}
+
+/// A value: one expression for all points, or one for each. Expressions are identifiers, components or literals.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// The same at all points.
+    One(String),
+    /// One for each point.
+    Many(Vec<String>),
+}
+
+impl Value {
+    /// The expression at point `i`.
+    pub fn at(&self, i: usize) -> &str {
+        match self {
+            Value::One(x) => x,
+            Value::Many(xs) => &xs[i],
+        }
+    }
+}
+
+/// A linear form with the names of its words.
+struct Form {
+    offset: Option<String>,
+    /// `None` where the factor is 0, an empty name where it is 1.
+    coef: Vec<Option<String>>,
+}
+
+impl Form {
+    fn new(k: &mut Builder, at: &Linear, buf: Option<BufId>) -> Form {
+        let offset = match buf {
+            Some(buf) => {
+                let binding = k.bind(Source::Buffer(buf));
+                Some(k.params.push(Word::Offset { elements: at.offset as u32, binding }))
+            }
+            None if at.offset == 0 => None,
+            None => Some(k.params.push(Word::Fixed(at.offset as u32))),
+        };
+        let coef = at.coef.iter().map(|c| match c {
+            0 => None,
+            1 => Some(String::new()),
+            c => Some(k.params.push(Word::Fixed(*c as u32))),
+        });
+        Form { offset, coef: coef.collect() }
+    }
+
+    /// The form at `coords`, modulo 2³²; negative positions are large.
+    fn at(&self, coords: &[String]) -> String {
+        let mut sum: Vec<String> = self.offset.iter().cloned().collect();
+        for (coef, i) in self.coef.iter().zip(coords) {
+            match coef.as_deref() {
+                None => {}
+                Some("") => sum.push(i.clone()),
+                Some(c) => sum.push(format!("{i} * {c}")),
+            }
+        }
+        if sum.is_empty() { "0u".into() } else { sum.join(" + ") }
+    }
+}
+
+/// An access with the names of its words.
+struct Forms {
+    base: Form,
+    /// Position, divisor (empty: 1), bound times divisor, stride (`None`: 0, empty: 1).
+    terms: Vec<(Form, String, String, Option<String>)>,
+}
+
+impl Forms {
+    fn new(k: &mut Builder, at: &Access, buf: Option<BufId>) -> Forms {
+        let base = Form::new(k, &at.base, buf);
+        let terms = at.terms.iter().map(|t| {
+            let form = Form::new(k, &t.at, None);
+            let div = if t.div == 1 { String::new() } else { k.params.push(Word::Fixed(t.div as u32)) };
+            let bound = k.params.push(Word::Fixed((t.bound * t.div) as u32));
+            let stride = match t.stride {
+                0 => None,
+                1 => Some(String::new()),
+                s => Some(k.params.push(Word::Fixed(s as u32))),
+            };
+            (form, div, bound, stride)
+        });
+        Forms { terms: terms.collect(), base }
+    }
+
+    /// Address and guard at `coords`; the address is 0 where the guard fails.
+    fn at(&self, k: &mut Builder, coords: &[String]) -> (String, Option<String>) {
+        let mut address = self.base.at(coords);
+        let mut guard: Vec<String> = Vec::new();
+        for (form, div, bound, stride) in &self.terms {
+            let at = k.name(form.at(coords));
+            guard.push(format!("{at} < {bound}"));
+            let mut step = at.clone();
+            if !div.is_empty() {
+                guard.push(format!("{at} % {div} == 0u"));
+                step = format!("{at} / {div}");
+            }
+            match stride.as_deref() {
+                None => {}
+                Some("") => address = format!("{address} + {step}"),
+                Some(s) => address = format!("{address} + {step} * {s}"),
+            }
+        }
+        if guard.is_empty() {
+            return (k.name(address), None);
+        }
+        let guard = k.name(guard.join(" && "));
+        let address = k.name(format!("select(0u, {address}, {guard})"));
+        (address, Some(guard))
+    }
+}
+
+/// Writes the code of a body's values into a kernel.
+pub struct Writer<'w> {
+    body: &'w Body,
+    values: Vec<Option<Value>>,
+    /// The words of each instruction and of each store, made when first needed and kept when the code is written again.
+    words: Vec<Option<Forms>>,
+    stores: Vec<Option<Form>>,
+    /// Other words of an instruction: a constant, a scalar, a fill; a gather's stride and bound.
+    extra: Vec<Vec<String>>,
+}
+
+impl<'w> Writer<'w> {
+    /// A writer of this body.
+    pub fn new(body: &'w Body) -> Writer<'w> {
+        let n = body.insts.len();
+        Writer {
+            body,
+            values: vec![None; n],
+            words: (0..n).map(|_| None).collect(),
+            stores: body.stores.iter().map(|_| None).collect(),
+            extra: vec![Vec::new(); n],
+        }
+    }
+
+    /// Gives a value that the template computes: `Inst::Acc`, `Inst::Reduce`.
+    pub fn set(&mut self, v: Val, value: Value) {
+        self.values[v] = Some(value);
+    }
+
+    /// Forgets a value whose code went out of scope.
+    pub fn forget(&mut self, v: Val) {
+        self.values[v] = None;
+    }
+
+    /// The value, if its code is written.
+    pub fn get(&self, v: Val) -> Option<&Value> {
+        self.values[v].as_ref()
+    }
+
+    /// Writes all values and all stores at these points. For bodies without reductions; `Inst::Acc` must be set.
+    pub fn all(&mut self, k: &mut Builder, point: &Point) {
+        for v in 0..self.body.insts.len() {
+            if self.values[v].is_none() {
+                self.value(k, v, point);
+            }
+        }
+        for s in 0..self.body.stores.len() {
+            self.store(k, s, point);
+        }
+    }
+
+    /// Writes the code of value `v`, whose operands are written.
+    pub fn value(&mut self, k: &mut Builder, v: Val, point: &Point) {
+        let body = self.body;
+        let dtype = body.dtypes[v];
+        let value = match &body.insts[v] {
+            Inst::Load { buf, at } => self.load(k, v, *buf, at, None, point),
+            Inst::Gather { buf, at, index } => self.load(k, v, *buf, at, Some(index), point),
+            Inst::InBounds(at) => self.in_bounds(k, v, at, point),
+            Inst::Const(c) => Value::One(self.constant(k, v, dtype, *c)),
+            Inst::Scalar(i) => {
+                if self.extra[v].is_empty() {
+                    self.extra[v].push(k.params.push(Word::Scalar(*i)));
+                }
+                Value::One(k.name(from_bits(dtype.class(), &self.extra[v][0])))
+            }
+            Inst::Index(at) => self.index(k, v, at, dtype, point),
+            Inst::Random { at, stream } => self.random(k, v, at, *stream, point),
+            Inst::Unary(op, a) => {
+                let class = body.class(*a);
+                self.map(k, point, &[*a], |x| ops::unary(*op, class, x[0]))
+            }
+            Inst::Binary(op, a, b) => {
+                let class = body.class(*a);
+                self.map(k, point, &[*a, *b], |x| ops::binary(*op, class, x[0], x[1]))
+            }
+            Inst::Select(c, a, b) => {
+                self.map(k, point, &[*c, *a, *b], |x| format!("select({}, {}, {})", x[2], x[1], x[0]))
+            }
+            Inst::Cast(a) => {
+                let (caps, from) = (k.caps, body.dtypes[*a]);
+                self.map(k, point, &[*a], |x| ops::cast(caps, from, dtype, x[0]))
+            }
+            Inst::Reduce(..) | Inst::Acc => unreachable!("a template sets value {v} itself"),
+        };
+        self.values[v] = Some(value);
+    }
+
+    /// `f` of the operands, once if none of them varies.
+    fn map(&self, k: &mut Builder, point: &Point, operands: &[Val], f: impl Fn(&[&str]) -> String) -> Value {
+        let values: Vec<&Value> =
+            operands.iter().map(|v| self.values[*v].as_ref().expect("operands are written first")).collect();
+        let at = |i: usize| f(&values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
+        if values.iter().all(|v| matches!(v, Value::One(_))) {
+            return Value::One(k.name(at(0)));
+        }
+        Value::Many((0..point.count()).map(|i| k.name(at(i))).collect())
+    }
+
+    /// A few numbers are part of the text; others are words, so that kernels that differ in them are one.
+    fn constant(&mut self, k: &mut Builder, v: Val, dtype: DType, c: f64) -> String {
+        match dtype.class() {
+            Class::Bool => (c != 0.0).to_string(),
+            Class::Float if [0.0, 1.0, -1.0, 2.0, 0.5].contains(&c) && !(c == 0.0 && c.is_sign_negative()) => {
+                format!("{c:?}")
+            }
+            Class::Int if [0.0, 1.0, -1.0, 2.0].contains(&c) => format!("{c}i"),
+            Class::Uint if [0.0, 1.0, 2.0].contains(&c) => format!("{c}u"),
+            class => {
+                if self.extra[v].is_empty() {
+                    let bits = match class {
+                        Class::Int => c as i64 as i32 as u32,
+                        Class::Uint => c as i64 as u32,
+                        _ => (c as f32).to_bits(),
+                    };
+                    self.extra[v].push(k.params.push(Word::Fixed(bits)));
+                }
+                k.name(from_bits(class, &self.extra[v][0]))
+            }
+        }
+    }
+
+    fn load(
+        &mut self,
+        k: &mut Builder,
+        v: Val,
+        buf: BufId,
+        at: &Access,
+        index: Option<&Indirect>,
+        point: &Point,
+    ) -> Value {
+        if self.words[v].is_none() {
+            self.words[v] = Some(Forms::new(k, at, Some(buf)));
+            if let Some(index) = index {
+                let words = [k.params.push(Word::Fixed(index.stride as u32)), k.params.fixed(index.bound as usize)];
+                self.extra[v].extend(words);
+            }
+        }
+        let class = k.kind(buf).class();
+        let fill = match at.terms.is_empty() {
+            true => String::new(),
+            false => self.fill(k, v, class, at.fill),
+        };
+        let forms = self.words[v].take().expect("made above");
+        let positions = index.map(|i| self.values[i.index].clone().expect("operands are written first"));
+        let varies = matches!(positions, Some(Value::Many(_)));
+        let element = |k: &mut Builder, i: usize, wide: bool| {
+            let (mut address, mut guard) = forms.at(k, &point.coords(i));
+            if let Some(positions) = &positions {
+                let [stride, bound] = [self.extra[v][0].clone(), self.extra[v][1].clone()];
+                let position = positions.at(i);
+                let raw = k.name(format!("u32({position})"));
+                let bad = match &guard {
+                    Some(guard) => format!("{raw} >= {bound} && {guard}"),
+                    None => format!("{raw} >= {bound}"),
+                };
+                k.flag(&bad);
+                // A negative position clamps to the first element, a large one to the last.
+                let clamped = k.name(format!("u32(clamp(i32({position}), 0i, i32({bound}) - 1i))"));
+                address = k.name(format!("{address} + {clamped} * {stride}"));
+                guard = guard.take();
+            }
+            let loaded = if wide { k.load4(buf, &address) } else { k.load(buf, &address) };
+            match guard {
+                None => k.read(loaded),
+                Some(guard) if wide => {
+                    let ty = ops::register(class);
+                    k.read(format!("select(vec4<{ty}>({fill}), {loaded}, {guard})"))
+                }
+                Some(guard) => k.read(format!("select({fill}, {loaded}, {guard})")),
+            }
+        };
+        let value = if point.same_access(at) && !varies {
+            Value::One(element(k, 0, false))
+        } else if !varies && point.wide(at, &index.map_or(vec![], |i| vec![i.stride])) {
+            let name = element(k, 0, true);
+            Value::Many(["x", "y", "z", "w"].map(|c| format!("{name}.{c}")).to_vec())
+        } else {
+            Value::Many((0..point.count()).map(|i| element(k, i, false)).collect())
+        };
+        self.words[v] = Some(forms);
+        value
+    }
+
+    fn fill(&mut self, k: &mut Builder, v: Val, class: Class, fill: f64) -> String {
+        match class {
+            Class::Bool => (fill != 0.0).to_string(),
+            Class::Int => format!("{}i", fill as i32),
+            Class::Uint => format!("{}u", fill as u32),
+            Class::Float if fill == 0.0 => "0.0".into(),
+            Class::Float => {
+                // Behind the two words of a gather, if there are any.
+                let position = if matches!(self.body.insts[v], Inst::Gather { .. }) { 2 } else { 0 };
+                if self.extra[v].len() == position {
+                    let word = k.params.push(Word::Fixed((fill as f32).to_bits()));
+                    self.extra[v].push(word);
+                }
+                k.name(from_bits(Class::Float, &self.extra[v][position]))
+            }
+        }
+    }
+
+    fn in_bounds(&mut self, k: &mut Builder, v: Val, at: &Access, point: &Point) -> Value {
+        let guards_only = Access { base: Linear { offset: 0, coef: vec![0; at.base.coef.len()] }, ..at.clone() };
+        let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, &guards_only, None));
+        let mut guard = |i: usize| forms.at(k, &point.coords(i)).1.unwrap_or_else(|| "true".into());
+        let value = if point.same_access(&guards_only) {
+            Value::One(guard(0))
+        } else {
+            Value::Many((0..point.count()).map(guard).collect())
+        };
+        self.words[v] = Some(forms);
+        value
+    }
+
+    /// The form's value at each point, as the names of `u32`.
+    fn positions(&mut self, k: &mut Builder, v: Val, at: &Linear, point: &Point) -> Value {
+        let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
+        let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, &access, None));
+        let mut one = |i: usize| k.name(forms.base.at(&point.coords(i)));
+        let value =
+            if point.same(at) { Value::One(one(0)) } else { Value::Many((0..point.count()).map(one).collect()) };
+        self.words[v] = Some(forms);
+        value
+    }
+
+    fn index(&mut self, k: &mut Builder, v: Val, at: &Linear, dtype: DType, point: &Point) -> Value {
+        let caps = k.caps;
+        let f = |p: &str| match dtype.class() {
+            Class::Uint => p.to_string(),
+            Class::Int => format!("i32({p})"),
+            Class::Bool => format!("({p} != 0u)"),
+            Class::Float => ops::cast(caps, DType::F32, dtype, &format!("f32(i32({p}))")),
+        };
+        match self.positions(k, v, at, point) {
+            Value::One(p) => Value::One(k.name(f(&p))),
+            Value::Many(ps) => Value::Many(ps.iter().map(|p| k.name(f(p))).collect()),
+        }
+    }
+
+    fn random(&mut self, k: &mut Builder, v: Val, at: &Linear, stream: [Val; 4], point: &Point) -> Value {
+        let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
+        // One block has the words of four elements.
+        let wide = point.wide(&access, &[]);
+        let elements = self.positions(k, v, at, point);
+        let stream = stream.map(|s| self.values[s].clone().expect("operands are written first"));
+        let block = |k: &mut Builder, i: usize| {
+            let [k0, k1, op, draw] = [0, 1, 2, 3].map(|s| stream[s].at(i));
+            k.name(format!("philox(vec4u({} >> 2u, {op}, {draw}, 0u), vec2u({k0}, {k1}))", elements.at(i)))
+        };
+        let varies = !matches!(elements, Value::One(_)) || stream.iter().any(|s| matches!(s, Value::Many(_)));
+        if wide && stream.iter().all(|s| matches!(s, Value::One(_))) {
+            let name = block(k, 0);
+            return Value::Many(["x", "y", "z", "w"].map(|c| format!("{name}.{c}")).to_vec());
+        }
+        let mut word = |i: usize| {
+            let block = block(k, i);
+            k.name(format!("{block}[{} & 3u]", elements.at(i)))
+        };
+        if varies { Value::Many((0..point.count()).map(word).collect()) } else { Value::One(word(0)) }
+    }
+
+    /// Writes store `s` at these points; its value is written.
+    pub fn store(&mut self, k: &mut Builder, s: usize, point: &Point) {
+        let Store { buf, at, value } = &self.body.stores[s];
+        let form = self.stores[s].take().unwrap_or_else(|| Form::new(k, at, Some(*buf)));
+        let value = self.values[*value].clone().expect("values are written before stores");
+        let kind = k.kind(*buf);
+        let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
+        let single = |i: usize| match value.at(i) {
+            // A literal needs its type where an accessor's argument gives none.
+            x if kind.class() == Class::Float && x.starts_with("vec") => x.to_string(),
+            x => x.to_string(),
+        };
+        if point.wide(&access, &[]) {
+            let at = k.name(form.at(&point.coords(0)));
+            let ty = ops::register(kind.class());
+            k.store4(*buf, &at, &format!("vec4<{ty}>({})", four(&value)));
+        } else if let Point::Each(points) = point {
+            let at = k.name(form.at(&points[0].0));
+            if kind.packed() {
+                for i in (0..points.len()).step_by(2) {
+                    let address = if i == 0 { at.clone() } else { format!("{at} + {i}u") };
+                    let y = format!("select(0.0, {}, {})", single(i + 1), points[i + 1].1);
+                    if i > 0 {
+                        k.open(format!("if {} {{", points[i].1));
+                    }
+                    k.store2(*buf, &address, &single(i), &y);
+                    if i > 0 {
+                        k.close();
+                    }
+                }
+            } else {
+                for (i, (_, inside)) in points.iter().enumerate() {
+                    k.open(format!("if {inside} {{"));
+                    k.store(*buf, &format!("{at} + {i}u"), &single(i));
+                    k.close();
+                }
+            }
+        } else {
+            let count = if point.same(at) { 1 } else { point.count() };
+            for i in 0..count {
+                let at = k.name(form.at(&point.coords(i)));
+                k.store(*buf, &at, &single(i));
+            }
+        }
+        self.stores[s] = Some(form);
+    }
+}
+
+/// The lanes of a value, separated by commas; one expression fills all.
+fn four(value: &Value) -> String {
+    match value {
+        Value::One(x) => x.clone(),
+        // The components of one vector are that vector.
+        Value::Many(xs) => match xs[0].strip_suffix(".x") {
+            Some(v) if xs.iter().zip(["x", "y", "z", "w"]).all(|(x, c)| *x == format!("{v}.{c}")) => v.to_string(),
+            _ => xs.join(", "),
+        },
+    }
+}
+
+/// A word as a register value.
+pub fn from_bits(class: Class, word: &str) -> String {
+    match class {
+        Class::Float => format!("bitcast<f32>({word})"),
+        Class::Int => format!("i32({word})"),
+        Class::Uint => word.to_string(),
+        Class::Bool => format!("({word} != 0u)"),
+    }
+}

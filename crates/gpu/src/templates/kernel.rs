@@ -1,0 +1,300 @@
+//! A kernel: text, bindings, grid and run-time words. Nothing here touches a device.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use thalweg_graph::schedule::ir::{BufId, BufferSpec};
+
+use super::{
+    Caps,
+    kind::{Kind, Uses},
+    params::{Params, Word},
+};
+
+/// What a storage binding is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A buffer of the schedule.
+    Buffer(BufId),
+    /// The device's flag words.
+    Flags,
+}
+
+/// A storage binding, `@binding(position + 1)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// What is bound.
+    pub source: Source,
+    /// WGSL type of the array's elements.
+    pub element: String,
+    /// Whether the kernel writes it.
+    pub writes: bool,
+    /// Whether its elements are atomic, so that it is read-write even when it is only read.
+    pub atomic: bool,
+}
+
+/// Everything that a launch needs but the device's objects.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The entry point, which is also the label.
+    pub entry: &'static str,
+    /// The text but for the storage bindings' declarations.
+    pub text: String,
+    /// Storage bindings in order.
+    pub bindings: Vec<Binding>,
+    /// The uniform's words.
+    pub words: Vec<Word>,
+    /// Workgroups.
+    pub grid: [u32; 3],
+    /// Whether workgroup memory must be zeroed first.
+    pub zeroed_workgroup: bool,
+    /// Whether the text needs `f16`.
+    pub f16: bool,
+    /// Whether it uses subgroup operations.
+    pub subgroups: bool,
+}
+
+impl Kernel {
+    /// The complete text. `shared` has a bit for each binding that must be read-write because its buffer is written
+    /// through another binding of this launch.
+    pub fn wgsl(&self, shared: u32) -> String {
+        let mut text = String::new();
+        if self.f16 {
+            text.push_str("enable f16;\n");
+        }
+        for (i, b) in self.bindings.iter().enumerate() {
+            let access = if self.is_written(i, shared) { "read_write" } else { "read" };
+            let (at, element) = (i + 1, &b.element);
+            let _ = writeln!(text, "@group(0) @binding({at}) var<storage, {access}> b{i}: array<{element}>;");
+        }
+        text.push_str(&self.text);
+        text
+    }
+
+    /// Whether binding `i` is read-write.
+    pub fn is_written(&self, i: usize, shared: u32) -> bool {
+        self.bindings[i].writes || self.bindings[i].atomic || shared >> i & 1 == 1
+    }
+}
+
+/// `count` workgroups as a grid: counts above one axis' limit are folded into y. Kernels number them with
+/// `wid.y * nwg.x + wid.x` and guard the end.
+pub fn linear_grid(count: usize, limit: u32) -> [u32; 3] {
+    let count = count.max(1) as u64;
+    let limit = u64::from(limit);
+    if count <= limit {
+        return [count as u32, 1, 1];
+    }
+    let y = count.div_ceil(limit);
+    [count.div_ceil(y) as u32, y as u32, 1]
+}
+
+/// A kernel being written.
+pub struct Builder<'a> {
+    /// What the device can do.
+    pub caps: &'a Caps,
+    /// The schedule's buffers.
+    pub buffers: &'a [BufferSpec],
+    /// The run-time words.
+    pub params: Params,
+    /// Module-scope declarations of the template: workgroup memory.
+    pub globals: String,
+    /// Whether subgroup operations are used.
+    pub subgroups: bool,
+    sources: Vec<(Source, Uses)>,
+    code: String,
+    depth: usize,
+    names: usize,
+    /// Names of expressions in scope, by block depth.
+    known: Vec<HashMap<String, String>>,
+}
+
+impl<'a> Builder<'a> {
+    /// A kernel over these buffers.
+    pub fn new(caps: &'a Caps, buffers: &'a [BufferSpec]) -> Builder<'a> {
+        Builder {
+            caps,
+            buffers,
+            params: Params::default(),
+            globals: String::new(),
+            subgroups: false,
+            sources: Vec::new(),
+            code: String::new(),
+            depth: 1,
+            names: 0,
+            known: vec![HashMap::new()],
+        }
+    }
+
+    /// The position of a buffer's binding, which is made if it is not there.
+    pub fn bind(&mut self, source: Source) -> usize {
+        self.sources.iter().position(|(s, _)| *s == source).unwrap_or_else(|| {
+            self.sources.push((source, Uses::default()));
+            self.sources.len() - 1
+        })
+    }
+
+    /// The storage format of a buffer.
+    pub fn kind(&self, buf: BufId) -> Kind {
+        Kind::of(self.buffers[buf].dtype, self.caps)
+    }
+
+    /// `ld(i)` of a buffer.
+    pub fn load(&mut self, buf: BufId, at: &str) -> String {
+        let n = self.bind(Source::Buffer(buf));
+        self.sources[n].1.load = true;
+        format!("ld_{n}({at})")
+    }
+
+    /// `ld4(i)` of a buffer: a vector of register values. `i` must be a multiple of 4.
+    pub fn load4(&mut self, buf: BufId, at: &str) -> String {
+        let n = self.bind(Source::Buffer(buf));
+        self.sources[n].1.load4 = true;
+        format!("ld4_{n}({at})")
+    }
+
+    /// Writes one element.
+    pub fn store(&mut self, buf: BufId, at: &str, x: &str) {
+        let n = self.bind(Source::Buffer(buf));
+        self.sources[n].1.store = true;
+        self.line(format!("st_{n}({at}, {x});"));
+    }
+
+    /// Writes two elements of a packed kind; `at` must be even.
+    pub fn store2(&mut self, buf: BufId, at: &str, x: &str, y: &str) {
+        let n = self.bind(Source::Buffer(buf));
+        self.sources[n].1.store2 = true;
+        self.line(format!("st2_{n}({at}, {x}, {y});"));
+    }
+
+    /// Writes four elements; `at` must be a multiple of 4.
+    pub fn store4(&mut self, buf: BufId, at: &str, v: &str) {
+        let n = self.bind(Source::Buffer(buf));
+        self.sources[n].1.store4 = true;
+        self.line(format!("st4_{n}({at}, {v});"));
+    }
+
+    /// Raises the device's flag where `condition` holds.
+    pub fn flag(&mut self, condition: &str) {
+        let n = self.bind(Source::Flags);
+        self.sources[n].1.store = true;
+        let word = self.params.push(Word::Flag);
+        self.line(format!("if {condition} {{ atomicMax(&b{n}[0], {word}); }}"));
+    }
+
+    /// A line of the entry point.
+    pub fn line(&mut self, text: impl AsRef<str>) {
+        for _ in 0..self.depth {
+            self.code.push_str("    ");
+        }
+        self.code.push_str(text.as_ref());
+        self.code.push('\n');
+    }
+
+    /// A line that opens a block.
+    pub fn open(&mut self, text: impl AsRef<str>) {
+        self.line(text);
+        self.depth += 1;
+        self.known.push(HashMap::new());
+    }
+
+    /// The end of a block.
+    pub fn close(&mut self) {
+        self.depth -= 1;
+        self.known.pop();
+        self.line("}");
+    }
+
+    /// A new identifier.
+    pub fn fresh(&mut self, prefix: &str) -> String {
+        self.names += 1;
+        format!("{prefix}{}", self.names)
+    }
+
+    /// `let` of an expression, or the name that it already has in this scope. Only for expressions without effects that
+    /// read nothing that is written.
+    pub fn name(&mut self, expression: String) -> String {
+        if let Some(name) = self.known.iter().rev().find_map(|k| k.get(&expression)) {
+            return name.clone();
+        }
+        let name = self.fresh("v");
+        self.line(format!("let {name} = {expression};"));
+        self.known.last_mut().expect("a kernel has a scope").insert(expression, name.clone());
+        name
+    }
+
+    /// `let` of an expression that may read a buffer.
+    pub fn read(&mut self, expression: String) -> String {
+        let name = self.fresh("v");
+        self.line(format!("let {name} = {expression};"));
+        name
+    }
+
+    /// The kernel. The entry point has the builtins `gid`, `lid`, `wid`, `nwg` (of which the text uses what it names),
+    /// and `extra` ones.
+    pub fn finish(self, entry: &'static str, workgroup: [u32; 3], grid: [u32; 3]) -> Kernel {
+        let mut functions = self.globals;
+        let mut bindings = Vec::new();
+        for (n, (source, uses)) in self.sources.iter().enumerate() {
+            bindings.push(match source {
+                Source::Buffer(buf) => {
+                    let kind = Kind::of(self.buffers[*buf].dtype, self.caps);
+                    functions.push_str(&kind.functions(self.caps, n, *uses));
+                    let (element, atomic) = (kind.element(*uses), kind.atomic(*uses));
+                    Binding { source: *source, element, writes: uses.writes(), atomic }
+                }
+                Source::Flags => Binding { source: *source, element: "atomic<u32>".into(), writes: true, atomic: true },
+            });
+        }
+        let builtins = [
+            ("wid", "workgroup_id", "vec3u"),
+            ("nwg", "num_workgroups", "vec3u"),
+            ("lid", "local_invocation_index", "u32"),
+            ("lane", "subgroup_invocation_id", "u32"),
+            ("sg_size", "subgroup_size", "u32"),
+            ("sg_id", "subgroup_id", "u32"),
+            ("sg_count", "num_subgroups", "u32"),
+        ];
+        let arguments: Vec<String> = builtins
+            .iter()
+            .filter(|(name, ..)| names(&self.code, name))
+            .map(|(name, builtin, ty)| format!("@builtin({builtin}) {name}: {ty}"))
+            .collect();
+        let [x, y, z] = workgroup;
+        let size = if z > 1 {
+            format!("{x}, {y}, {z}")
+        } else if y > 1 {
+            format!("{x}, {y}")
+        } else {
+            format!("{x}")
+        };
+        let main = format!(
+            "@compute @workgroup_size({size})\nfn {entry}({}) {{\n{}{}}}\n",
+            arguments.join(", "),
+            self.params.prologue(),
+            self.code
+        );
+        let common = thalweg_shaders::common_for(&format!("{functions}{main}"));
+        let text = format!("{}{common}{functions}{main}", self.params.declaration());
+        let f16 = names(&text, "f16") || bindings.iter().any(|b| names(&b.element, "f16"));
+        let subgroups = self.subgroups;
+        Kernel { entry, text, bindings, words: self.params.into_words(), grid, zeroed_workgroup: false, f16, subgroups }
+    }
+}
+
+/// Whether `text` has `word` as a whole identifier.
+fn names(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::linear_grid;
+
+    #[test]
+    fn large_grids_are_folded() {
+        assert_eq!(linear_grid(0, 65535), [1, 1, 1]);
+        assert_eq!(linear_grid(65535, 65535), [65535, 1, 1]);
+        let [x, y, _] = linear_grid(200_001, 65535);
+        assert!(x <= 65535 && x as u64 * y as u64 >= 200_001);
+    }
+}

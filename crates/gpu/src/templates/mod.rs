@@ -1,0 +1,45 @@
+//! Kernel templates: pure functions from a launch to WGSL text, bindings, grid and words.
+
+pub mod body;
+pub mod kernel;
+pub mod kind;
+pub mod ops;
+pub mod params;
+
+/// What a kernel's text may depend on. A description of the device, not the device: templates are testable without one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// Whether `f16` may be used.
+    pub native_f16: bool,
+    /// Whether the driver's own conversions between f32 and f16 round to nearest even, keep subnormals and overflow to
+    /// infinity.
+    pub exact_f16: bool,
+    /// Whether subgroup operations may be used.
+    pub subgroups: bool,
+    /// Invocations of a subgroup, as measured. For choosing shapes only: kernels read the built-in.
+    pub subgroup_size: u32,
+    /// Whether the device runs shaders on the CPU: fat invocations and no trees are faster there.
+    pub software: bool,
+    /// Largest number of workgroups along one axis of a grid.
+    pub max_grid: u32,
+    /// Largest number of invocations in a workgroup.
+    pub max_workgroup: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+}
+
+impl Default for Caps {
+    /// What every device can do.
+    fn default() -> Caps {
+        Caps {
+            native_f16: false,
+            exact_f16: false,
+            subgroups: false,
+            subgroup_size: 32,
+            software: false,
+            max_grid: 65535,
+            max_workgroup: 256,
+            workgroup_bytes: 16 << 10,
+        }
+    }
+}

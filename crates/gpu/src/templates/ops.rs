@@ -1,0 +1,95 @@
+//! WGSL expressions of the op tables, by class of operand.
+
+use thalweg_graph::{
+    Class, DType,
+    ops::{binary::BinaryOp, unary::UnaryOp},
+};
+
+use super::Caps;
+
+/// The WGSL type that a value of this class has in registers.
+pub fn register(class: Class) -> &'static str {
+    match class {
+        Class::Float => "f32",
+        Class::Int => "i32",
+        Class::Uint => "u32",
+        Class::Bool => "bool",
+    }
+}
+
+/// `f(x)`; `x` is an identifier.
+pub fn unary(op: UnaryOp, class: Class, x: &str) -> String {
+    match (op, class) {
+        (UnaryOp::Relu, Class::Int) => format!("max({x}, 0i)"),
+        // A comparison, because max(NaN, 0) may be 0.
+        (UnaryOp::Relu, _) => format!("select({x}, 0.0, {x} < 0.0)"),
+        _ => substitute(op.wgsl(), &[("x", x)]),
+    }
+}
+
+/// `f(a, b)`; both are identifiers.
+pub fn binary(op: BinaryOp, class: Class, a: &str, b: &str) -> String {
+    use BinaryOp::*;
+    let integer = matches!(class, Class::Int | Class::Uint);
+    match op {
+        Max if integer => format!("max({a}, {b})"),
+        Min if integer => format!("min({a}, {b})"),
+        // Division by zero gives 0 on every device.
+        Div | Fmod if integer => {
+            let sign = if op == Div { "/" } else { "%" };
+            let one = if class == Class::Int { "1i" } else { "1u" };
+            let zero = if class == Class::Int { "0i" } else { "0u" };
+            format!("select({a} {sign} select({b}, {one}, {b} == {zero}), {zero}, {b} == {zero})")
+        }
+        Xor if class == Class::Bool => format!("({a} != {b})"),
+        Xor => format!("({a} ^ {b})"),
+        Shl => format!("({a} << (u32({b}) & 31u))"),
+        Shr => format!("({a} >> (u32({b}) & 31u))"),
+        _ => substitute(op.wgsl(), &[("a", a), ("b", b)]),
+    }
+}
+
+/// A value of dtype `from` as `to`.
+pub fn cast(caps: &Caps, from: DType, to: DType, x: &str) -> String {
+    match (from.class(), to.class()) {
+        (Class::Float, Class::Float) if from == to => x.to_string(),
+        (Class::Float | Class::Int | Class::Uint, Class::Float) => {
+            let wide = if from.is_float() { x.to_string() } else { format!("f32({x})") };
+            match to {
+                DType::F16 if caps.native_f16 && caps.exact_f16 => format!("f32(f16({wide}))"),
+                DType::F16 => format!("round_f16({wide})"),
+                DType::BF16 => format!("round_bf16({wide})"),
+                _ => wide,
+            }
+        }
+        (Class::Float, Class::Bool) => format!("({x} != 0.0)"),
+        (a, b) if a == b => x.to_string(),
+        (_, b) => format!("{}({x})", register(b)),
+    }
+}
+
+/// `text` with whole identifiers replaced.
+fn substitute(text: &str, names: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        let first_is_word = rest.starts_with(is_word);
+        let end = rest.find(|c| is_word(c) != first_is_word).unwrap_or(rest.len());
+        let token = &rest[..end];
+        out.push_str(names.iter().find(|(name, _)| *name == token).map_or(token, |(_, with)| with));
+        rest = &rest[end..];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_identifiers_are_replaced() {
+        assert_eq!(substitute("max(x, 0.0) + exp(x)", &[("x", "v1")]), "max(v1, 0.0) + exp(v1)");
+        assert_eq!(substitute("(a / b)", &[("a", "b"), ("b", "a")]), "(b / a)");
+    }
+}
