@@ -299,6 +299,10 @@ pub trait Visitor {
 }
 
 /// A model or a part of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a module",
+    note = "in a `#[derive(Module)]` struct, mark a field that holds no parameters with `#[module(skip)]`"
+)]
 pub trait Module {
     /// Calls the visitor for every part, in the order of fields, with its path.
     fn visit(&self, path: &Path, visitor: &mut dyn Visitor);
