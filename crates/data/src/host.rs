@@ -1,6 +1,6 @@
 //! Arrays on the host, on their way to a device.
 
-use thalweg_graph::{Device, Tensor};
+use thalweg_graph::{Device, Element, Tensor};
 
 /// A row-major array on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,14 +11,10 @@ pub struct Host<T> {
     pub shape: Vec<usize>,
 }
 
-impl<T> Host<T> {
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Whether it has no elements.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+impl<T: Element> Host<T> {
+    /// A tensor with these elements. Queued; nothing waits. What goes wrong is carried by the tensor.
+    #[track_caller]
+    pub fn to(&self, device: &Device) -> Tensor {
+        Tensor::from_slice(device, &self.values, self.shape.as_slice())
     }
 }
