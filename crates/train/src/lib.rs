@@ -1,1 +1,15 @@
-//! Thalweg's training loop: metrics, checkpoints, progress, plots.
+//! Thalweg's training loop in small pieces: metrics, checkpoints, progress, plots. There is no trainer: the loop is yours.
+
+mod atomic;
+mod checkpoint;
+mod curve;
+mod meter;
+mod metrics;
+mod progress;
+
+pub use atomic::write_atomically;
+pub use checkpoint::{load, save};
+pub use curve::Curve;
+pub use meter::Meter;
+pub use metrics::{accuracy, correct};
+pub use progress::Progress;

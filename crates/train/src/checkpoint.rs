@@ -1,0 +1,158 @@
+//! A model's parameters and states in a safetensors file.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use safetensors::{SafeTensorError, SafeTensors, tensor::TensorView};
+use thalweg_graph::{DType, Element, Error, ErrorKind, Module, Param, Result, State, Tensor};
+
+use crate::atomic::write_atomically;
+
+/// Writes every parameter and state of a model under its name (`conv1.weight`), atomically. Waits for the device.
+///
+/// # Errors
+/// [`ErrorKind::File`] when the file cannot be written; [`ErrorKind::DType`] for a dtype other than f32, i32 and u32; what
+/// went wrong on the device.
+#[track_caller]
+pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
+    let tensors = parts(module).into_iter().map(|(name, part)| Ok((name, Stored::of(&part.tensor())?)));
+    let tensors = tensors.collect::<Result<Vec<_>>>()?;
+    let views = tensors.iter().map(|(name, stored)| Ok((name.as_str(), stored.view()?)));
+    let bytes = views.collect::<Result<Vec<_>, SafeTensorError>>().and_then(|views| {
+        let note = HashMap::from([("format".to_string(), "thalweg".to_string())]);
+        safetensors::serialize(views, Some(note))
+    });
+    let bytes = bytes.map_err(|e| problem(path.as_ref(), format!("cannot be written: {e}")))?;
+    write_atomically(path, &bytes)
+}
+
+/// Reads a file that [`save`] wrote into a model of the same structure. The model changes only if all of it fits.
+///
+/// # Errors
+/// [`ErrorKind::File`] naming the file and what is wrong: absent, truncated, damaged, or parameters that are missing, left
+/// over, or of another shape or dtype than the model's.
+#[track_caller]
+pub fn load(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|e| problem(path, format!("cannot be read: {e}")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| problem(path, damage(&e)))?;
+    let parts = parts(module);
+    let mut values = Vec::with_capacity(parts.len());
+    for (name, part) in &parts {
+        values.push(fitting(&file, name, part).map_err(|text| problem(path, text))?);
+    }
+    if let Some(extra) = file.names().into_iter().find(|name| !parts.contains_key(*name)) {
+        return Err(problem(path, format!("has '{extra}', which the model has not")));
+    }
+    values.iter().try_for_each(Tensor::check)?;
+    parts.values().zip(&values).try_for_each(|(part, value)| part.set(value))
+}
+
+/// What a file keeps of a model.
+enum Part {
+    Param(Param),
+    State(State),
+}
+
+impl Part {
+    fn tensor(&self) -> Tensor {
+        match self {
+            Part::Param(param) => param.tensor(),
+            Part::State(state) => state.tensor(),
+        }
+    }
+
+    fn set(&self, value: &Tensor) -> Result<()> {
+        match self {
+            Part::Param(param) => param.set(value),
+            Part::State(state) => {
+                state.set(value);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn parts(module: &dyn Module) -> BTreeMap<String, Part> {
+    let params = module.params().into_iter().map(|(name, param)| (name, Part::Param(param)));
+    let states = module.states().into_iter().map(|(name, state)| (name, Part::State(state)));
+    params.chain(states).collect()
+}
+
+/// A tensor as the format stores it.
+struct Stored {
+    dtype: safetensors::Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    fn of(tensor: &Tensor) -> Result<Stored> {
+        let bytes = match tensor.dtype() {
+            DType::F32 => f32::bytes(&tensor.to_vec::<f32>()?),
+            DType::I32 => i32::bytes(&tensor.to_vec::<i32>()?),
+            DType::U32 => u32::bytes(&tensor.to_vec::<u32>()?),
+            got => {
+                return Err(Error::new(
+                    "save",
+                    ErrorKind::DType { got, problem: "has no place in a checkpoint".into() },
+                ));
+            }
+        };
+        let dtype = stored_dtype(tensor.dtype()).unwrap_or(safetensors::Dtype::F32);
+        Ok(Stored { dtype, shape: tensor.shape().to_vec(), bytes })
+    }
+
+    fn view(&self) -> Result<TensorView<'_>, SafeTensorError> {
+        TensorView::new(self.dtype, self.shape.clone(), &self.bytes)
+    }
+}
+
+fn stored_dtype(dtype: DType) -> Option<safetensors::Dtype> {
+    match dtype {
+        DType::F32 => Some(safetensors::Dtype::F32),
+        DType::I32 => Some(safetensors::Dtype::I32),
+        DType::U32 => Some(safetensors::Dtype::U32),
+        _ => None,
+    }
+}
+
+/// The file's tensor for this part, on the part's device, or why it does not fit.
+fn fitting(file: &SafeTensors<'_>, name: &str, part: &Part) -> Result<Tensor, String> {
+    let view = file.tensor(name).map_err(|_| format!("has no '{name}', which the model needs"))?;
+    let want = part.tensor();
+    if view.shape() != want.shape() {
+        return Err(format!("has '{name}' with shape {:?}, and the model's has {:?}", view.shape(), want.shape()));
+    }
+    if Some(view.dtype()) != stored_dtype(want.dtype()) {
+        return Err(format!("has '{name}' in {:?}, and the model's is {}", view.dtype(), want.dtype()));
+    }
+    let unreadable = || format!("is damaged in '{name}'");
+    Ok(match want.dtype() {
+        DType::I32 => upload(&want, i32::from_bytes(view.data(), DType::I32).ok_or_else(unreadable)?),
+        DType::U32 => upload(&want, u32::from_bytes(view.data(), DType::U32).ok_or_else(unreadable)?),
+        _ => upload(&want, f32::from_bytes(view.data(), DType::F32).ok_or_else(unreadable)?),
+    })
+}
+
+fn upload<T: Element>(like: &Tensor, values: Vec<T>) -> Tensor {
+    Tensor::from_slice(like.device(), &values, like.shape())
+}
+
+/// What a reader's error means to the owner of the file.
+fn damage(error: &SafeTensorError) -> String {
+    match error {
+        SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength => {
+            format!("is truncated, or no safetensors file ({error})")
+        }
+        SafeTensorError::MetadataIncompleteBuffer => format!("is truncated or has bytes behind its end ({error})"),
+        _ => format!("is damaged, or no safetensors file ({error})"),
+    }
+}
+
+#[track_caller]
+fn problem(path: &Path, problem: String) -> Error {
+    Error::new("checkpoint", ErrorKind::File { path: path.display().to_string(), problem })
+}

@@ -1,0 +1,102 @@
+//! The loss curve, as a picture.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+use thalweg_graph::{Error, ErrorKind, Result};
+
+use crate::atomic::write_atomically;
+
+/// Training loss by step, and test loss where it was measured.
+#[derive(Clone, Debug, Default)]
+pub struct Curve {
+    train: Vec<(f64, f64)>,
+    test: Vec<(f64, f64)>,
+}
+
+/// Width and height of the picture, in pixels.
+const SIZE: (u32, u32) = (800, 480);
+
+impl Curve {
+    /// The training loss of a step.
+    pub fn train(&mut self, step: usize, loss: f64) {
+        self.train.push((step as f64, loss));
+    }
+
+    /// The test loss after a step.
+    pub fn test(&mut self, step: usize, loss: f64) {
+        self.test.push((step as f64, loss));
+    }
+
+    /// The curve as SVG: the loss on a logarithmic axis, training in blue, test in red. Losses that are not positive numbers
+    /// have no place on it and are left out.
+    ///
+    /// # Errors
+    /// When the plot cannot be drawn.
+    #[track_caller]
+    pub fn svg(&self, title: &str) -> Result<String> {
+        self.draw(title).map_err(|e| Error::new("curve", ErrorKind::Invalid(format!("cannot be drawn: {e}"))))
+    }
+
+    /// Writes [`Curve::svg`] to a file, atomically.
+    ///
+    /// # Errors
+    /// When it cannot be drawn or written.
+    #[track_caller]
+    pub fn save(&self, path: impl AsRef<Path>, title: &str) -> Result<()> {
+        write_atomically(path, self.svg(title)?.as_bytes())
+    }
+
+    fn draw(&self, title: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let [train, test] = [&self.train, &self.test].map(|line| visible(line));
+        let all = || train.iter().chain(&test);
+        let last = all().map(|p| p.0).fold(1.0, f64::max);
+        let low = all().map(|p| p.1).fold(f64::INFINITY, f64::min).clamp(1e-12, 1e12);
+        let high = all().map(|p| p.1).fold(0.0, f64::max).clamp(low * 1.01, 1e13);
+        let mut text = String::new();
+        {
+            let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+            area.fill(&WHITE)?;
+            let mut chart = ChartBuilder::on(&area)
+                .caption(title, ("sans-serif", 20))
+                .margin(12)
+                .x_label_area_size(40)
+                .y_label_area_size(64)
+                .build_cartesian_2d(0.0..last, (low..high).log_scale())?;
+            chart.configure_mesh().x_desc("step").y_desc("loss").light_line_style(WHITE).draw()?;
+            chart.draw_series(LineSeries::new(train, &BLUE))?.label("training").legend(|at| legend(at, BLUE));
+            chart.draw_series(LineSeries::new(test, &RED))?.label("test").legend(|at| legend(at, RED));
+            chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+            area.present()?;
+        }
+        Ok(text)
+    }
+}
+
+fn visible(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    line.iter().copied().filter(|(_, loss)| loss.is_finite() && *loss > 0.0).collect()
+}
+
+fn legend((x, y): (i32, i32), color: RGBColor) -> PathElement<(i32, i32)> {
+    PathElement::new(vec![(x, y), (x + 16, y)], color)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_both_lines_and_survives_bad_losses() {
+        let mut curve = Curve::default();
+        assert!(curve.svg("empty").unwrap().contains("</svg>"));
+        for step in 0..100 {
+            curve.train(step, 2.3 * (-(step as f64) / 30.0).exp());
+        }
+        curve.train(100, f64::NAN);
+        curve.test(50, 0.7);
+        curve.test(100, 0.0);
+        let svg = curve.svg("digits").unwrap();
+        assert!(svg.contains("<polyline") && svg.contains("digits") && svg.contains("#FF0000"), "{svg}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+}
