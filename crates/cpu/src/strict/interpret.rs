@@ -1,0 +1,128 @@
+//! Runs a trace node by node.
+
+use std::rc::Rc;
+
+use thalweg_graph::{
+    Class, DType, Error, ErrorKind, Op, Result,
+    backend::{Trace, TraceNode},
+    shape::count,
+};
+
+use super::storage;
+use crate::ops::{self, Array, index::OutOfRange};
+
+/// The values of the trace's outputs.
+pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
+    let mut uses = vec![0usize; trace.nodes.len()];
+    for node in &trace.nodes {
+        node.inputs.iter().for_each(|i| uses[*i] += 1);
+    }
+    trace.outputs.iter().for_each(|o| uses[o.node] += 1);
+
+    let mut values: Vec<Option<Rc<Vec<f64>>>> = vec![None; trace.nodes.len()];
+    let (mut leaves, mut scalars) = (trace.leaves.iter().peekable(), trace.scalars.iter().peekable());
+    for (at, node) in trace.nodes.iter().enumerate() {
+        let value = match &node.op {
+            Op::Leaf => match leaves.next_if(|(leaf, _)| *leaf == at) {
+                Some((_, region)) => Rc::new(storage::load(region)?),
+                None => return Err(fault(node, "a leaf without a region")),
+            },
+            Op::Scalar(x) => {
+                let bound = scalars.next_if(|(scalar, _)| *scalar == at).map(|(_, bits)| *bits);
+                Rc::new(vec![scalar(node.dtype, *x, bound)])
+            }
+            // The same elements in the same order.
+            Op::Reshape | Op::Detach => input(&values, node, 0)?,
+            _ => Rc::new(compute(trace, node, &values)?),
+        };
+        if value.len() != count(&node.shape) {
+            return Err(fault(node, &format!("{} values for shape {:?}", value.len(), node.shape)));
+        }
+        values[at] = (uses[at] > 0).then_some(value);
+        for i in &node.inputs {
+            uses[*i] -= 1;
+            if uses[*i] == 0 {
+                values[*i] = None;
+            }
+        }
+    }
+    trace
+        .outputs
+        .iter()
+        .map(|o| values[o.node].clone().ok_or_else(|| fault(&trace.nodes[o.node], "no value")))
+        .collect()
+}
+
+/// The value of a host number. The bits bound to this run win, but for F64, of which they are only a rounding.
+fn scalar(dtype: DType, x: f64, bound: Option<u32>) -> f64 {
+    match (bound, dtype.class()) {
+        (Some(bits), Class::Float) if dtype != DType::F64 => dtype.round(f64::from(f32::from_bits(bits))),
+        (Some(bits), Class::Int) => f64::from(bits as i32),
+        (Some(bits), Class::Uint | Class::Bool) => f64::from(bits),
+        _ => dtype.round(x),
+    }
+}
+
+fn input(values: &[Option<Rc<Vec<f64>>>], node: &TraceNode, i: usize) -> Result<Rc<Vec<f64>>> {
+    let value = node.inputs.get(i).and_then(|at| values.get(*at)).and_then(Clone::clone);
+    value.ok_or_else(|| fault(node, &format!("input {i} has no value")))
+}
+
+/// The value of one node that computes something, rounded to its dtype.
+fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> Result<Vec<f64>> {
+    let held: Vec<Rc<Vec<f64>>> = (0..node.inputs.len()).map(|i| input(values, node, i)).collect::<Result<_>>()?;
+    let of = |i: usize| &trace.nodes[node.inputs[i]];
+    let x: Vec<Array> = held.iter().enumerate().map(|(i, v)| Array { data: v, shape: &of(i).shape }).collect();
+    let need = match &node.op {
+        Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Concat(_) | Op::Pack(_) => 0,
+        Op::Random => 4,
+        Op::Select | Op::ScatterAdd(_) => 3,
+        Op::Binary(_) | Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_) | Op::Gather(_) => 2,
+        _ => 1,
+    };
+    if x.len() < need {
+        return Err(fault(node, &format!("{} inputs, not {need}", x.len())));
+    }
+    let shape = &node.shape;
+    let range = |e: OutOfRange| {
+        let OutOfRange { index, axis, extent } = e;
+        fault(node, &format!("index {index} is out of range for axis {axis} of extent {extent}"))
+    };
+    let mut y = match &node.op {
+        Op::Leaf | Op::Scalar(_) => return Err(fault(node, "not a computation")),
+        Op::Reshape | Op::Detach => x[0].data.to_vec(),
+        Op::Iota(axis) => ops::movement::iota(*axis, shape),
+        Op::Random => {
+            let word = |i: usize| x[i].data[0] as u32;
+            ops::random::random(count(shape), [word(0), word(1)], word(2), word(3))
+        }
+        Op::Unary(op) => ops::unary::unary(*op, x[0].data),
+        Op::Binary(op) => ops::binary::binary(*op, of(0).dtype, x[0].data, x[1].data),
+        Op::Select => ops::binary::select(x[0].data, x[1].data, x[2].data),
+        Op::Cast => ops::cast::cast(of(0).dtype, node.dtype, x[0].data),
+        Op::Reduce(op, axes) | Op::ReduceFirst(op, axes) => ops::reduce::reduce(*op, axes, of(0).dtype, x[0]),
+        Op::Permute(perm) => ops::movement::permute(perm, x[0]),
+        Op::Expand => ops::movement::expand(shape, x[0]),
+        Op::Slice { start, step } => ops::movement::slice(start, step, shape, x[0]),
+        Op::Pad { before, fill } => ops::movement::pad(before, *fill, shape, x[0]),
+        Op::Windows { window, fill, aligned } => ops::windows::windows(window, *fill, *aligned, shape, x[0]),
+        Op::WindowsAdjoint(window) => ops::windows::windows_adjoint(window, shape, x[0]),
+        Op::Matmul => ops::matmul::matmul(x[0], x[1]),
+        Op::Conv(conv) => ops::conv::conv(conv, shape, x[0], x[1]),
+        Op::ConvInput(conv) => ops::conv::conv_input(conv, shape, x[0], x[1]),
+        Op::ConvWeight(conv) => ops::conv::conv_weight(conv, shape, x[0], x[1]),
+        Op::Gather(axis) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
+        Op::ScatterAdd(axis) => ops::index::scatter_add(*axis, x[0], x[1], x[2].data).map_err(range)?,
+        Op::Concat(axis) => ops::concat::concat(*axis, &x),
+        Op::Pack(offsets) => ops::concat::pack(offsets, count(shape), &x),
+    };
+    if node.dtype != DType::F64 {
+        y.iter_mut().for_each(|y| *y = node.dtype.round(*y));
+    }
+    Ok(y)
+}
+
+/// An error at a node, named by its label: op, parameter path and source position.
+fn fault(node: &TraceNode, problem: &str) -> Error {
+    Error::new(node.op.name(), ErrorKind::Device(format!("{problem}, in {}", node.label)))
+}
