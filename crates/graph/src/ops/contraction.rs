@@ -62,7 +62,11 @@ impl Tensor {
         }
         if self.rank() == 1 {
             let y = self.unsqueeze(0).matmul(other);
-            return if other.rank() == 1 || y.check().is_err() { y } else { y.squeeze(-2) };
+            if y.check().is_err() {
+                return y;
+            }
+            // The row's axis is the last one when the right side was a column, and has lost its own.
+            return if other.rank() == 1 { y.squeeze(-1) } else { y.squeeze(-2) };
         }
         if other.rank() == 1 {
             let y = self.matmul(&other.unsqueeze(1));

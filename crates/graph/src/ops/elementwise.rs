@@ -113,7 +113,6 @@ impl Tensor {
     #[track_caller]
     pub fn powf(&self, e: f64) -> Tensor {
         match e {
-            0.0 => self.ones_like(),
             1.0 => self.clone(),
             2.0 => self.square(),
             3.0 => self.square() * self,
@@ -198,7 +197,9 @@ impl Tensor {
     /// `x` where positive, else `alpha (e^x - 1)`.
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
-        self.gt(0.0).where_(self, self.minimum(0.0).expm1() * alpha)
+        let positive = self.gt(0.0);
+        // Where positive, e^x may overflow; 0 stands in for it.
+        positive.where_(self, positive.where_(0.0, self).expm1() * alpha)
     }
 }
 
