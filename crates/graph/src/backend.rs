@@ -92,6 +92,8 @@ pub struct Trace {
     pub outputs: Vec<TraceOutput>,
     /// Everything that a plan depends on, encoded: two traces with equal keys share a plan.
     pub key: Vec<u64>,
+    /// The dtype that contractions are cast to, or none in f32.
+    pub mixed: Option<DType>,
     /// Whether this is a training step: the run is counted among the steps in flight.
     pub step: bool,
 }

@@ -103,13 +103,13 @@ fn gather(roots: &[Root]) -> Result<Gathered> {
 }
 
 /// Host numbers that are part of a plan because passes and kernels treat them specially.
-fn is_structural(value: f64) -> bool {
+pub(crate) fn is_structural(value: f64) -> bool {
     [0.0, 1.0, -1.0, 2.0].contains(&value) && !(value == 0.0 && value.is_sign_negative())
 }
 
 fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step: bool) -> Trace {
     let Gathered { nodes, inputs } = gathered;
-    let mut trace = Trace { step, ..Trace::default() };
+    let mut trace = Trace { step, mixed, ..Trace::default() };
     let mut key = Key::default();
     key.push(mixed.map_or(0, |d| 1 + d as u64));
     let mut held = vec![0usize; nodes.len()];
@@ -189,12 +189,12 @@ fn label(tensor: &Tensor) -> Arc<str> {
 
 /// The part of a trace that a plan depends on.
 #[derive(Default)]
-struct Key {
-    words: Vec<u64>,
+pub(crate) struct Key {
+    pub words: Vec<u64>,
 }
 
 impl Key {
-    fn push(&mut self, word: u64) {
+    pub fn push(&mut self, word: u64) {
         self.words.push(word);
     }
 
@@ -219,7 +219,7 @@ impl Key {
         }
     }
 
-    fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: crate::DType) {
+    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: crate::DType) {
         for byte in op.name().bytes() {
             self.push(u64::from(byte));
         }

@@ -12,6 +12,7 @@ mod eval;
 pub mod module;
 mod op;
 pub mod ops;
+mod passes;
 pub mod schedule;
 pub mod shape;
 mod tensor;

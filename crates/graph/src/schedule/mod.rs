@@ -1,9 +1,25 @@
 //! From a graph to a backend-neutral [`ir::Schedule`]: grouping, order and memory.
 
 pub mod cache;
+mod emit;
+pub mod graph;
+mod group;
 pub mod ir;
+mod memory;
+mod print;
 
-use crate::{backend::Trace, error::Result};
+use std::collections::{HashMap, HashSet};
+
+use graph::{Builder, Graph, Node, NodeId};
+use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
+
+use crate::{
+    backend::Trace,
+    error::{Error, ErrorKind, Result},
+    op::Op,
+    passes,
+    shape::count,
+};
 
 /// What a backend asks of its schedules.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +29,211 @@ pub struct Options {
 }
 
 /// Groups a trace into launches, orders them and lays out memory.
-pub fn build(trace: &Trace, options: &Options) -> Result<ir::Schedule> {
-    let _ = (trace, options);
-    Ok(ir::Schedule::default())
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a graph that cannot be grouped, which no graph built of tensors should be.
+pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
+    let mut graph = Builder::trace(trace);
+    if let Some(dtype) = trace.mixed {
+        graph = passes::autocast::autocast(&graph, dtype);
+    }
+    graph = passes::split::split(&graph);
+    graph = graph.rewrite(|builder, node| builder.push(node));
+    graph = give_parts_their_own_nodes(&graph);
+    give_outputs_their_own_nodes(&mut graph, trace);
+    let schedule = lower(&graph, trace, options)
+        // Something must read the old value of what is overwritten after the new one exists: copy at the end.
+        .or_else(|| {
+            copy_at_the_end(&mut graph, trace);
+            lower(&graph, trace, options)
+        })
+        .ok_or_else(|| Error::new("schedule", ErrorKind::Invalid("the graph cannot be grouped".into())))?;
+    print::debug(&graph, &schedule);
+    Ok(schedule)
+}
+
+fn copy_of(node: &Node, id: NodeId) -> Node {
+    // A slice of everything: unlike a reshape it is never taken for the buffer it copies.
+    let rank = node.shape.len();
+    let op = Op::Slice { start: vec![0; rank], step: vec![1; rank] };
+    Node { op, inputs: vec![id], slot: None, ..node.clone() }
+}
+
+/// Every part of a pack becomes a node that nothing else wants in a place of its own.
+fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
+    let mut placed: HashSet<NodeId> = HashSet::new();
+    let outputs: HashSet<NodeId> = graph.outputs.iter().map(|o| group::pack_source(graph, *o)).collect();
+    let taken: Vec<bool> = (0..graph.nodes.len()).map(|id| outputs.contains(&id)).collect();
+    // Old ids of the nodes in question, found again after renumbering by walking both graphs in step.
+    let mut copies: HashSet<(NodeId, usize)> = HashSet::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if let Op::Pack(_) = node.op {
+            for (part, input) in node.inputs.iter().enumerate() {
+                let source = group::pack_source(graph, *input);
+                let computes = !matches!(graph.nodes[source].op, Op::Leaf | Op::Pack(_) | Op::Scalar(_) | Op::Iota(_));
+                if taken[source] || !computes || !placed.insert(source) || graph.nodes[source].dtype != node.dtype {
+                    copies.insert((id, part));
+                }
+            }
+        }
+    }
+    if copies.is_empty() {
+        return graph.clone();
+    }
+    let pack_ids: Vec<NodeId> =
+        (0..graph.nodes.len()).filter(|id| matches!(graph.nodes[*id].op, Op::Pack(_))).collect();
+    let mut next = 0;
+    graph.rewrite(|builder, mut node| {
+        if let Op::Pack(_) = node.op {
+            // Nothing is dead here, so packs come in the same order.
+            let old = pack_ids[next.min(pack_ids.len() - 1)];
+            next += 1;
+            for part in 0..node.inputs.len() {
+                if copies.contains(&(old, part)) {
+                    let input = node.inputs[part];
+                    let copy = copy_of(&builder.graph.nodes[input], input);
+                    node.inputs[part] = builder.push(copy);
+                }
+            }
+        }
+        builder.add(node)
+    })
+}
+
+/// Outputs that are leaves with a target, or that two outputs share, get a copy.
+fn give_outputs_their_own_nodes(graph: &mut Graph, trace: &Trace) {
+    let mut seen: HashSet<NodeId> = HashSet::new();
+    for (i, output) in trace.outputs.iter().enumerate() {
+        let id = graph.outputs[i];
+        let is_leaf = graph.nodes[id].op == Op::Leaf;
+        if (is_leaf && output.target.is_some()) || (!is_leaf && !seen.insert(id)) {
+            let copy = copy_of(&graph.nodes[id], id);
+            graph.nodes.push(copy);
+            graph.outputs[i] = graph.nodes.len() - 1;
+        }
+    }
+}
+
+fn copy_at_the_end(graph: &mut Graph, trace: &Trace) {
+    for (i, _) in trace.outputs.iter().enumerate().filter(|(_, o)| o.target.is_some()) {
+        let id = graph.outputs[i];
+        let copy = copy_of(&graph.nodes[id], id);
+        graph.nodes.push(copy);
+        graph.outputs[i] = graph.nodes.len() - 1;
+    }
+}
+
+/// For each output with a target: the leaves whose memory it overwrites.
+fn overwrites(graph: &Graph, trace: &Trace) -> group::Overwrites {
+    let leaf_nodes: HashMap<usize, NodeId> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .filter_map(|(id, n)| n.slot.filter(|_| n.op == Op::Leaf).map(|slot| (slot, id)))
+        .collect();
+    let mut found = Vec::new();
+    for (i, output) in trace.outputs.iter().enumerate() {
+        let Some(target) = &output.target else { continue };
+        let overlapping = trace.leaves.iter().enumerate().filter(|(_, (_, leaf))| {
+            leaf.storage.same(&target.storage)
+                && leaf.offset < target.offset + target.len
+                && target.offset < leaf.offset + leaf.len
+        });
+        let leaves: Vec<NodeId> = overlapping.filter_map(|(slot, _)| leaf_nodes.get(&slot).copied()).collect();
+        if !leaves.is_empty() {
+            found.push((graph.outputs[i], leaves));
+        }
+    }
+    found
+}
+
+fn lower(graph: &Graph, trace: &Trace, options: &Options) -> Option<Schedule> {
+    let groups = group::group(graph, &overwrites(graph, trace), options)?;
+    let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
+    let mut launches = Vec::with_capacity(groups.kernels.len());
+    for kernel in &groups.kernels {
+        let kind = group::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
+        launches.push(Launch { kind, label: label(graph, &kernel.members) });
+    }
+    let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
+    for (i, output) in graph.outputs.iter().enumerate() {
+        if graph.nodes[*output].op != Op::Leaf {
+            buffers.place(*output, Place::Output(i));
+        }
+    }
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if let Op::Pack(offsets) = &node.op {
+            let of = match buffers.of.get(&id) {
+                Some(of) => *of,
+                None => buffers.place(id, Place::Zeroed),
+            };
+            for (input, offset) in node.inputs.iter().zip(offsets) {
+                buffers.place(group::pack_source(graph, *input), Place::Window { of, offset: *offset });
+            }
+        }
+    }
+    for launch in &mut launches {
+        renumber(&mut launch.kind, &mut |id| buffers.of(id));
+    }
+    let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
+    let temporary: Vec<bool> = buffers.specs.iter().map(|b| b.place == TEMPORARY).collect();
+    let mut specs = buffers.specs;
+    let slots = memory::plan(&mut specs, &launches, |b| temporary[b]);
+    Some(Schedule { buffers: specs, launches, slots, outputs, scalars: trace.scalars.len() })
+}
+
+/// Stands for "no place yet".
+const TEMPORARY: Place = Place::Slot(usize::MAX);
+
+/// Virtual buffers, by the node they hold.
+struct Buffers<'g> {
+    graph: &'g Graph,
+    specs: Vec<BufferSpec>,
+    of: HashMap<NodeId, BufId>,
+}
+
+impl Buffers<'_> {
+    fn place(&mut self, id: NodeId, place: Place) -> BufId {
+        let node = &self.graph.nodes[id];
+        self.specs.push(BufferSpec { dtype: node.dtype, len: count(&node.shape), place });
+        self.of.insert(id, self.specs.len() - 1);
+        self.specs.len() - 1
+    }
+
+    fn of(&mut self, id: NodeId) -> BufId {
+        match (self.of.get(&id), self.graph.nodes[id].slot) {
+            (Some(known), _) => *known,
+            (None, Some(slot)) => self.place(id, Place::Leaf(slot)),
+            (None, None) => self.place(id, TEMPORARY),
+        }
+    }
+}
+
+fn renumber(launch: &mut LaunchKind, of: &mut dyn FnMut(NodeId) -> BufId) {
+    let body = match launch {
+        LaunchKind::Loop(l) => &mut l.body,
+        LaunchKind::Contract(c) => {
+            (c.a.buf, c.b.buf) = (of(c.a.buf), of(c.b.buf));
+            &mut c.body
+        }
+    };
+    for inst in &mut body.insts {
+        if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst {
+            *buf = of(*buf);
+        }
+    }
+    body.stores.iter_mut().for_each(|s| s.buf = of(s.buf));
+}
+
+/// The ops of a launch, and path and position of the last.
+fn label(graph: &Graph, members: &[NodeId]) -> String {
+    let labels: Vec<&str> = members.iter().map(|m| &*graph.nodes[*m].label).collect();
+    let op = |l: &str| l.split(' ').next().unwrap_or_default().to_string();
+    let names: Vec<String> = labels[..labels.len() - 1].iter().map(|l| op(l)).collect();
+    let last = labels[labels.len() - 1];
+    match names.len() {
+        0 => last.to_string(),
+        1..=3 => format!("{}+{last}", names.join("+")),
+        n => format!("{}+…{} more…+{last}", names[..2].join("+"), n - 2),
+    }
 }

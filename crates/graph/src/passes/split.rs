@@ -1,0 +1,122 @@
+//! Long reductions in two stages, so that they run on many threads and no thread loops for long.
+//!
+//! Where to split follows from shapes only, so every device adds in the same order.
+
+use crate::{
+    op::{Op, ReduceOp, Window},
+    schedule::graph::{Builder, Graph, Node, NodeId},
+    shape::count,
+};
+
+/// Elements that one row reduces without being split.
+const LONG: usize = 16_384;
+/// The same where there are at least [`MANY_ROWS`] rows.
+const LONG_OF_MANY: usize = 131_072;
+const MANY_ROWS: usize = 16;
+/// Elements of a chunk, roughly: short enough for a quick first stage, long enough for few partials.
+const CHUNK: usize = 4_096;
+
+/// Whether a reduction of `cols` elements in each of `rows` rows is to be split.
+pub fn is_long(rows: usize, cols: usize) -> bool {
+    cols > LONG_OF_MANY || (cols > LONG && rows < MANY_ROWS)
+}
+
+/// Splits long reductions.
+pub fn split(graph: &Graph) -> Graph {
+    graph.rewrite(|builder: &mut Builder, node: Node| -> NodeId {
+        match &node.op {
+            Op::Reduce(op, axes) if !matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin) => {
+                let x = node.inputs[0];
+                let shape = builder.graph.nodes[x].shape.clone();
+                let cols = axes.iter().map(|a| shape[*a]).product();
+                match is_long(count(&node.shape), cols) {
+                    true => two_stages(builder, &node, *op, axes, x, &shape),
+                    false => builder.add(node),
+                }
+            }
+            _ => builder.add(node),
+        }
+    })
+}
+
+fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], x: NodeId, shape: &[usize]) -> NodeId {
+    // Trailing reduced axes are one axis in memory; make them one, so that the chunks are contiguous.
+    let trailing = (0..shape.len()).rev().take_while(|d| axes.contains(d)).count();
+    let first = shape.len() - trailing;
+    let (x, shape, axes) = if trailing > 1 {
+        let flat: Vec<usize> = shape[..first].iter().copied().chain([count(&shape[first..])]).collect();
+        let x = builder.make(Op::Reshape, vec![x], flat.clone(), node.dtype, node);
+        let axes: Vec<usize> = axes.iter().copied().filter(|a| *a < first).chain([first]).collect();
+        (x, flat, axes)
+    } else {
+        (x, shape.to_vec(), axes.to_vec())
+    };
+    let longest = axes.iter().copied().max_by_key(|a| (shape[*a], *a)).unwrap_or(0);
+    let len = shape[longest];
+    let others: usize = axes.iter().filter(|a| **a != longest).map(|a| shape[*a]).product();
+    let target = (CHUNK / others.max(1)).clamp(1, len);
+    let chunk =
+        (target / 2..=target * 2).filter(|c| *c > 0 && len.is_multiple_of(*c)).min_by_key(|c| c.abs_diff(target));
+    // [.., len, ..] → [.., parts, chunk, ..]: a reshape where it divides, else windows that read the identity past the end.
+    let (parts, chunked) = match chunk {
+        Some(chunk) => {
+            let mut chunked = shape.clone();
+            chunked.splice(longest..=longest, [len / chunk, chunk]);
+            let y = builder.make(Op::Reshape, vec![x], chunked.clone(), node.dtype, node);
+            (y, chunked)
+        }
+        None => windows(builder, node, op, x, &shape, longest, target),
+    };
+    let mut stage = axes.clone();
+    stage.iter_mut().filter(|a| **a >= longest).for_each(|a| *a += 1);
+    let mut partial_shape = chunked.clone();
+    stage.iter().for_each(|a| partial_shape[*a] = 1);
+    let partial = builder.make(Op::Reduce(op, stage), vec![parts], partial_shape.clone(), node.dtype, node);
+    let mut done = partial_shape.clone();
+    done[longest] = 1;
+    let rest = Node { op: Op::Reduce(op, vec![longest]), inputs: vec![partial], shape: done, ..node.clone() };
+    let sum = match is_long(count(&node.shape), partial_shape[longest]) {
+        true => two_stages(builder, &rest, op, &[longest], partial, &partial_shape),
+        false => builder.add(rest),
+    };
+    builder.make(Op::Reshape, vec![sum], node.shape.clone(), node.dtype, node)
+}
+
+fn windows(
+    builder: &mut Builder,
+    node: &Node,
+    op: ReduceOp,
+    x: NodeId,
+    shape: &[usize],
+    axis: usize,
+    chunk: usize,
+) -> (NodeId, Vec<usize>) {
+    // The sliding axis must be last.
+    let rank = shape.len();
+    let last: Vec<usize> = (0..rank).filter(|d| *d != axis).chain([axis]).collect();
+    let moved: Vec<usize> = last.iter().map(|d| shape[*d]).collect();
+    let y = match axis + 1 == rank {
+        true => x,
+        false => builder.make(Op::Permute(last.clone()), vec![x], moved.clone(), node.dtype, node),
+    };
+    let parts = shape[axis].div_ceil(chunk);
+    let fill = match op {
+        ReduceOp::Prod => 1.0,
+        ReduceOp::Max => f64::NEG_INFINITY,
+        ReduceOp::Min => f64::INFINITY,
+        _ => 0.0,
+    };
+    let window = Window { kernel: vec![chunk], stride: vec![chunk], dilation: vec![1], pad: vec![0] };
+    let mut wide = moved;
+    wide.splice(rank - 1.., [parts, chunk]);
+    let y = builder.make(Op::Windows { window, fill, aligned: false }, vec![y], wide.clone(), node.dtype, node);
+    // Back: the two new axes where the old one was.
+    let mut back: Vec<usize> = (0..rank - 1).collect();
+    back.splice(axis..axis, [rank - 1, rank]);
+    let chunked: Vec<usize> = back.iter().map(|d| wide[*d]).collect();
+    let y = match axis + 1 == rank {
+        true => y,
+        false => builder.make(Op::Permute(back), vec![y], chunked.clone(), node.dtype, node),
+    };
+    (y, chunked)
+}

@@ -1,0 +1,569 @@
+//! From nodes to the code of one kernel.
+//!
+//! A node's value is asked for at *forms*: for each of its axes the position as an affine form of the kernel's loop
+//! coordinates. Views change the forms and emit nothing; elementwise ops emit one instruction; what lives in a buffer
+//! emits a load at the address that the forms give.
+
+use std::collections::HashMap;
+
+use super::{
+    graph::{Graph, NodeId},
+    ir::{Access, Body, BufId, Indirect, Inst, Linear, Term, Val},
+};
+use crate::{dtype::DType, op::Op, ops::binary::BinaryOp, shape::strides};
+
+/// Instructions above which a kernel is not grown.
+pub const MAX_INSTS: usize = 192;
+
+/// A position along one axis of a node: `lin / div`, valid where `0 <= lin`, `lin % div == 0` and `lin / div < bound`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Form {
+    pub lin: Linear,
+    pub div: i64,
+    /// `None` where it cannot be out of range.
+    pub bound: Option<i64>,
+}
+
+impl Form {
+    pub fn plain(lin: Linear) -> Form {
+        Form { lin, div: 1, bound: None }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.div == 1 && self.bound.is_none()
+    }
+}
+
+/// Why a node's value cannot be had at some forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// This node would have to be in a buffer.
+    Materialise(NodeId),
+    /// A node that the kernel computes is wanted at another position than it is computed for.
+    Elsewhere,
+    /// The kernel would get too large.
+    Large,
+}
+
+type Outcome<T> = Result<T, Trouble>;
+
+/// `a + b · scale`.
+pub fn add_scaled(a: &Linear, b: &Linear, scale: i64) -> Linear {
+    Linear {
+        offset: a.offset + b.offset * scale,
+        coef: a.coef.iter().zip(&b.coef).map(|(a, b)| a + b * scale).collect(),
+    }
+}
+
+/// The code of one kernel under construction.
+pub struct Emitter<'g> {
+    graph: &'g Graph,
+    /// Extents of the loop coordinates.
+    extents: Vec<usize>,
+    /// Whether a node is in a buffer when the kernel runs, or is made by this kernel.
+    in_buffer: &'g dyn Fn(NodeId) -> bool,
+    /// What the kernel computes: the position of each of the node's axes of extent over 1.
+    members: HashMap<NodeId, Vec<Linear>>,
+    /// For each reduction it computes, the forms of the operand.
+    operands: HashMap<NodeId, Vec<Form>>,
+    /// The contraction, if it is one.
+    pub contraction: Option<NodeId>,
+    /// The code; buffers are node ids here.
+    pub body: Body,
+    memo: HashMap<(NodeId, Vec<Form>), Val>,
+}
+
+impl<'g> Emitter<'g> {
+    pub fn new(graph: &'g Graph, extents: Vec<usize>, in_buffer: &'g dyn Fn(NodeId) -> bool) -> Emitter<'g> {
+        Emitter {
+            graph,
+            extents,
+            in_buffer,
+            members: HashMap::new(),
+            operands: HashMap::new(),
+            contraction: None,
+            body: Body::default(),
+            memo: HashMap::new(),
+        }
+    }
+
+    /// Declares that the kernel computes a node, at these positions of all its axes.
+    pub fn member(&mut self, id: NodeId, at: &[Linear]) {
+        let shape = &self.graph.nodes[id].shape;
+        let wide = at.iter().zip(shape).filter(|(_, n)| **n != 1).map(|(l, _)| l.clone()).collect();
+        self.members.insert(id, wide);
+    }
+
+    /// Declares the forms at which a reduction reads its operand.
+    pub fn operand(&mut self, id: NodeId, forms: Vec<Form>) {
+        self.operands.insert(id, forms);
+    }
+
+    /// The zero form.
+    pub fn zero(&self) -> Linear {
+        Linear { offset: 0, coef: vec![0; self.extents.len()] }
+    }
+
+    /// Loop coordinate `d`.
+    pub fn coordinate(&self, d: usize) -> Linear {
+        let mut lin = self.zero();
+        lin.coef[d] = 1;
+        lin
+    }
+
+    /// Computes a member and stores it, if it is wanted in a buffer.
+    pub fn compute(&mut self, id: NodeId, at: &[Linear], store: bool) -> Outcome<()> {
+        let forms: Vec<Form> = at.iter().cloned().map(Form::plain).collect();
+        let value = self.value(id, &forms)?;
+        if store {
+            let mut address = self.zero();
+            for (at, stride) in at.iter().zip(strides(&self.graph.nodes[id].shape)) {
+                address = add_scaled(&address, at, stride as i64);
+            }
+            self.body.stores.push(super::ir::Store { buf: id, at: address, value });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, inst: Inst, dtype: DType) -> Outcome<Val> {
+        if self.body.insts.len() >= MAX_INSTS {
+            return Err(Trouble::Large);
+        }
+        self.body.insts.push(inst);
+        self.body.dtypes.push(dtype);
+        Ok(self.body.insts.len() - 1)
+    }
+
+    /// The value of a node at these forms.
+    pub fn value(&mut self, id: NodeId, forms: &[Form]) -> Outcome<Val> {
+        let memo = (id, forms.to_vec());
+        if let Some(known) = self.memo.get(&memo) {
+            return Ok(*known);
+        }
+        let value = match self.members.get(&id) {
+            Some(at) => {
+                let shape = &self.graph.nodes[id].shape;
+                let wide = forms.iter().zip(shape).filter(|(_, n)| **n != 1).map(|(f, _)| f);
+                let here = wide.clone().count() == at.len() && wide.zip(at).all(|(f, at)| f.is_plain() && f.lin == *at);
+                if !here {
+                    return Err(Trouble::Elsewhere);
+                }
+                self.define(id, forms)?
+            }
+            None => match self.dense(id) {
+                Some(buf) => {
+                    let at = self.access(&self.graph.nodes[id].shape, forms);
+                    self.push(Inst::Load { buf, at }, self.graph.nodes[id].dtype)?
+                }
+                None => self.define(id, forms)?,
+            },
+        };
+        self.memo.insert(memo, value);
+        Ok(value)
+    }
+
+    /// The buffer that holds a node's elements in the node's own row-major order, if the kernel does not make it itself:
+    /// its own, or that of a node that it reshapes.
+    fn dense(&self, mut id: NodeId) -> Option<BufId> {
+        while !(self.in_buffer)(id) {
+            match self.graph.nodes[id].op {
+                Op::Reshape | Op::Detach => id = self.graph.nodes[id].inputs[0],
+                _ => return None,
+            }
+        }
+        (!self.members.contains_key(&id)).then_some(id)
+    }
+
+    /// The access of a dense buffer of this shape at these forms; 0 where a guard fails.
+    pub fn access(&self, shape: &[usize], forms: &[Form]) -> Access {
+        let mut access = Access { base: self.zero(), terms: Vec::new(), fill: 0.0 };
+        for (form, stride) in forms.iter().zip(strides(shape)) {
+            match form.bound {
+                None if form.div == 1 => access.base = add_scaled(&access.base, &form.lin, stride as i64),
+                bound => access.terms.push(Term {
+                    at: form.lin.clone(),
+                    div: form.div,
+                    bound: bound.unwrap_or(i64::MAX),
+                    stride: stride as i64,
+                }),
+            }
+        }
+        access
+    }
+
+    fn define(&mut self, id: NodeId, forms: &[Form]) -> Outcome<Val> {
+        let node = &self.graph.nodes[id];
+        if let Some((source, inner)) = self.through_view(id, forms)? {
+            return self.view(id, source, &inner);
+        }
+        match &node.op {
+            Op::Scalar(value) => match node.slot {
+                Some(slot) => self.push(Inst::Scalar(slot), node.dtype),
+                None => self.push(Inst::Const(*value), node.dtype),
+            },
+            Op::Iota(axis) => match forms[*axis].div {
+                1 => self.push(Inst::Index(forms[*axis].lin.clone()), node.dtype),
+                _ => Err(Trouble::Materialise(id)),
+            },
+            Op::Random => {
+                if !forms.iter().all(|f| f.div == 1) {
+                    return Err(Trouble::Materialise(id));
+                }
+                let mut at = self.zero();
+                for (form, stride) in forms.iter().zip(strides(&node.shape)) {
+                    at = add_scaled(&at, &form.lin, stride as i64);
+                }
+                let mut stream = [0; 4];
+                for (slot, input) in stream.iter_mut().zip(&node.inputs) {
+                    *slot = self.value(*input, &[])?;
+                }
+                self.push(Inst::Random { at, stream }, node.dtype)
+            }
+            Op::Unary(op) => {
+                let a = self.value(node.inputs[0], forms)?;
+                self.push(Inst::Unary(*op, a), node.dtype)
+            }
+            Op::Binary(op) => {
+                let a = self.value(node.inputs[0], forms)?;
+                let b = self.value(node.inputs[1], forms)?;
+                self.push(Inst::Binary(*op, a, b), node.dtype)
+            }
+            Op::Select => {
+                let c = self.value(node.inputs[0], forms)?;
+                let a = self.value(node.inputs[1], forms)?;
+                let b = self.value(node.inputs[2], forms)?;
+                self.push(Inst::Select(c, a, b), node.dtype)
+            }
+            Op::Cast => {
+                let a = self.value(node.inputs[0], forms)?;
+                self.push(Inst::Cast(a), node.dtype)
+            }
+            Op::Reduce(op, _) => {
+                let Some(operand) = self.operands.get(&id).cloned() else { return Err(Trouble::Materialise(id)) };
+                let a = self.value(node.inputs[0], &operand)?;
+                self.push(Inst::Reduce(*op, a), node.dtype)
+            }
+            Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_) => match self.contraction == Some(id) {
+                true => self.push(Inst::Acc, node.dtype),
+                false => Err(Trouble::Materialise(id)),
+            },
+            Op::Gather(axis) => {
+                let table = node.inputs[0];
+                let Some(buf) = self.dense(table) else {
+                    // Made by this very kernel, or by none.
+                    return Err(if (self.in_buffer)(table) { Trouble::Elsewhere } else { Trouble::Materialise(table) });
+                };
+                let index = self.value(node.inputs[1], forms)?;
+                let shape = &self.graph.nodes[table].shape;
+                let mut elsewhere = forms.to_vec();
+                elsewhere[*axis] = Form::plain(self.zero());
+                let at = self.access(shape, &elsewhere);
+                let index = Indirect { index, stride: strides(shape)[*axis] as i64, bound: shape[*axis] as i64 };
+                self.push(Inst::Gather { buf, at, index }, node.dtype)
+            }
+            Op::Concat(axis) => self.concat(id, *axis, forms),
+            _ => Err(Trouble::Materialise(id)),
+        }
+    }
+
+    /// The first input that covers a position, by guards on the axis.
+    fn concat(&mut self, id: NodeId, axis: usize, forms: &[Form]) -> Outcome<Val> {
+        let node = &self.graph.nodes[id];
+        if !forms[axis].is_plain() {
+            return Err(Trouble::Materialise(id));
+        }
+        let mut value: Option<Val> = None;
+        let mut start = 0;
+        for input in &node.inputs {
+            let len = self.graph.nodes[*input].shape[axis];
+            let mut inner = forms.to_vec();
+            inner[axis].lin.offset -= start;
+            inner[axis].bound = Some(len as i64);
+            start += len as i64;
+            if len == 0 {
+                continue;
+            }
+            let part = self.value(*input, &inner)?;
+            value = Some(match value {
+                None => part,
+                Some(before) => {
+                    let here = self.access(&self.graph.nodes[*input].shape, &inner);
+                    let here = self.push(Inst::InBounds(here), DType::Bool)?;
+                    self.push(Inst::Select(here, part, before), node.dtype)?
+                }
+            });
+        }
+        value.ok_or(Trouble::Materialise(id))
+    }
+
+    /// The value of a view whose source is wanted at `inner`; the view's fill where a guard fails.
+    fn view(&mut self, id: NodeId, source: NodeId, inner: &[Form]) -> Outcome<Val> {
+        let node = &self.graph.nodes[id];
+        let fill = match &node.op {
+            Op::Pad { fill, .. } | Op::Windows { fill, .. } => Some(*fill),
+            Op::WindowsAdjoint(_) => Some(0.0),
+            _ => None,
+        };
+        let Some(fill) = fill.filter(|_| inner.iter().any(|f| !f.is_plain())) else {
+            return self.value(source, inner);
+        };
+        let shape = &self.graph.nodes[source].shape;
+        if let Some(buf) = self.dense(source) {
+            let at = Access { fill, ..self.access(shape, inner) };
+            return self.push(Inst::Load { buf, at }, node.dtype);
+        }
+        let here = self.access(shape, inner);
+        let value = self.value(source, inner)?;
+        let here = self.push(Inst::InBounds(here), DType::Bool)?;
+        let fill = self.push(Inst::Const(fill), node.dtype)?;
+        self.push(Inst::Select(here, value, fill), node.dtype)
+    }
+
+    /// Of a view: its source, and the forms at which the source is wanted. `None` for what is no view.
+    pub fn through_view(&self, id: NodeId, forms: &[Form]) -> Outcome<Option<(NodeId, Vec<Form>)>> {
+        let node = &self.graph.nodes[id];
+        let Some(source) = node.inputs.first().copied() else { return Ok(None) };
+        let shape = &self.graph.nodes[source].shape;
+        let inner = match &node.op {
+            Op::Detach => forms.to_vec(),
+            Op::Permute(perm) => {
+                let mut inner = vec![Form::plain(self.zero()); perm.len()];
+                perm.iter().enumerate().for_each(|(d, p)| inner[*p] = forms[d].clone());
+                inner
+            }
+            Op::Expand => (0..shape.len())
+                .map(|d| if shape[d] == 1 { Form::plain(self.zero()) } else { forms[d].clone() })
+                .collect(),
+            Op::Slice { start, step } => {
+                let mut inner = forms.to_vec();
+                for d in 0..shape.len() {
+                    if start[d] == 0 && step[d] == 1 {
+                        continue;
+                    }
+                    if !forms[d].is_plain() {
+                        return Err(Trouble::Materialise(id));
+                    }
+                    let mut from = self.zero();
+                    from.offset = start[d] as i64;
+                    inner[d].lin = add_scaled(&from, &forms[d].lin, step[d] as i64);
+                }
+                inner
+            }
+            Op::Pad { before, .. } => {
+                let mut inner = forms.to_vec();
+                for d in 0..shape.len() {
+                    if shape[d] == node.shape[d] {
+                        continue;
+                    }
+                    if !forms[d].is_plain() {
+                        return Err(Trouble::Materialise(id));
+                    }
+                    inner[d].lin.offset -= before[d] as i64;
+                    inner[d] = self.guarded(inner[d].lin.clone(), shape[d]);
+                }
+                inner
+            }
+            Op::Windows { window, aligned, .. } => {
+                let n = window.kernel.len();
+                let lead = forms.len() - 2 * n;
+                let mut inner = forms[..lead].to_vec();
+                for d in 0..n {
+                    let (o, k) = (&forms[lead + d], &forms[lead + n + d]);
+                    if !o.is_plain() || !k.is_plain() {
+                        return Err(Trouble::Materialise(id));
+                    }
+                    let lin = window_position(&self.zero(), window, d, &o.lin, &k.lin);
+                    inner.push(self.guarded(lin, shape[lead + d]));
+                }
+                if *aligned {
+                    inner.extend_from_slice(&forms[lead + n..]);
+                }
+                inner
+            }
+            Op::WindowsAdjoint(window) => {
+                let n = window.kernel.len();
+                let lead = forms.len() - 2 * n;
+                let mut inner = forms[..lead].to_vec();
+                for d in 0..n {
+                    let (l, k) = (&forms[lead + d], &forms[lead + n + d]);
+                    if !l.is_plain() || !k.is_plain() {
+                        return Err(Trouble::Materialise(id));
+                    }
+                    inner.push(self.unwindow(window, d, &l.lin, &k.lin, shape[lead + d]));
+                }
+                inner.extend_from_slice(&forms[lead + n..]);
+                inner
+            }
+            Op::Reshape => return self.through_reshape(id, source, forms).map(Some),
+            _ => return Ok(None),
+        };
+        Ok(Some((source, inner)))
+    }
+
+    /// The output position along `d` that a window's kernel position `k` maps to input position `l`, guarded.
+    pub fn unwindow(&self, window: &crate::Window, d: usize, l: &Linear, k: &Linear, out: usize) -> Form {
+        let mut lin = add_scaled(l, k, -(window.dilation[d] as i64));
+        lin.offset += window.pad[d] as i64;
+        let stride = window.stride[d] as i64;
+        match stride {
+            1 => self.guarded(lin, out),
+            _ => Form { lin, div: stride, bound: Some(out as i64) },
+        }
+    }
+
+    /// A form with a guard only if it can leave `0..extent`.
+    pub fn guarded(&self, lin: Linear, extent: usize) -> Form {
+        let (mut low, mut high) = (lin.offset, lin.offset);
+        for (c, n) in lin.coef.iter().zip(&self.extents) {
+            let end = c * (n.max(&1) - 1) as i64;
+            low += end.min(0);
+            high += end.max(0);
+        }
+        let inside = low >= 0 && high < extent as i64;
+        Form { lin, div: 1, bound: (!inside).then_some(extent as i64) }
+    }
+
+    /// The forms of a reshape's source. Axes that only gain or lose extents of 1 pass through; several axes that become one
+    /// in the source are an affine form; one axis that becomes several is not, unless the source is a dense buffer, whose
+    /// address is affine in the reshape's own axes.
+    fn through_reshape(&self, id: NodeId, source: NodeId, forms: &[Form]) -> Outcome<(NodeId, Vec<Form>)> {
+        let (outer, inner) = (&self.graph.nodes[id].shape, &self.graph.nodes[source].shape);
+        let mut result = vec![Form::plain(self.zero()); inner.len()];
+        let (mut o, mut i) = (0, 0);
+        loop {
+            while o < outer.len() && outer[o] == 1 {
+                o += 1;
+            }
+            while i < inner.len() && inner[i] == 1 {
+                i += 1;
+            }
+            if o == outer.len() || i == inner.len() {
+                return Ok((source, result));
+            }
+            // The shortest runs of both shapes with equal products.
+            let (o0, i0) = (o, i);
+            let (mut po, mut pi) = (outer[o], inner[i]);
+            (o, i) = (o + 1, i + 1);
+            while po != pi {
+                if po < pi && o < outer.len() {
+                    po *= outer[o];
+                    o += 1;
+                } else if po > pi && i < inner.len() {
+                    pi *= inner[i];
+                    i += 1;
+                } else {
+                    return Err(Trouble::Materialise(id));
+                }
+            }
+            let wide: Vec<usize> = (o0..o).filter(|d| outer[*d] != 1).collect();
+            let targets: Vec<usize> = (i0..i).filter(|d| inner[*d] != 1).collect();
+            match (&wide[..], &targets[..]) {
+                ([one], [target]) => result[*target] = forms[*one].clone(),
+                (several, [target]) if several.iter().all(|d| forms[*d].is_plain()) => {
+                    let extents: Vec<usize> = several.iter().map(|d| outer[*d]).collect();
+                    let mut lin = self.zero();
+                    for (d, stride) in several.iter().zip(strides(&extents)) {
+                        lin = add_scaled(&lin, &forms[*d].lin, stride as i64);
+                    }
+                    result[*target] = Form::plain(lin);
+                }
+                (several, targets) => {
+                    // One or more axes into several: possible where the address alone matters, or the position is constant
+                    // or a single stride apart from it.
+                    let Some(parts) = self.unflatten(several, targets, outer, inner, forms) else {
+                        return Err(Trouble::Materialise(source));
+                    };
+                    for (target, form) in targets.iter().zip(parts) {
+                        result[*target] = form;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Splits a position into several axes when it is `Σ c_d · i_d` with every `c_d · (extent_d - 1)` staying within one of
+    /// the target axes.
+    fn unflatten(
+        &self,
+        several: &[usize],
+        targets: &[usize],
+        outer: &[usize],
+        inner: &[usize],
+        forms: &[Form],
+    ) -> Option<Vec<Form>> {
+        if !several.iter().all(|d| forms[*d].is_plain()) {
+            return None;
+        }
+        let extents: Vec<usize> = several.iter().map(|d| outer[*d]).collect();
+        let mut flat = self.zero();
+        for (d, stride) in several.iter().zip(strides(&extents)) {
+            flat = add_scaled(&flat, &forms[*d].lin, stride as i64);
+        }
+        let target_extents: Vec<usize> = targets.iter().map(|d| inner[*d]).collect();
+        let steps = strides(&target_extents);
+        let mut parts = vec![self.zero(); targets.len()];
+        let mut reach = vec![0i64; targets.len()];
+        let mut offset = flat.offset;
+        if offset < 0 {
+            return None;
+        }
+        for (t, step) in steps.iter().enumerate() {
+            parts[t].offset = offset / *step as i64;
+            offset %= *step as i64;
+            reach[t] = parts[t].offset;
+        }
+        for (d, coef) in flat.coef.iter().enumerate().filter(|(_, c)| **c != 0) {
+            let t = steps.iter().position(|step| *coef > 0 && coef % *step as i64 == 0)?;
+            parts[t].coef[d] = coef / steps[t] as i64;
+            reach[t] += parts[t].coef[d] * (self.extents[d].max(1) - 1) as i64;
+        }
+        let stays = reach.iter().zip(&target_extents).all(|(r, n)| *r < *n as i64);
+        stays.then(|| parts.into_iter().map(Form::plain).collect())
+    }
+
+    /// Follows views and casts from a contraction's operand to a buffer: the buffer, its access, and the casts.
+    pub fn operand_access(&self, id: NodeId, forms: &[Form]) -> Outcome<(BufId, Access, Vec<DType>)> {
+        let (mut id, mut forms, mut casts) = (id, forms.to_vec(), Vec::new());
+        loop {
+            let node = &self.graph.nodes[id];
+            if let Some(buf) = self.dense(id) {
+                casts.reverse();
+                return Ok((buf, self.access(&node.shape, &forms), casts));
+            }
+            // A guard's fill of 0 stays 0 under casts, and views with another fill are not operands.
+            let fill = matches!(&node.op, Op::Pad { fill, .. } | Op::Windows { fill, .. } if *fill != 0.0);
+            if fill {
+                return Err(Trouble::Materialise(id));
+            }
+            match self.through_view(id, &forms)? {
+                Some((source, inner)) => (id, forms) = (source, inner),
+                None if node.op == Op::Cast && node.dtype.is_float() => {
+                    casts.push(node.dtype);
+                    id = node.inputs[0];
+                }
+                None => return Err(Trouble::Materialise(id)),
+            }
+        }
+    }
+}
+
+/// `o · stride + k · dilation - pad`.
+pub fn window_position(zero: &Linear, window: &crate::Window, d: usize, o: &Linear, k: &Linear) -> Linear {
+    let mut lin = add_scaled(zero, o, window.stride[d] as i64);
+    lin = add_scaled(&lin, k, window.dilation[d] as i64);
+    lin.offset -= window.pad[d] as i64;
+    lin
+}
+
+/// Whether an elementwise op is worth computing again rather than storing.
+pub fn is_cheap(op: &Op) -> bool {
+    use crate::ops::unary::UnaryOp::*;
+    match op {
+        Op::Unary(op) => {
+            matches!(op, Neg | Abs | Sign | Relu | Not | Floor | Ceil | Trunc | Round | IsNan | IsInf | Recip)
+        }
+        Op::Binary(op) => !matches!(op, BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Fmod),
+        Op::Select | Op::Cast => true,
+        _ => false,
+    }
+}

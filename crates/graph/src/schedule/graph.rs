@@ -1,0 +1,223 @@
+//! The graph that passes rewrite, and the builder that keeps it free of duplicates and of work that does nothing.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    backend::Trace,
+    dtype::DType,
+    eval::{Key, is_structural},
+    op::{Op, ReduceOp},
+    ops::{binary::BinaryOp, unary::UnaryOp},
+    shape::count,
+};
+
+/// Position of a node.
+pub type NodeId = usize;
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it computes.
+    pub op: Op,
+    /// The nodes it reads.
+    pub inputs: Vec<NodeId>,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its element type.
+    pub dtype: DType,
+    /// Op, nearest parameter path and source position.
+    pub label: Arc<str>,
+    /// Of a leaf or a host scalar: which one of the trace.
+    pub slot: Option<usize>,
+}
+
+/// Nodes in topological order.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The node of each output of the trace.
+    pub outputs: Vec<NodeId>,
+}
+
+/// Adds nodes to a graph; equal nodes are one.
+#[derive(Default)]
+pub struct Builder {
+    /// The graph so far.
+    pub graph: Graph,
+    known: HashMap<Vec<u64>, NodeId>,
+}
+
+impl Builder {
+    /// The graph of a trace. Scatters become reductions here.
+    pub fn trace(trace: &Trace) -> Graph {
+        let mut builder = Builder::default();
+        let leaves: HashMap<usize, usize> = trace.leaves.iter().enumerate().map(|(i, (node, _))| (*node, i)).collect();
+        let scalars: HashMap<usize, usize> =
+            trace.scalars.iter().enumerate().map(|(i, (node, _))| (*node, i)).collect();
+        let mut ids: Vec<NodeId> = Vec::with_capacity(trace.nodes.len());
+        for (i, node) in trace.nodes.iter().enumerate() {
+            let inputs: Vec<NodeId> = node.inputs.iter().map(|n| ids[*n]).collect();
+            let new = Node {
+                op: node.op.clone(),
+                inputs,
+                shape: node.shape.clone(),
+                dtype: node.dtype,
+                label: node.label.clone(),
+                slot: leaves.get(&i).or(scalars.get(&i)).copied(),
+            };
+            ids.push(match new.op {
+                Op::ScatterAdd(axis) => builder.scatter_add(axis, &new),
+                _ => builder.add(new),
+            });
+        }
+        builder.graph.outputs = trace.outputs.iter().map(|o| ids[o.node]).collect();
+        builder.graph
+    }
+
+    /// A node, or an older one that has the same value.
+    pub fn add(&mut self, node: Node) -> NodeId {
+        if let Some(same) = self.simpler(&node) {
+            return same;
+        }
+        let mut key = Key::default();
+        key.node(&node.op, &node.inputs, &node.shape, node.dtype);
+        key.push(node.slot.map_or(u64::MAX, |s| s as u64));
+        if let Some(known) = self.known.get(&key.words) {
+            return *known;
+        }
+        let id = self.push(node);
+        self.known.insert(key.words, id);
+        id
+    }
+
+    /// A node, even if there is an equal one.
+    pub fn push(&mut self, node: Node) -> NodeId {
+        self.graph.nodes.push(node);
+        self.graph.nodes.len() - 1
+    }
+
+    /// A node of a pass, labelled as `like`.
+    pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
+        self.add(Node { op, inputs, shape, dtype, label: like.label.clone(), slot: None })
+    }
+
+    /// The number that every element of a node is, if that is known.
+    fn constant(&self, id: NodeId) -> Option<f64> {
+        let node = &self.graph.nodes[id];
+        match &node.op {
+            Op::Scalar(value) if is_structural(*value) => Some(*value),
+            Op::Reshape | Op::Expand | Op::Permute(_) | Op::Slice { .. } | Op::Detach => self.constant(node.inputs[0]),
+            _ => None,
+        }
+    }
+
+    fn simpler(&mut self, node: &Node) -> Option<NodeId> {
+        let input = |i: usize| &self.graph.nodes[node.inputs[i]];
+        let same_as =
+            |i: usize| (input(i).shape == node.shape && input(i).dtype == node.dtype).then_some(node.inputs[i]);
+        match &node.op {
+            Op::Detach | Op::Reshape | Op::Expand | Op::Cast if same_as(0).is_some() => same_as(0),
+            Op::Reshape if input(0).op == Op::Reshape => {
+                let inputs = input(0).inputs.clone();
+                Some(self.add(Node { inputs, ..node.clone() }))
+            }
+            Op::Permute(outer) => match &input(0).op {
+                Op::Permute(inner) => {
+                    let perm: Vec<usize> = outer.iter().map(|p| inner[*p]).collect();
+                    let inputs = input(0).inputs.clone();
+                    match perm.iter().enumerate().all(|(d, p)| d == *p) {
+                        true => Some(inputs[0]),
+                        false => Some(self.add(Node { op: Op::Permute(perm), inputs, ..node.clone() })),
+                    }
+                }
+                // (A · B)ᵀ = Bᵀ · Aᵀ: the product is then written where the transpose is wanted.
+                Op::Matmul if outer == &[1, 0] => {
+                    let (a, b) = (input(0).inputs[0], input(0).inputs[1]);
+                    let flip = |builder: &mut Builder, id: NodeId| {
+                        let like = builder.graph.nodes[id].clone();
+                        let shape = vec![like.shape[1], like.shape[0]];
+                        builder.make(Op::Permute(vec![1, 0]), vec![id], shape, like.dtype, &like)
+                    };
+                    let label = input(0).label.clone();
+                    let inputs = vec![flip(self, b), flip(self, a)];
+                    Some(self.add(Node { op: Op::Matmul, inputs, label, ..node.clone() }))
+                }
+                _ => None,
+            },
+            Op::Binary(op) => {
+                let (a, b) = (self.constant(node.inputs[0]), self.constant(node.inputs[1]));
+                match (op, a, b) {
+                    (BinaryOp::Mul, _, Some(1.0)) | (BinaryOp::Div, _, Some(1.0)) => same_as(0),
+                    (BinaryOp::Mul, Some(1.0), _) => same_as(1),
+                    (BinaryOp::Add | BinaryOp::Sub, _, Some(0.0)) => same_as(0),
+                    (BinaryOp::Add, Some(0.0), _) => same_as(1),
+                    (BinaryOp::Mul, Some(-1.0), _) if same_as(1).is_some() && node.dtype != DType::U32 => {
+                        let inputs = vec![node.inputs[1]];
+                        Some(self.add(Node { op: Op::Unary(UnaryOp::Neg), inputs, ..node.clone() }))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// `x[.., v, ..] + Σ_j where(index[.., j, ..] = v, src[.., j, ..], 0)`: no atomics, ascending `j`.
+    fn scatter_add(&mut self, axis: usize, node: &Node) -> NodeId {
+        let [x, index, src] = [node.inputs[0], node.inputs[1], node.inputs[2]];
+        let from = self.graph.nodes[index].shape.clone();
+        if count(&from) == 0 || count(&node.shape) == 0 {
+            return x;
+        }
+        let mut thin = from;
+        thin.insert(axis, 1);
+        let mut wide = thin.clone();
+        wide[axis] = node.shape[axis];
+        let spread = |b: &mut Builder, id: NodeId| {
+            let dtype = b.graph.nodes[id].dtype;
+            let thin = b.make(Op::Reshape, vec![id], thin.clone(), dtype, node);
+            b.make(Op::Expand, vec![thin], wide.clone(), dtype, node)
+        };
+        let (index, src) = (spread(self, index), spread(self, src));
+        let slots = self.make(Op::Iota(axis), vec![], wide.clone(), DType::I32, node);
+        let hit = self.make(Op::Binary(BinaryOp::Eq), vec![index, slots], wide.clone(), DType::Bool, node);
+        let zero = self.make(Op::Scalar(0.0), vec![], vec![], node.dtype, node);
+        let zero = self.make(Op::Reshape, vec![zero], vec![1; wide.len()], node.dtype, node);
+        let zero = self.make(Op::Expand, vec![zero], wide.clone(), node.dtype, node);
+        let part = self.make(Op::Select, vec![hit, src, zero], wide.clone(), node.dtype, node);
+        let mut kept = wide;
+        kept[axis + 1] = 1;
+        let sum = self.make(Op::Reduce(ReduceOp::Sum, vec![axis + 1]), vec![part], kept, node.dtype, node);
+        let sum = self.make(Op::Reshape, vec![sum], node.shape.clone(), node.dtype, node);
+        self.make(Op::Binary(BinaryOp::Add), vec![x, sum], node.shape.clone(), node.dtype, node)
+    }
+}
+
+impl Graph {
+    /// The graph rebuilt, each node through a function of the builder and the node with its inputs renumbered. Nodes that no
+    /// output needs are left out.
+    pub fn rewrite(&self, mut f: impl FnMut(&mut Builder, Node) -> NodeId) -> Graph {
+        let live = self.live();
+        let mut builder = Builder::default();
+        let mut ids = vec![usize::MAX; self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate().filter(|(id, _)| live[*id]) {
+            let inputs = node.inputs.iter().map(|i| ids[*i]).collect();
+            ids[id] = f(&mut builder, Node { inputs, ..node.clone() });
+        }
+        builder.graph.outputs = self.outputs.iter().map(|o| ids[*o]).collect();
+        builder.graph
+    }
+
+    /// Which nodes some output needs.
+    pub fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.nodes.len()];
+        self.outputs.iter().for_each(|o| live[*o] = true);
+        for id in (0..self.nodes.len()).rev() {
+            if live[id] {
+                self.nodes[id].inputs.iter().for_each(|i| live[*i] = true);
+            }
+        }
+        live
+    }
+}

@@ -1,0 +1,759 @@
+//! Which nodes get a buffer, and which are computed together.
+//!
+//! 1. A node is *materialised* if it is an output, a reduction, a contraction, or an elementwise node that several
+//!    kernels would otherwise compute again. Everything else is inlined into its consumers.
+//! 2. Each materialised node starts as a kernel of its own; then, in topological order, kernels join those they read from
+//!    when both run over the same points and no third kernel stands between them. Whether two fit is tried by emitting
+//!    their code.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::{
+    Options,
+    emit::{Emitter, Form, MAX_INSTS, Trouble, add_scaled, is_cheap, window_position},
+    graph::{Graph, NodeId},
+    ir::{Contract, ContractKind, LaunchKind, Linear, Loop, Operand},
+};
+use crate::{
+    op::{Conv, Op},
+    passes::split::is_long,
+};
+
+/// Inlined operations above which an elementwise node gets a buffer: expressions stay small and recursion shallow.
+const MAX_INLINE: usize = 48;
+/// Operations that are cheap enough to do again instead of a store and a load.
+const MAX_AGAIN: usize = 4;
+
+/// Nodes computed by one launch.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Materialised nodes, ascending.
+    pub members: Vec<NodeId>,
+    domain: Domain,
+}
+
+/// The points that a kernel runs over.
+#[derive(Clone, Debug, PartialEq)]
+enum Domain {
+    /// Extents without those of 1, and which of them are reduced.
+    Points { dims: Vec<usize>, reduced: Vec<bool> },
+    /// A contraction's output.
+    Contraction(NodeId),
+}
+
+/// The result of grouping: kernels in topological order, and what each reads.
+pub struct Groups {
+    pub kernels: Vec<Kernel>,
+    /// Which nodes have a buffer.
+    pub materialised: Vec<bool>,
+    /// The nodes whose value a kernel must store.
+    pub stored: Vec<bool>,
+}
+
+/// Leaves that an output is written over: the output's node, and the leaf nodes whose memory it shares.
+pub type Overwrites = Vec<(NodeId, Vec<NodeId>)>;
+
+/// Groups a graph. `overwrites` orders kernels that write a leaf's memory behind all that read it.
+pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options) -> Option<Groups> {
+    let mut forced: HashSet<NodeId> = HashSet::new();
+    // Every round forces at least one more node into a buffer, so this ends.
+    loop {
+        let plan = Planner::new(graph, overwrites, options, &forced);
+        match plan.analyse() {
+            Err(node) => {
+                if !forced.insert(node) {
+                    return None;
+                }
+            }
+            Ok(reads) => return plan.merge(reads),
+        }
+    }
+}
+
+struct Planner<'g> {
+    graph: &'g Graph,
+    overwrites: &'g Overwrites,
+    options: &'g Options,
+    materialised: Vec<bool>,
+    wanted_outside: Vec<bool>,
+}
+
+impl<'g> Planner<'g> {
+    fn new(graph: &'g Graph, overwrites: &'g Overwrites, options: &'g Options, forced: &HashSet<NodeId>) -> Self {
+        let n = graph.nodes.len();
+        let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); n];
+        for (id, node) in graph.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|i| users[*i].push(id));
+        }
+        let mut wanted_outside = vec![false; n];
+        graph.outputs.iter().for_each(|o| wanted_outside[*o] = true);
+        let mut materialised = vec![false; n];
+        // How many operations inlining a node takes, and whether it can be the epilogue of a reduction or contraction.
+        let mut cost = vec![0usize; n];
+        let mut heavy = vec![false; n];
+        let mut cheap = vec![true; n];
+        let mut constant = vec![true; n];
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let is_view = is_view(&node.op);
+            constant[id] = !matches!(node.op, Op::Leaf) && node.inputs.iter().all(|i| constant[*i]);
+            for i in &node.inputs {
+                if materialised[*i] {
+                    heavy[id] |= is_heavy(&graph.nodes[*i].op);
+                } else {
+                    cost[id] += cost[*i];
+                    heavy[id] |= heavy[*i];
+                    cheap[id] &= cheap[*i];
+                }
+            }
+            if !is_view && !matches!(node.op, Op::Leaf | Op::Scalar(_) | Op::Iota(_)) {
+                cost[id] += 1;
+                cheap[id] &= is_cheap(&node.op);
+            }
+            let is_output = wanted_outside[id] && !matches!(node.op, Op::Leaf | Op::Pack(_));
+            materialised[id] = match &node.op {
+                Op::Leaf | Op::Pack(_) => false,
+                op if is_heavy(op) => true,
+                _ if forced.contains(&id) || is_output => true,
+                _ if constant[id] => false,
+                _ if is_view => false,
+                _ => {
+                    let (fan, repeated) = fan(graph, &users, id);
+                    let shared = fan > 1 || repeated;
+                    cost[id] > MAX_INLINE || (shared && (heavy[id] || !cheap[id] || cost[id] > MAX_AGAIN))
+                }
+            };
+            if materialised[id] && !is_heavy(&node.op) {
+                // What stands behind the buffer is one load for its readers; but it remains a candidate epilogue.
+                cost[id] = 0;
+                cheap[id] = true;
+            }
+        }
+        // Packed parts are written in place, so each needs a kernel; what they reshape does.
+        for node in &graph.nodes {
+            if let Op::Pack(_) = node.op {
+                node.inputs.iter().for_each(|i| {
+                    let source = pack_source(graph, *i);
+                    materialised[source] |= !matches!(graph.nodes[source].op, Op::Leaf | Op::Pack(_));
+                    wanted_outside[source] = true;
+                });
+            }
+        }
+        Planner { graph, overwrites, options, materialised, wanted_outside }
+    }
+
+    fn in_buffer(&self, id: NodeId) -> bool {
+        self.materialised[id] || matches!(self.graph.nodes[id].op, Op::Leaf | Op::Pack(_))
+    }
+
+    /// What each materialised node reads, or a node that must be materialised first.
+    fn analyse(&self) -> Result<Vec<BTreeSet<NodeId>>, NodeId> {
+        let mut reads = vec![BTreeSet::new(); self.graph.nodes.len()];
+        for id in (0..self.graph.nodes.len()).filter(|id| self.materialised[*id]) {
+            let kernel = Kernel { members: vec![id], domain: self.domain_of(id) };
+            match self.emit(&kernel, &|_| true) {
+                Ok(launch) => reads[id] = reads_of(&launch),
+                Err(Trouble::Materialise(node)) => return Err(node),
+                // Too large an expression: cut it at the largest inlined input.
+                Err(Trouble::Large | Trouble::Elsewhere) => {
+                    let inlined = self.graph.nodes[id].inputs.iter().copied().find(|i| !self.in_buffer(*i));
+                    return Err(inlined.unwrap_or(id));
+                }
+            }
+        }
+        for (id, node) in self.graph.nodes.iter().enumerate() {
+            if let Op::Pack(_) = node.op {
+                reads[id] = node.inputs.iter().map(|i| pack_source(self.graph, *i)).collect();
+            }
+        }
+        Ok(reads)
+    }
+
+    fn domain_of(&self, id: NodeId) -> Domain {
+        let node = &self.graph.nodes[id];
+        match &node.op {
+            op if is_contraction(op) => Domain::Contraction(id),
+            Op::Reduce(_, axes) => {
+                let shape = &self.graph.nodes[node.inputs[0]].shape;
+                let wide: Vec<usize> = (0..shape.len()).filter(|d| shape[*d] != 1).collect();
+                Domain::Points {
+                    dims: wide.iter().map(|d| shape[*d]).collect(),
+                    reduced: wide.iter().map(|d| axes.contains(d)).collect(),
+                }
+            }
+            _ => {
+                let dims = without_ones(&node.shape);
+                Domain::Points { reduced: vec![false; dims.len()], dims }
+            }
+        }
+    }
+
+    /// Joins kernels.
+    fn merge(&self, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
+        let n = self.graph.nodes.len();
+        // A node that overwrites a leaf comes after everything that reads the leaf.
+        let mut after: Vec<BTreeSet<NodeId>> = reads.clone();
+        for (writer, leaves) in self.overwrites {
+            for id in 0..n {
+                if id != *writer && self.materialised[id] && leaves.iter().any(|l| reads[id].contains(l)) {
+                    after[*writer].insert(id);
+                }
+            }
+        }
+        let mut merger = Merger { planner: self, after, kernel_of: vec![usize::MAX; n], kernels: BTreeMap::new() };
+        for id in 0..n {
+            if !self.materialised[id] {
+                continue;
+            }
+            merger.kernel_of[id] = id;
+            merger.kernels.insert(id, Kernel { members: vec![id], domain: self.domain_of(id) });
+            for read in reads[id].iter().rev() {
+                if self.materialised[*read] {
+                    merger.try_join(merger.kernel_of[*read], merger.kernel_of[id]);
+                }
+            }
+        }
+        merger.join_siblings(&reads);
+        let order = merger.order()?;
+        let kernels: Vec<Kernel> = order.into_iter().filter_map(|k| merger.kernels.remove(&k)).collect();
+        let mut stored = self.wanted_outside.clone();
+        for (id, reads) in reads.iter().enumerate() {
+            for read in reads.iter().filter(|r| self.materialised[**r]) {
+                let own = merger.kernel_of.get(id).copied().unwrap_or(usize::MAX);
+                stored[*read] |= own == usize::MAX || merger.kernel_of[*read] != own;
+            }
+        }
+        Some(Groups { kernels, materialised: self.materialised.clone(), stored })
+    }
+
+    /// The launch of a kernel, with node ids for buffers. `stores` tells which members are stored.
+    fn emit(&self, kernel: &Kernel, stores: &dyn Fn(NodeId) -> bool) -> Result<LaunchKind, Trouble> {
+        let in_buffer = |id| self.in_buffer(id);
+        emit_kernel(self.graph, kernel, &in_buffer, stores)
+    }
+}
+
+struct Merger<'p, 'g> {
+    planner: &'p Planner<'g>,
+    /// What must have run before each node: what it reads, and the readers of what it overwrites.
+    after: Vec<BTreeSet<NodeId>>,
+    kernel_of: Vec<usize>,
+    /// By the lowest member.
+    kernels: BTreeMap<usize, Kernel>,
+}
+
+impl Merger<'_, '_> {
+    fn try_join(&mut self, a: usize, b: usize) -> bool {
+        if a == b || a == usize::MAX || b == usize::MAX {
+            return a == b;
+        }
+        let (ka, kb) = (&self.kernels[&a], &self.kernels[&b]);
+        let Some(domain) = self.unify(ka, kb) else { return false };
+        let members: Vec<NodeId> =
+            ka.members.iter().chain(&kb.members).copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if self.overwrites_within(ka, kb) || self.stands_between(&members) {
+            return false;
+        }
+        let joined = Kernel { members, domain };
+        let Ok(launch) = self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) else { return false };
+        let buffers: BTreeSet<NodeId> = reads_of(&launch).into_iter().chain(writes_of(&launch)).collect();
+        if buffers.len() > self.planner.options.max_buffers {
+            return false;
+        }
+        self.kernels.remove(&a);
+        self.kernels.remove(&b);
+        let key = joined.members[0];
+        joined.members.iter().for_each(|m| self.kernel_of[*m] = key);
+        self.kernels.insert(key, joined);
+        true
+    }
+
+    /// Whether a member's value is read outside of these members.
+    fn leaves(&self, id: NodeId, members: &[NodeId]) -> bool {
+        self.planner.wanted_outside[id]
+            || (id..self.after.len()).any(|other| self.after[other].contains(&id) && members.binary_search(&other).is_err())
+            // Consumers that have no kernel yet.
+            || (id..self.after.len()).any(|other| {
+                self.kernel_of[other] == usize::MAX && self.planner.materialised[other] && self.after[other].contains(&id)
+            })
+    }
+
+    /// A kernel must not write over a leaf that another of its members reads: which comes first would not be defined.
+    fn overwrites_within(&self, a: &Kernel, b: &Kernel) -> bool {
+        self.planner.overwrites.iter().any(|(writer, _)| {
+            let conflict = |w: &Kernel, r: &Kernel| {
+                w.members.contains(writer)
+                    && r.members.iter().any(|m| self.after[*writer].contains(m) && self.reads_overwritten(*writer, *m))
+            };
+            conflict(a, b) || conflict(b, a)
+        })
+    }
+
+    /// Whether `reader` reads the memory that `writer` overwrites, otherwise than element by element as an elementwise node
+    /// of the same shape.
+    fn reads_overwritten(&self, writer: NodeId, reader: NodeId) -> bool {
+        let leaves = self.planner.overwrites.iter().find(|(w, _)| *w == writer).map(|(_, l)| l);
+        let Some(leaves) = leaves else { return false };
+        let graph = self.planner.graph;
+        let elementwise = |id: NodeId| !is_heavy(&graph.nodes[id].op);
+        let whole = leaves.iter().all(|l| graph.nodes[*l].shape == graph.nodes[writer].shape);
+        let same = elementwise(writer) && elementwise(reader) && graph.nodes[writer].shape == graph.nodes[reader].shape;
+        self.after[reader].iter().any(|r| leaves.contains(r)) && !(whole && same)
+    }
+
+    fn unify(&self, a: &Kernel, b: &Kernel) -> Option<Domain> {
+        match (&a.domain, &b.domain) {
+            (Domain::Contraction(_), Domain::Contraction(_)) => None,
+            (Domain::Contraction(id), Domain::Points { dims, reduced })
+            | (Domain::Points { dims, reduced }, Domain::Contraction(id)) => {
+                let fits = *dims == without_ones(&self.planner.graph.nodes[*id].shape) && !reduced.contains(&true);
+                fits.then_some(Domain::Contraction(*id))
+            }
+            (Domain::Points { dims: da, reduced: ra }, Domain::Points { dims: db, reduced: rb }) => {
+                let (reduces_a, reduces_b) = (ra.contains(&true), rb.contains(&true));
+                let rows = |dims: &[usize], reduced: &[bool]| -> Vec<usize> {
+                    dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(d, _)| *d).collect()
+                };
+                if da == db && ra == rb {
+                    return Some(a.domain.clone());
+                }
+                let (wide, narrow, narrow_reduces) = match (reduces_a, reduces_b) {
+                    (true, false) => (a, db, false),
+                    (false, true) => (b, da, false),
+                    _ => return None,
+                };
+                let Domain::Points { dims, reduced } = &wide.domain else { return None };
+                debug_assert!(!narrow_reduces);
+                let kept = rows(dims, reduced);
+                if *narrow == kept {
+                    return Some(wide.domain.clone());
+                }
+                // Storing every element while reducing: only where rows are many or short, and lie in memory one by one.
+                let (count, cols): (usize, usize) =
+                    (kept.iter().product(), dims.iter().zip(reduced).filter(|(_, r)| **r).map(|(d, _)| *d).product());
+                let trailing = reduced.iter().skip_while(|r| !**r).all(|r| *r);
+                let worth = !is_long(count, cols) && (trailing || count >= 64 || cols <= 16_384);
+                (narrow == dims && worth).then(|| wide.domain.clone())
+            }
+        }
+    }
+
+    /// Whether some node outside of these members reads from one of them and is read, through others, by another.
+    fn stands_between(&self, members: &[NodeId]) -> bool {
+        let inside: HashSet<NodeId> = members.iter().copied().collect();
+        let lowest = members[0];
+        let mut seen: HashSet<usize> = HashSet::new();
+        // From what the members need and is not a member, backwards through whole kernels.
+        let mut stack: Vec<NodeId> =
+            members.iter().flat_map(|m| self.after[*m].iter().copied()).filter(|m| !inside.contains(m)).collect();
+        while let Some(id) = stack.pop() {
+            let group: Vec<NodeId> = match self.kernel_of[id] {
+                usize::MAX => vec![id],
+                kernel => self.kernels.get(&kernel).map_or_else(|| vec![id], |k| k.members.clone()),
+            };
+            if !seen.insert(group[0]) {
+                continue;
+            }
+            for member in group {
+                for before in &self.after[member] {
+                    if inside.contains(before) {
+                        return true;
+                    }
+                    // Kernels whose members are all older than the group cannot reach it, unless by what they overwrite.
+                    if *before >= lowest || !self.planner.overwrites.is_empty() || self.kernel_of[*before] != usize::MAX
+                    {
+                        stack.push(*before);
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Kernels over the same points that read the same buffers, say the maximum of a window and its position.
+    fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>]) {
+        let keys: Vec<usize> = self.kernels.keys().copied().collect();
+        let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
+        for key in keys {
+            if let Domain::Points { dims, reduced } = &self.kernels[&key].domain
+                && reduced.contains(&true)
+            {
+                by_domain.entry(format!("{dims:?}{reduced:?}")).or_default().push(key);
+            }
+        }
+        let mut groups: Vec<Vec<usize>> = by_domain.into_values().collect();
+        groups.sort_unstable();
+        for group in groups {
+            for (i, a) in group.iter().enumerate() {
+                for b in &group[i + 1..] {
+                    let (a, b) = (self.kernel_of[*a], self.kernel_of[*b]);
+                    let inputs = |k: usize| -> BTreeSet<NodeId> {
+                        self.kernels[&k].members.iter().flat_map(|m| reads[*m].iter().copied()).collect()
+                    };
+                    if a != b && !inputs(a).is_disjoint(&inputs(b)) {
+                        self.try_join(a, b);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The kernels in an order that respects `after`; earlier nodes first where there is a choice.
+    fn order(&self) -> Option<Vec<usize>> {
+        let mut waits: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (key, kernel) in &self.kernels {
+            let mut before = BTreeSet::new();
+            let mut stack: Vec<NodeId> = kernel.members.iter().flat_map(|m| self.after[*m].iter().copied()).collect();
+            while let Some(id) = stack.pop() {
+                match self.kernel_of[id] {
+                    // A packed vector is ready when its parts are.
+                    usize::MAX => stack.extend(self.after[id].iter().copied()),
+                    other if other != *key => {
+                        before.insert(other);
+                    }
+                    _ => {}
+                }
+            }
+            waits.insert(*key, before);
+        }
+        let mut order = Vec::with_capacity(waits.len());
+        let mut done: HashSet<usize> = HashSet::new();
+        while order.len() < waits.len() {
+            let last = |k: &usize| self.kernels[k].members.last().copied();
+            let ready = waits
+                .iter()
+                .filter(|(k, before)| !done.contains(*k) && before.iter().all(|b| done.contains(b)))
+                .map(|(k, _)| *k)
+                .min_by_key(last)?;
+            done.insert(ready);
+            order.push(ready);
+        }
+        Some(order)
+    }
+}
+
+/// The launch of a kernel, with node ids for buffers.
+pub fn emit_kernel(
+    graph: &Graph,
+    kernel: &Kernel,
+    in_buffer: &dyn Fn(NodeId) -> bool,
+    stores: &dyn Fn(NodeId) -> bool,
+) -> Result<LaunchKind, Trouble> {
+    let contract = match &kernel.domain {
+        Domain::Points { .. } => None,
+        Domain::Contraction(id) => Some((*id, Coordinates::of(graph, *id))),
+    };
+    let (extents, dims): (Vec<usize>, Vec<Linear>) = match (&kernel.domain, &contract) {
+        (Domain::Points { dims, reduced }, _) => {
+            let order: Vec<usize> =
+                (0..dims.len()).filter(|d| !reduced[*d]).chain((0..dims.len()).filter(|d| reduced[*d])).collect();
+            let unit =
+                |d: usize| Linear { offset: 0, coef: (0..dims.len()).map(|c| i64::from(order[c] == d)).collect() };
+            (order.iter().map(|d| dims[*d]).collect(), (0..dims.len()).map(unit).collect())
+        }
+        (Domain::Contraction(_), Some((id, c))) => {
+            let shape = &graph.nodes[*id].shape;
+            let wide = c.output.iter().zip(shape).filter(|(_, n)| **n != 1).map(|(l, _)| l.clone()).collect();
+            ([&c.batch[..], &c.m, &c.n].concat(), wide)
+        }
+        (Domain::Contraction(_), None) => unreachable!("a contraction has coordinates"),
+    };
+    let mut emitter = Emitter::new(graph, extents.clone(), in_buffer);
+    let reduced: Vec<bool> = match &kernel.domain {
+        Domain::Points { reduced, .. } => reduced.clone(),
+        Domain::Contraction(_) => vec![false; dims.len()],
+    };
+    let rows: Vec<&Linear> = dims.iter().zip(&reduced).filter(|(_, r)| !**r).map(|(l, _)| l).collect();
+    let all: Vec<&Linear> = dims.iter().collect();
+    let spread = |shape: &[usize], over: &[&Linear], zero: &Linear| -> Vec<Linear> {
+        let mut next = over.iter();
+        shape
+            .iter()
+            .map(|n| if *n == 1 { zero.clone() } else { next.next().map_or(zero.clone(), |l| (*l).clone()) })
+            .collect()
+    };
+    let zero = emitter.zero();
+    let mut at: HashMap<NodeId, Vec<Linear>> = HashMap::new();
+    for id in &kernel.members {
+        let node = &graph.nodes[*id];
+        let own = without_ones(&node.shape);
+        let row_level = matches!(node.op, Op::Reduce(..)) || (own.len() == rows.len() && own.len() != all.len());
+        let forms = spread(&node.shape, if row_level { &rows } else { &all }, &zero);
+        emitter.member(*id, &forms);
+        if let Op::Reduce(_, _) = node.op {
+            let operand = spread(&graph.nodes[node.inputs[0]].shape, &all, &zero);
+            emitter.operand(*id, operand.into_iter().map(Form::plain).collect());
+        }
+        at.insert(*id, forms);
+    }
+    emitter.contraction = contract.as_ref().map(|(id, _)| *id);
+    for id in &kernel.members {
+        emitter.compute(*id, &at[id], stores(*id))?;
+    }
+    debug_assert!(emitter.body.insts.len() <= MAX_INSTS);
+    let body = std::mem::take(&mut emitter.body);
+    Ok(match (&kernel.domain, contract) {
+        (Domain::Points { .. }, _) => {
+            let split = reduced.iter().filter(|r| !**r).count();
+            LaunchKind::Loop(Loop { outer: extents[..split].to_vec(), inner: extents[split..].to_vec(), body })
+        }
+        (_, Some((id, c))) => {
+            let node = &graph.nodes[id];
+            let side = |input: usize, forms: &[Form], extents: Vec<usize>| -> Result<Operand, Trouble> {
+                let emitter = Emitter::new(graph, extents, in_buffer);
+                let (buf, at, casts) = emitter.operand_access(node.inputs[input], forms)?;
+                if kernel.members.contains(&buf) {
+                    return Err(Trouble::Elsewhere);
+                }
+                Ok(Operand { buf, at, casts })
+            };
+            let a = side(c.a.0, &c.a.1, [&c.batch[..], &c.m, &c.k].concat())?;
+            let b = side(c.b.0, &c.b.1, [&c.batch[..], &c.k, &c.n].concat())?;
+            LaunchKind::Contract(Contract { kind: c.kind, batch: c.batch, m: c.m, n: c.n, k: c.k, a, b, body })
+        }
+        _ => unreachable!("a contraction has coordinates"),
+    })
+}
+
+/// A contraction's coordinates: extents, where the output's axes are among `batch ++ m ++ n`, and for each side which input
+/// it is and the forms of that input's axes over its own coordinates.
+struct Coordinates {
+    kind: ContractKind,
+    batch: Vec<usize>,
+    m: Vec<usize>,
+    n: Vec<usize>,
+    k: Vec<usize>,
+    output: Vec<Linear>,
+    a: (usize, Vec<Form>),
+    b: (usize, Vec<Form>),
+}
+
+/// One coordinate of `total`, plus another one scaled.
+fn pick(total: usize, coordinate: usize) -> Linear {
+    Linear { offset: 0, coef: (0..total).map(|c| i64::from(c == coordinate)).collect() }
+}
+
+impl Coordinates {
+    fn of(graph: &Graph, id: NodeId) -> Coordinates {
+        let node = &graph.nodes[id];
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| graph.nodes[*i].shape.as_slice()).collect();
+        match &node.op {
+            Op::Conv(c) => Coordinates::conv(ContractKind::Conv(c.clone()), c, shapes[0], shapes[1], &node.shape),
+            Op::ConvInput(c) => {
+                Coordinates::conv(ContractKind::ConvInput(c.clone()), c, &node.shape, shapes[1], shapes[0])
+            }
+            Op::ConvWeight(c) => {
+                Coordinates::conv(ContractKind::ConvWeight(c.clone()), c, shapes[0], &node.shape, shapes[1])
+            }
+            _ => Coordinates::matmul(shapes[0], shapes[1]),
+        }
+    }
+
+    fn matmul(lhs: &[usize], rhs: &[usize]) -> Coordinates {
+        let (rows, k) = (&lhs[..lhs.len() - 1], lhs[lhs.len() - 1]);
+        let n = rhs[rhs.len() - 1];
+        // Without batch axes on the right, all axes of the left but the last are rows of one product.
+        let shared = if rhs.len() == 2 { 0 } else { rows.len() - 1 };
+        let (batch, m) = (rows[..shared].to_vec(), rows[shared..].to_vec());
+        let forms = |total: usize, picks: Vec<usize>| picks.into_iter().map(|c| Form::plain(pick(total, c))).collect();
+        let total = batch.len() + m.len() + 1;
+        Coordinates {
+            kind: ContractKind::Matmul,
+            output: (0..total).map(|c| pick(total, c)).collect(),
+            a: (0, forms(total, (0..total).collect())),
+            b: (1, forms(batch.len() + 2, (0..batch.len() + 2).collect())),
+            batch,
+            m,
+            n: vec![n],
+            k: vec![k],
+        }
+    }
+
+    fn conv(kind: ContractKind, conv: &Conv, x: &[usize], w: &[usize], y: &[usize]) -> Coordinates {
+        let s = x.len() - 2;
+        let (g, og, cg) = (conv.groups, w[0] / conv.groups, w[1]);
+        let probe = |extents: &[usize]| extents.to_vec();
+        // `group · per + channel`.
+        let channel =
+            |total: usize, within: usize, per: usize| add_scaled(&pick(total, within), &pick(total, 0), per as i64);
+        let plain = |l: Linear| Form::plain(l);
+        let empty: &dyn Fn(NodeId) -> bool = &|_| false;
+        let graph = Graph::default();
+        // Forms of spatial axes need the guard logic of an emitter over the side's own extents.
+        let windowed = |extents: &[usize], o: usize, k: usize| -> Vec<Form> {
+            let emitter = Emitter::new(&graph, probe(extents), empty);
+            (0..s)
+                .map(|d| {
+                    let (o, k) = (emitter.coordinate(o + d), emitter.coordinate(k + d));
+                    let lin = window_position(&emitter.zero(), &conv.window, d, &o, &k);
+                    emitter.guarded(lin, x[2 + d])
+                })
+                .collect()
+        };
+        match &kind {
+            ContractKind::Conv(_) => {
+                // batch g; m o; n b, s..; k c, k..
+                let (n, k) = ([&[y[0]][..], &y[2..]].concat(), [&[cg][..], &w[2..]].concat());
+                let out = 2 + n.len();
+                let ka = 2 + k.len();
+                let kb = 1 + k.len() + n.len();
+                let b_extents = [&[g][..], &k, &n].concat();
+                let mut b_forms = vec![plain(pick(kb, 1 + k.len())), plain(channel(kb, 1, cg))];
+                b_forms.extend(windowed(&b_extents, 1 + k.len() + 1, 2));
+                Coordinates {
+                    output: [pick(out, 2), channel(out, 1, og)]
+                        .into_iter()
+                        .chain((0..s).map(|d| pick(out, 3 + d)))
+                        .collect(),
+                    a: (
+                        1,
+                        [plain(channel(ka, 1, og)), plain(pick(ka, 2))]
+                            .into_iter()
+                            .chain((0..s).map(|d| plain(pick(ka, 3 + d))))
+                            .collect(),
+                    ),
+                    b: (0, b_forms),
+                    batch: vec![g],
+                    m: vec![og],
+                    n,
+                    k,
+                    kind,
+                }
+            }
+            ContractKind::ConvInput(_) => {
+                // batch g; m c; n b, l..; k o, k..
+                let (n, k) = ([&[x[0]][..], &x[2..]].concat(), [&[og][..], &w[2..]].concat());
+                let out = 2 + n.len();
+                let ka = 2 + k.len();
+                let kb = 1 + k.len() + n.len();
+                let b_extents = [&[g][..], &k, &n].concat();
+                let emitter = Emitter::new(&graph, b_extents, empty);
+                let mut b_forms = vec![plain(pick(kb, 1 + k.len())), plain(channel(kb, 1, og))];
+                b_forms.extend((0..s).map(|d| {
+                    let (l, k) = (emitter.coordinate(2 + k.len() + d), emitter.coordinate(2 + d));
+                    emitter.unwindow(&conv.window, d, &l, &k, y[2 + d])
+                }));
+                Coordinates {
+                    output: [pick(out, 2), channel(out, 1, cg)]
+                        .into_iter()
+                        .chain((0..s).map(|d| pick(out, 3 + d)))
+                        .collect(),
+                    a: (
+                        1,
+                        [plain(channel(ka, 2, og)), plain(pick(ka, 1))]
+                            .into_iter()
+                            .chain((0..s).map(|d| plain(pick(ka, 3 + d))))
+                            .collect(),
+                    ),
+                    b: (0, b_forms),
+                    batch: vec![g],
+                    m: vec![cg],
+                    n,
+                    k,
+                    kind,
+                }
+            }
+            _ => {
+                // batch g; m o; n c, k..; k b, s..
+                let (n, k) = ([&[cg][..], &w[2..]].concat(), [&[y[0]][..], &y[2..]].concat());
+                let out = 2 + n.len();
+                let ka = 2 + k.len();
+                let kb = 1 + k.len() + n.len();
+                let b_extents = [&[g][..], &k, &n].concat();
+                let mut b_forms = vec![plain(pick(kb, 1)), plain(channel(kb, 1 + k.len(), cg))];
+                b_forms.extend(windowed(&b_extents, 2, 2 + k.len()));
+                Coordinates {
+                    output: [channel(out, 1, og), pick(out, 2)]
+                        .into_iter()
+                        .chain((0..s).map(|d| pick(out, 3 + d)))
+                        .collect(),
+                    a: (
+                        1,
+                        [plain(pick(ka, 2)), plain(channel(ka, 1, og))]
+                            .into_iter()
+                            .chain((0..s).map(|d| plain(pick(ka, 3 + d))))
+                            .collect(),
+                    ),
+                    b: (0, b_forms),
+                    batch: vec![g],
+                    m: vec![og],
+                    n,
+                    k,
+                    kind,
+                }
+            }
+        }
+    }
+}
+
+/// How many computations read a node, through views; and whether one of them reads an element more than once.
+fn fan(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> (usize, bool) {
+    let (mut fan, mut repeated) = (0, false);
+    let mut stack = vec![id];
+    while let Some(id) = stack.pop() {
+        for user in &users[id] {
+            match &graph.nodes[*user].op {
+                op if is_view(op) => {
+                    repeated |= matches!(op, Op::Expand | Op::Windows { .. } | Op::WindowsAdjoint(_));
+                    stack.push(*user);
+                }
+                op => {
+                    fan += 1;
+                    repeated |= is_contraction(op);
+                }
+            }
+        }
+    }
+    (fan, repeated)
+}
+
+/// The node whose buffer a part of a pack is: reshapes move nothing.
+pub fn pack_source(graph: &Graph, mut id: NodeId) -> NodeId {
+    while matches!(graph.nodes[id].op, Op::Reshape | Op::Detach) {
+        id = graph.nodes[id].inputs[0];
+    }
+    id
+}
+
+fn without_ones(shape: &[usize]) -> Vec<usize> {
+    shape.iter().copied().filter(|n| *n != 1).collect()
+}
+
+/// Whether an op only changes where elements are looked for.
+pub fn is_view(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reshape
+            | Op::Permute(_)
+            | Op::Expand
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Windows { .. }
+            | Op::WindowsAdjoint(_)
+            | Op::Detach
+    )
+}
+
+fn is_contraction(op: &Op) -> bool {
+    matches!(op, Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_))
+}
+
+/// Whether an op always starts from a buffer of its own.
+fn is_heavy(op: &Op) -> bool {
+    is_contraction(op) || matches!(op, Op::Reduce(..))
+}
+
+/// The buffers a launch reads.
+pub fn reads_of(launch: &LaunchKind) -> BTreeSet<NodeId> {
+    match launch {
+        LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
+        LaunchKind::Contract(c) => c.body.reads().into_iter().chain([c.a.buf, c.b.buf]).collect(),
+    }
+}
+
+/// The buffers a launch writes.
+fn writes_of(launch: &LaunchKind) -> BTreeSet<NodeId> {
+    match launch {
+        LaunchKind::Loop(l) => l.body.stores.iter().map(|s| s.buf).collect(),
+        LaunchKind::Contract(c) => c.body.stores.iter().map(|s| s.buf).collect(),
+    }
+}

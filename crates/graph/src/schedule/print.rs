@@ -1,0 +1,53 @@
+//! `THALWEG_DEBUG=graph,schedule,memory` prints what a plan was made of.
+
+use std::fmt::Write;
+
+use super::{
+    graph::Graph,
+    ir::{LaunchKind, Schedule},
+};
+
+/// Prints to standard error what the environment asks for.
+pub fn debug(graph: &Graph, schedule: &Schedule) {
+    let Ok(wanted) = std::env::var("THALWEG_DEBUG") else { return };
+    for part in wanted.split(',') {
+        match part.trim() {
+            "graph" => eprint!("{}", graph_text(graph)),
+            "schedule" => eprint!("{}", schedule_text(schedule)),
+            "memory" => eprint!("{}", memory_text(schedule)),
+            _ => {}
+        }
+    }
+}
+
+fn graph_text(graph: &Graph) -> String {
+    let mut text = String::from("graph\n");
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let _ =
+            writeln!(text, "  %{id} = {:?} {:?} {}{:?}  {}", node.op, node.inputs, node.dtype, node.shape, node.label);
+    }
+    let _ = writeln!(text, "  outputs {:?}", graph.outputs);
+    text
+}
+
+fn schedule_text(schedule: &Schedule) -> String {
+    let mut text = format!("schedule: {} launches\n", schedule.launches.len());
+    for (t, launch) in schedule.launches.iter().enumerate() {
+        let shape = match &launch.kind {
+            LaunchKind::Loop(l) => format!("loop {:?} × {:?}", l.outer, l.inner),
+            LaunchKind::Contract(c) => format!("contract {:?} {:?} × {:?} over {:?}", c.batch, c.m, c.n, c.k),
+        };
+        let (reads, writes, insts) = (launch.reads(), launch.writes(), launch.body().insts.len());
+        let _ = writeln!(text, "  {t}: {shape}  {reads:?} → {writes:?}  {insts} instructions  {}", launch.label);
+    }
+    text
+}
+
+fn memory_text(schedule: &Schedule) -> String {
+    let mut text =
+        format!("memory: {} bytes in {} slots\n", schedule.slots.iter().sum::<usize>(), schedule.slots.len());
+    for (id, buffer) in schedule.buffers.iter().enumerate() {
+        let _ = writeln!(text, "  {id}: {} × {}  {:?}", buffer.dtype, buffer.len, buffer.place);
+    }
+    text
+}
