@@ -5,26 +5,65 @@
 //! order, so composition is concatenation.
 
 /// The files of common functions. Where two define one name the first counts.
-const COMMON: &[&str] =
-    &[include_str!("../common/rng.wgsl"), include_str!("../common/half.wgsl"), include_str!("../common/bits.wgsl")];
+const COMMON: &[&str] = &[
+    include_str!("../common/rng.wgsl"),
+    include_str!("../common/half.wgsl"),
+    MATH,
+    include_str!("../common/bits.wgsl"),
+];
 
-/// The common functions and constants that `text` names, directly or through one another, in file order.
+/// Functions whose text serves vectors of four as well.
+const MATH: &str = include_str!("../common/math.wgsl");
+
+/// The common functions and constants that `text` names, directly or through one another, in file order; functions of
+/// `math.wgsl` on `vec4<f32>` under the name that has `_v4` added.
 pub fn common_for(text: &str) -> String {
+    let math = items(MATH);
     let items: Vec<(&str, &str)> = COMMON.iter().flat_map(|file| items(file)).collect();
-    let mut wanted = vec![false; items.len()];
-    let mut pending = vec![text];
-    while let Some(text) = pending.pop() {
+    let mut scalars = vec![false; items.len()];
+    let mut vectors = vec![false; math.len()];
+    let mut pending: Vec<(&str, bool)> = vec![(text, false)];
+    while let Some((text, on_vectors)) = pending.pop() {
         for word in words(text) {
-            if let Some(i) = items.iter().position(|(name, _)| *name == word)
-                && !wanted[i]
+            let stem = if on_vectors { Some(word) } else { word.strip_suffix("_v4") };
+            if let Some(i) = stem.and_then(|stem| math.iter().position(|(name, _)| *name == stem))
+                && !std::mem::replace(&mut vectors[i], true)
             {
-                wanted[i] = true;
-                pending.push(items[i].1);
+                pending.push((math[i].1, true));
+            }
+            if !on_vectors
+                && let Some(i) = items.iter().position(|(name, _)| *name == word)
+                && !std::mem::replace(&mut scalars[i], true)
+            {
+                pending.push((items[i].1, false));
             }
         }
     }
-    let chosen = items.iter().zip(&wanted).filter(|(_, wanted)| **wanted);
-    chosen.map(|((_, text), _)| format!("{text}\n")).collect()
+    let chosen = items.iter().zip(&scalars).filter(|(_, wanted)| **wanted);
+    let mut out: String = chosen.map(|((_, text), _)| format!("{text}\n")).collect();
+    for ((_, text), _) in math.iter().zip(&vectors).filter(|(_, wanted)| **wanted) {
+        out.push_str(&on_vectors(text, &math));
+    }
+    out
+}
+
+/// A function on vectors of four: every type replaced, `_v4` put to the names of the functions it defines and calls.
+fn on_vectors(text: &str, math: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(2 * text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        match word {
+            "f32" | "u32" | "i32" | "bool" => out.extend(["vec4<", word, ">"]),
+            _ if math.iter().any(|(name, _)| *name == word) => out.extend([word, "_v4"]),
+            _ => out.push_str(word),
+        }
+        rest = tail;
+    }
+    out.push('\n');
+    out
 }
 
 /// Name and text of each function and constant of a file. An item ends before the blank line or comment that follows it.
@@ -66,5 +105,13 @@ mod tests {
         }
         assert!(!text.contains("fn bf16_bits"));
         assert_eq!(common_for("let x = 1.0;"), "");
+    }
+
+    #[test]
+    fn vectors_are_instances_of_their_own() {
+        let text = common_for("let y = erf_v4(x); let z = sigmoid(x.x);");
+        assert!(text.contains("fn erf_v4(x: vec4<f32>) -> vec4<f32>") && text.contains("fn exp_f32_v4("));
+        assert!(text.contains("fn sigmoid(x: f32)") && text.contains("fn exp_f32("));
+        assert!(!text.contains("fn erf(") && !text.contains("sigmoid_v4"));
     }
 }
