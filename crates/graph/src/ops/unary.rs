@@ -64,11 +64,11 @@ unary_ops! {
     abs Abs: "`|x|`. The gradient at 0 is 0.", "abs(x)", |x| x.abs(), |x, _, g| Some(g * x.sign());
     sign Sign: "-1, 0 or 1.", "sign(x)", |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
         |_, _, _| None;
-    exp Exp: "`e^x`.", "exp(x)", |x| x.exp(), |_, y, g| Some(g * y);
-    exp2 Exp2: "`2^x`.", "exp2(x)", |x| x.exp2(), |_, y, g| Some(g * y * std::f64::consts::LN_2);
+    exp Exp: "`e^x`.", "exp_f32(x)", |x| x.exp(), |_, y, g| Some(g * y);
+    exp2 Exp2: "`2^x`.", "exp2_f32(x)", |x| x.exp2(), |_, y, g| Some(g * y * std::f64::consts::LN_2);
     expm1 Expm1: "`e^x - 1`, exact near 0.", "expm1(x)", |x| x.exp_m1(), |_, y, g| Some(g * (y + 1.0));
-    log Log: "The natural logarithm.", "log(x)", |x| x.ln(), |x, _, g| Some(g / x);
-    log2 Log2: "The logarithm to base 2.", "log2(x)", |x| x.log2(), |x, _, g| Some(g / (x * std::f64::consts::LN_2));
+    log Log: "The natural logarithm.", "log_f32(x)", |x| x.ln(), |x, _, g| Some(g / x);
+    log2 Log2: "The logarithm to base 2.", "log2_f32(x)", |x| x.log2(), |x, _, g| Some(g / (x * std::f64::consts::LN_2));
     log1p Log1p: "`ln(1 + x)`, exact near 0.", "log1p(x)", |x| x.ln_1p(), |x, _, g| Some(g / (x + 1.0));
     sqrt Sqrt: "The square root.", "sqrt(x)", |x| x.sqrt(), |_, y, g| Some(g * 0.5 / y);
     rsqrt Rsqrt: "`1 / √x`.", "inverseSqrt(x)", |x| 1.0 / x.sqrt(), |_, y, g| Some(g * -0.5 * y * y * y);
