@@ -1,0 +1,208 @@
+//! `cargo xtask golden`: runs a folder of reference vectors, whose format is described in the README beside them.
+
+mod allow;
+mod attrs;
+mod call;
+mod case;
+mod compare;
+mod losses;
+mod ops_cast;
+mod ops_conv;
+mod ops_elementwise;
+mod ops_index;
+mod ops_matmul;
+mod ops_norm;
+mod ops_reduce;
+mod ops_shape;
+mod report;
+mod slicing;
+mod store;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use thalweg_graph::{DType, Device};
+
+use self::{allow::Allow, report::Tally, store::Store};
+
+/// Arguments of `golden`.
+#[derive(Debug, clap::Args)]
+pub struct GoldenArgs {
+    /// The folder, with its `index.json`.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// `cpu`, or part of an adapter's name.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// The strict executor instead of the fast one (with `--device cpu`).
+    #[arg(long)]
+    pub strict: bool,
+    /// Only families that match; `*` stands for anything.
+    #[arg(long)]
+    pub family: Option<String>,
+    /// Only cases that match; `*` stands for anything.
+    #[arg(long)]
+    pub case: Option<String>,
+    /// Only this variant: f64, f32 or f16.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// A file of patterns of cases that may be unsupported.
+    #[arg(long)]
+    pub allow_unsupported: Option<PathBuf>,
+    /// One JSON line per family and variant.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a case runs with.
+#[derive(Debug)]
+pub struct Run<'a> {
+    pub device: &'a Device,
+    /// The dtype of floats in this variant.
+    pub dtype: DType,
+    pub store: &'a Store,
+}
+
+/// What came of a case.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Right; the worst error as a share of tolerance.
+    Passed { share: f64 },
+    /// Wrong.
+    Failed { share: f64, why: String },
+    /// Not something the framework can do: what exactly.
+    Unsupported(String),
+}
+
+/// Why a rule gave no result.
+#[derive(Debug)]
+pub enum Stop {
+    Unsupported(String),
+    Wrong(anyhow::Error),
+}
+
+impl Stop {
+    pub fn wrong(why: impl Into<String>) -> Stop {
+        Stop::Wrong(anyhow::Error::msg(why.into()))
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Stop {
+        Stop::Wrong(error)
+    }
+}
+
+impl From<thalweg_graph::Error> for Stop {
+    fn from(error: thalweg_graph::Error) -> Stop {
+        Stop::Wrong(error.into())
+    }
+}
+
+/// Runs the folder. An error when a case fails, or is unsupported without being listed.
+pub fn run(args: GoldenArgs) -> Result<()> {
+    let device = open(&args)?;
+    let allow = args.allow_unsupported.as_deref().map(Allow::open).transpose()?.unwrap_or_default();
+    let index = json(&args.dir.join("index.json"))?;
+    let families = index["families"].as_array().context("index.json has no families")?;
+    let (mut good, mut total) = (true, Tally::default());
+    for entry in families {
+        let family = entry["family"].as_str().context("a family without name")?;
+        if !args.family.as_deref().is_none_or(|f| allow::matches(f, family)) {
+            continue;
+        }
+        let cases = json(&args.dir.join(entry["index"].as_str().context("a family without index")?))?;
+        let store = match entry["file"].as_str() {
+            Some(file) => Store::open(&args.dir.join(file))?,
+            None => Store::default(),
+        };
+        for dtype in variants(&device) {
+            let name = compare::variant_name(dtype);
+            if args.variant.as_deref().is_some_and(|v| v != name) {
+                continue;
+            }
+            let run = Run { device: &device, dtype, store: &store };
+            if let Some(tally) = run_family(&args, &allow, family, &cases, &run)? {
+                tally.print(family, &label(&args), name, args.json);
+                good &= tally.good();
+                total.passed += tally.passed;
+                total.failed += tally.failed;
+                total.unsupported += tally.unsupported;
+                total.advisory += tally.advisory;
+            }
+        }
+    }
+    if !args.json {
+        total.print("all", &label(&args), "", false);
+    }
+    if !good {
+        bail!("golden: cases failed, or are unsupported and not listed");
+    }
+    Ok(())
+}
+
+fn run_family(args: &GoldenArgs, allow: &Allow, family: &str, index: &Value, run: &Run) -> Result<Option<Tally>> {
+    let mut tally = Tally::default();
+    let mut any = false;
+    for case in index["cases"].as_array().context("a family without cases")? {
+        let name = case["name"].as_str().context("a case without name")?;
+        if !args.case.as_deref().is_none_or(|c| allow::matches(c, name)) {
+            continue;
+        }
+        let Some(outcome) = catch_unwind(AssertUnwindSafe(|| dispatch(run, index, case)))
+            .unwrap_or_else(|_| Some(Ok(Outcome::Failed { share: f64::INFINITY, why: "panicked".into() })))
+        else {
+            continue;
+        };
+        any = true;
+        let outcome = outcome.unwrap_or_else(|e| Outcome::Failed { share: f64::INFINITY, why: format!("{e:#}") });
+        let listed = allow.names(family, name, case["op"].as_str().unwrap_or_default());
+        tally.add(name, outcome, case["advisory"].as_bool().unwrap_or(false), listed);
+    }
+    Ok(any.then_some(tally))
+}
+
+/// Runs a case by what it looks like; `None` where the index has nothing for this variant.
+fn dispatch(run: &Run, _family: &Value, case: &Value) -> Option<Result<Outcome>> {
+    if case["inputs"].is_object() {
+        return case::has_variant(case, run.dtype).then(|| case::run(run, case));
+    }
+    if case["op"] == "cast" && case["input"].is_string() {
+        return (run.dtype == DType::F32).then(|| ops_cast::run(run, case));
+    }
+    let op = case["op"].as_str().unwrap_or("none");
+    (run.dtype == DType::F32).then(|| Ok(Outcome::Unsupported(format!("op {op}"))))
+}
+
+/// The variants that a device can run.
+fn variants(device: &Device) -> Vec<DType> {
+    match device.profile().f64 {
+        // The strict executor rounds after each op; the f16 reference accumulates in wider numbers between its ends.
+        true => vec![DType::F64, DType::F32],
+        false => vec![DType::F32, DType::F16],
+    }
+}
+
+fn label(args: &GoldenArgs) -> String {
+    if args.strict { format!("{}-strict", args.device) } else { args.device.clone() }
+}
+
+fn open(args: &GoldenArgs) -> Result<Device> {
+    if args.strict {
+        if args.device != "cpu" {
+            bail!("--strict is for --device cpu");
+        }
+        return Ok(Device::new(Arc::new(thalweg_cpu::StrictCpu::new())));
+    }
+    bail!("no device matches '{}'", args.device)
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,44 @@
+//! Conversions between dtypes: `input` and `output` name stored tensors, whose dtypes say what is converted to what.
+
+use anyhow::{Context, Result};
+use safetensors::Dtype;
+use serde_json::Value;
+use thalweg_graph::DType;
+
+use super::{
+    Outcome, Run,
+    compare::{Tol, describe, share},
+};
+
+/// This framework's dtype; I64 is read into I32.
+fn dtype(of: Dtype) -> Option<DType> {
+    Some(match of {
+        Dtype::F64 => DType::F64,
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        Dtype::I64 | Dtype::I32 => DType::I32,
+        Dtype::U32 => DType::U32,
+        Dtype::BOOL => DType::Bool,
+        _ => return None,
+    })
+}
+
+/// Runs one case.
+pub fn run(run: &Run, case: &Value) -> Result<Outcome> {
+    let stored = |key: &str| run.store.get(case[key].as_str().with_context(|| format!("a cast without {key}"))?);
+    let (x, y) = (stored("input")?, stored("output")?);
+    let (Some(from), Some(to)) = (dtype(x.dtype), dtype(y.dtype)) else {
+        return Ok(Outcome::Unsupported(format!("cast from {:?} to {:?}", x.dtype, y.dtype)));
+    };
+    let got = match x.upload(run.device, from).cast(to).to_vec::<f64>() {
+        Ok(got) => got,
+        Err(error) => return Ok(Outcome::Failed { share: f64::INFINITY, why: error.to_string() }),
+    };
+    let tol = Tol::parse(&case["tol"])?;
+    let share = share(&got, &y.values, tol, DType::F64);
+    Ok(match share <= 1.0 {
+        true => Outcome::Passed { share },
+        false => Outcome::Failed { share, why: describe(&got, &y.values, tol, DType::F64) },
+    })
+}
