@@ -15,6 +15,7 @@ use std::{
 use crate::{
     backend::Region,
     device::Device,
+    dtype::DType,
     error::{Error, ErrorKind, Result},
     eval::Root,
     op::Op,
@@ -551,11 +552,14 @@ impl Arena {
     }
 }
 
-/// A shape for a state, spelled out for optimizers.
-pub fn zeros_state(device: &Device, shape: impl IntoShape) -> Result<State> {
+/// A state of zeros.
+///
+/// # Errors
+/// No memory.
+pub fn zeros_state(device: &Device, shape: impl IntoShape, dtype: DType) -> Result<State> {
     let shape = shape.into_shape();
-    let dtype = crate::DType::F32;
-    let storage = device.backend().allocate(count(&shape) * dtype.size_bytes())?;
-    let region = Region { storage, offset: 0, len: count(&shape), dtype };
+    let len = count(&shape);
+    let storage = device.backend().allocate(len * dtype.size_bytes())?;
+    let region = Region { storage, offset: 0, len, dtype };
     State::new(Tensor::leaf(region, shape, device, false, None, Location::caller()))
 }

@@ -164,9 +164,10 @@ impl Tensor {
         }))
     }
 
-    /// A tensor that carries an error of `op`, made where `self` stood in for its operand.
+    /// A tensor that carries an error of `op`, or the error that this one carries: what a layer returns when it cannot use
+    /// its input.
     #[track_caller]
-    pub(crate) fn fail(&self, op: &'static str, kind: ErrorKind) -> Tensor {
+    pub fn fail(&self, op: &'static str, kind: ErrorKind) -> Tensor {
         if self.0.error.is_some() {
             return self.clone();
         }

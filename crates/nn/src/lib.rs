@@ -1,1 +1,22 @@
 //! Thalweg's model crate: layers, losses, initialisers.
+//!
+//! A layer is a struct of parameters with a `forward`. It is made by a configuration whose `init` draws the weights:
+//!
+//! ```ignore
+//! let conv = Conv2d::new(1, 16, 3).padding(1).init(&device, &mut rng)?;
+//! let y = conv.forward(&x).relu().max_pool2d(2);
+//! ```
+
+mod conv;
+mod dropout;
+pub mod init;
+mod linear;
+mod loss;
+mod norm;
+
+pub use conv::{Conv2d, Conv2dConfig};
+pub use dropout::Dropout;
+pub use init::Init;
+pub use linear::{Linear, LinearConfig};
+pub use loss::{CrossEntropy, Losses, Reduction};
+pub use norm::{BatchNorm2d, BatchNorm2dConfig};

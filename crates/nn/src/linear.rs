@@ -1,0 +1,77 @@
+//! The affine map.
+
+use thalweg_derive::Module;
+use thalweg_graph::{Device, Param, Result, Rng, Tensor};
+
+use crate::init::{Init, invalid};
+
+/// `y = x Wᵀ + b`.
+///
+/// # Shapes
+/// `[.., in] → [.., out]`; `weight [out, in]`, `bias [out]`
+#[derive(Clone, Debug, Module)]
+pub struct Linear {
+    /// W.
+    pub weight: Param,
+    /// b.
+    pub bias: Option<Param>,
+}
+
+/// How to make a [`Linear`].
+#[derive(Clone, Debug)]
+pub struct LinearConfig {
+    inputs: usize,
+    outputs: usize,
+    bias: bool,
+    init: Init,
+}
+
+impl Linear {
+    /// A map from `inputs` to `outputs` numbers, with a bias, drawn as PyTorch does.
+    #[expect(clippy::new_ret_no_self, reason = "the layer exists once the weights are drawn")]
+    pub fn new(inputs: usize, outputs: usize) -> LinearConfig {
+        LinearConfig { inputs, outputs, bias: true, init: Init::TORCH }
+    }
+
+    /// Applies it.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let y = x.matmul(&self.weight.tensor().t());
+        match &self.bias {
+            Some(bias) => y + bias.tensor(),
+            None => y,
+        }
+    }
+}
+
+impl LinearConfig {
+    /// With or without a bias.
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// With weights drawn from this distribution.
+    pub fn weights(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Draws the weights.
+    ///
+    /// # Errors
+    /// No inputs or outputs; no memory.
+    #[track_caller]
+    pub fn init(self, device: &Device, rng: &mut Rng) -> Result<Linear> {
+        if self.inputs == 0 || self.outputs == 0 {
+            return Err(invalid("linear", format!("{} inputs and {} outputs", self.inputs, self.outputs)));
+        }
+        let weight = self.init.param(device, [self.outputs, self.inputs], rng)?;
+        let bound = 1.0 / (self.inputs as f64).sqrt();
+        let bias = match self.bias {
+            true => Some(Init::Uniform(bound).param(device, [self.outputs], rng)?),
+            false => None,
+        };
+        Ok(Linear { weight, bias })
+    }
+}

@@ -1,0 +1,128 @@
+//! Batch normalisation.
+
+use thalweg_derive::Module;
+use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
+
+use crate::init::{filled, invalid};
+
+/// Normalises each channel over batch and space: `y = (x - μ) / √(σ² + ε) · weight + bias`.
+///
+/// In training mode μ and σ² (biased) are the batch's, and the running statistics move:
+/// `r ← (1 - momentum) r + momentum · batch`, the variance with the unbiased estimate. In evaluation mode μ and σ² are the
+/// running ones.
+///
+/// # Shapes
+/// `[B, C, H, W]` → the same
+/// # Source
+/// Ioffe & Szegedy 2015, arXiv:1502.03167.
+#[derive(Clone, Debug, Module)]
+pub struct BatchNorm2d {
+    /// The gain of each channel.
+    pub weight: Option<Param>,
+    /// The offset of each channel.
+    pub bias: Option<Param>,
+    /// μ for evaluation.
+    pub running_mean: State,
+    /// σ² for evaluation, unbiased.
+    pub running_var: State,
+    mode: Mode,
+    channels: usize,
+    momentum: f64,
+    eps: f64,
+}
+
+/// How to make a [`BatchNorm2d`].
+#[derive(Clone, Debug)]
+pub struct BatchNorm2dConfig {
+    channels: usize,
+    momentum: f64,
+    eps: f64,
+    affine: bool,
+}
+
+impl BatchNorm2d {
+    /// For this many channels; momentum 0.1, ε 1e-5, with gain and offset.
+    #[expect(clippy::new_ret_no_self, reason = "the layer exists once it has a device")]
+    pub fn new(channels: usize) -> BatchNorm2dConfig {
+        BatchNorm2dConfig { channels, momentum: 0.1, eps: 1e-5, affine: true }
+    }
+
+    /// Applies it.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let Ok([batch, channels, height, width]) = x.dims::<4>() else {
+            let problem = "is not [batch, channels, height, width]".to_string();
+            return x.fail("batch_norm2d", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
+        };
+        if channels != self.channels {
+            let problem = format!("has {channels} channels, not {}", self.channels);
+            return x.fail("batch_norm2d", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
+        }
+        let per_channel = |t: Tensor| t.reshape([1, channels, 1, 1]);
+        let (mean, var) = match self.mode.is_training() {
+            true => {
+                let axes = [0, 2, 3];
+                let (mean, var) = (x.mean_keepdim(axes), x.var_keepdim(axes, 0));
+                let n = (batch * height * width) as f64;
+                let (new_mean, new_var) = (mean.detach().reshape([channels]), var.detach().reshape([channels]));
+                let m = self.momentum;
+                self.running_mean.set(&(self.running_mean.tensor() * (1.0 - m) + new_mean * m));
+                self.running_var.set(&(self.running_var.tensor() * (1.0 - m) + new_var * (m * n / (n - 1.0).max(1.0))));
+                (mean, var)
+            }
+            false => (per_channel(self.running_mean.tensor()), per_channel(self.running_var.tensor())),
+        };
+        let y = (x - mean) * (var + self.eps).rsqrt();
+        let y = match &self.weight {
+            Some(weight) => y * per_channel(weight.tensor()),
+            None => y,
+        };
+        match &self.bias {
+            Some(bias) => y + per_channel(bias.tensor()),
+            None => y,
+        }
+    }
+}
+
+impl BatchNorm2dConfig {
+    /// How far the running statistics move to the batch's.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// What is added to the variance.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// With or without gain and offset.
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+
+    /// Makes the layer; nothing is drawn.
+    ///
+    /// # Errors
+    /// No channels; no memory.
+    #[track_caller]
+    pub fn init(self, device: &Device, _rng: &mut Rng) -> Result<BatchNorm2d> {
+        if self.channels == 0 {
+            return Err(invalid("batch_norm2d", "0 channels".into()));
+        }
+        let filled = |value| filled(device, value, self.channels);
+        let param = |value| self.affine.then(|| Param::new(filled(value))).transpose();
+        Ok(BatchNorm2d {
+            weight: param(1.0)?,
+            bias: param(0.0)?,
+            running_mean: State::new(filled(0.0))?,
+            running_var: State::new(filled(1.0))?,
+            mode: Mode::default(),
+            channels: self.channels,
+            momentum: self.momentum,
+            eps: self.eps,
+        })
+    }
+}
