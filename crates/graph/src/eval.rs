@@ -160,11 +160,17 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step:
     }
     for (i, tensor) in nodes.iter().enumerate() {
         // One handle is `gathered`'s own.
-        let outside = Arc::strong_count(&tensor.0) > held[i] + 1;
-        let worth_keeping = !matches!(tensor.0.op, Op::Scalar(_) | Op::Iota(_)) && !tensor.is_evaluated();
-        if outside && worth_keeping && !is_output[i] {
-            is_output[i] = true;
-            trace.outputs.push(TraceOutput { node: i, target: None });
+        if Arc::strong_count(&tensor.0) > held[i] + 1 {
+            // Of a view, what it shows: the view can be had again for nothing.
+            let mut i = i;
+            while crate::schedule::is_view(&trace.nodes[i].op) {
+                i = inputs[i][0];
+            }
+            let worth_keeping = !matches!(trace.nodes[i].op, Op::Leaf | Op::Scalar(_) | Op::Iota(_));
+            if worth_keeping && !is_output[i] {
+                is_output[i] = true;
+                trace.outputs.push(TraceOutput { node: i, target: None });
+            }
         }
     }
     for output in &trace.outputs {

@@ -193,6 +193,11 @@ impl<'g> Emitter<'g> {
 
     fn define(&mut self, id: NodeId, forms: &[Form]) -> Outcome<Val> {
         let node = &self.graph.nodes[id];
+        if matches!(node.op, Op::Reshape | Op::Detach)
+            && let Some(buf) = self.dense(node.inputs[0])
+        {
+            return self.push(Inst::Load { buf, at: self.access(&node.shape, forms) }, node.dtype);
+        }
         if let Some((source, inner)) = self.through_view(id, forms)? {
             return self.view(id, source, &inner);
         }

@@ -17,12 +17,16 @@ use super::{
 use crate::{
     op::{Conv, Op},
     passes::split::is_long,
+    shape::count,
 };
 
 /// Inlined operations above which an elementwise node gets a buffer: expressions stay small and recursion shallow.
 const MAX_INLINE: usize = 48;
 /// Operations that are cheap enough to do again instead of a store and a load.
 const MAX_AGAIN: usize = 4;
+
+/// The same for a node of one element.
+const MAX_SINGLE: usize = 12;
 
 /// Nodes computed by one launch.
 #[derive(Clone, Debug)]
@@ -118,7 +122,9 @@ impl<'g> Planner<'g> {
                 _ if is_view => false,
                 _ => {
                     let (fan, repeated) = fan(graph, &users, id);
-                    let shared = fan > 1 || repeated;
+                    // A single number is worth computing again for every reader rather than a launch.
+                    let single = count(&node.shape) == 1 && cost[id] <= MAX_SINGLE && !heavy[id];
+                    let shared = (fan > 1 || repeated) && !single;
                     cost[id] > MAX_INLINE || (shared && (heavy[id] || !cheap[id] || cost[id] > MAX_AGAIN))
                 }
             };
@@ -255,8 +261,14 @@ impl Merger<'_, '_> {
         }
         let joined = Kernel { members, domain };
         let Ok(launch) = self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) else { return false };
-        let buffers: BTreeSet<NodeId> = reads_of(&launch).into_iter().chain(writes_of(&launch)).collect();
-        if buffers.len() > self.planner.options.max_buffers {
+        let (reads, writes) = (reads_of(&launch), writes_of(&launch));
+        // An update in place reads and writes one buffer.
+        let in_place = self
+            .planner
+            .overwrites
+            .iter()
+            .filter(|(writer, leaves)| writes.contains(writer) && leaves.len() == 1 && reads.contains(&leaves[0]));
+        if reads.union(&writes).count() - in_place.count() > self.planner.options.max_buffers {
             return false;
         }
         self.kernels.remove(&a);
@@ -369,14 +381,13 @@ impl Merger<'_, '_> {
         false
     }
 
-    /// Kernels over the same points that read the same buffers, say the maximum of a window and its position.
+    /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
+    /// moments of an optimizer.
     fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>]) {
         let keys: Vec<usize> = self.kernels.keys().copied().collect();
         let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
         for key in keys {
-            if let Domain::Points { dims, reduced } = &self.kernels[&key].domain
-                && reduced.contains(&true)
-            {
+            if let Domain::Points { dims, reduced } = &self.kernels[&key].domain {
                 by_domain.entry(format!("{dims:?}{reduced:?}")).or_default().push(key);
             }
         }
@@ -494,7 +505,14 @@ pub fn emit_kernel(
     Ok(match (&kernel.domain, contract) {
         (Domain::Points { .. }, _) => {
             let split = reduced.iter().filter(|r| !**r).count();
-            LaunchKind::Loop(Loop { outer: extents[..split].to_vec(), inner: extents[split..].to_vec(), body })
+            let nest = Loop { outer: extents[..split].to_vec(), inner: extents[split..].to_vec(), body };
+            // One number per row has one place per row; spread over the row it is a launch of its own.
+            let levels = nest.levels();
+            let spreads = |s: &super::ir::Store| levels[s.value].per_row && s.at.coef[split..].iter().any(|c| *c != 0);
+            if nest.body.stores.iter().any(spreads) {
+                return Err(Trouble::Elsewhere);
+            }
+            LaunchKind::Loop(nest)
         }
         (_, Some((id, c))) => {
             let node = &graph.nodes[id];

@@ -10,6 +10,8 @@ mod print;
 
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use group::is_view;
+
 use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
 
@@ -47,7 +49,10 @@ pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
             copy_at_the_end(&mut graph, trace);
             lower(&graph, trace, options)
         })
-        .ok_or_else(|| Error::new("schedule", ErrorKind::Invalid("the graph cannot be grouped".into())))?;
+        .ok_or_else(|| {
+            let problem = format!("this graph cannot be grouped:\n{}", print::graph_text(&graph));
+            Error::new("schedule", ErrorKind::Invalid(problem))
+        })?;
     print::debug(&graph, &schedule);
     Ok(schedule)
 }

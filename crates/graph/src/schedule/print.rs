@@ -20,7 +20,8 @@ pub fn debug(graph: &Graph, schedule: &Schedule) {
     }
 }
 
-fn graph_text(graph: &Graph) -> String {
+/// A node a line.
+pub fn graph_text(graph: &Graph) -> String {
     let mut text = String::from("graph\n");
     for (id, node) in graph.nodes.iter().enumerate() {
         let _ =
