@@ -1,6 +1,6 @@
 //! What a device must be able to do.
 
-use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{any::Any, fmt, future::Future, panic::Location, pin::Pin, sync::Arc};
 
 use crate::{dtype::DType, error::Error, op::Op};
 
@@ -55,6 +55,24 @@ pub struct Region {
     pub dtype: DType,
 }
 
+/// Where a node comes from; text is made only where it is printed.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// The op.
+    pub op: &'static str,
+    /// The nearest parameter.
+    pub path: Option<Arc<str>>,
+    /// The caller's position.
+    pub location: &'static Location<'static>,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.as_deref().map_or(String::new(), |p| format!("{p} "));
+        write!(f, "{} {path}{}:{}", self.op, self.location.file(), self.location.line())
+    }
+}
+
 /// A node of a [`Trace`].
 #[derive(Clone, Debug)]
 pub struct TraceNode {
@@ -67,7 +85,7 @@ pub struct TraceNode {
     /// Its element type.
     pub dtype: DType,
     /// Op, nearest parameter path and source position.
-    pub label: Arc<str>,
+    pub label: Label,
 }
 
 /// A value that a run must produce.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    backend::{Region, Trace, TraceNode, TraceOutput},
+    backend::{Label, Region, Trace, TraceNode, TraceOutput},
     error::{Error, ErrorKind, Result},
     op::Op,
     tensor::Tensor,
@@ -184,13 +184,9 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step:
     trace
 }
 
-fn label(tensor: &Tensor) -> Arc<str> {
+fn label(tensor: &Tensor) -> Label {
     let origin = &tensor.0.origin;
-    let place = format!("{}:{}", origin.location.file(), origin.location.line());
-    match &origin.path {
-        Some(path) => format!("{} {path} {place}", tensor.0.op.name()).into(),
-        None => format!("{} {place}", tensor.0.op.name()).into(),
-    }
+    Label { op: tensor.0.op.name(), path: origin.path.clone(), location: origin.location }
 }
 
 /// The part of a trace that a plan depends on.

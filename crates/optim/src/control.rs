@@ -8,7 +8,8 @@ use crate::LossScale;
 const LANES: usize = 8;
 const SCALE: usize = 0;
 const GOOD: usize = 1;
-const STEP: usize = 2;
+/// Steps taken.
+pub(crate) const STEP: usize = 2;
 const SKIPPED: usize = 3;
 const CORRECTION1: usize = 4;
 const CORRECTION2: usize = 5;

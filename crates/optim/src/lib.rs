@@ -12,6 +12,7 @@
 mod adam;
 mod control;
 mod optimizer;
+mod rates;
 mod rule;
 mod scale;
 mod sgd;

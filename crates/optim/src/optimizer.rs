@@ -6,7 +6,8 @@ use thalweg_graph::{
 };
 
 use crate::{
-    control::{Control, Report},
+    control::{Control, Report, STEP},
+    rates::Rates,
     rule::{Context, Rule},
     scale::LossScale,
 };
@@ -19,6 +20,7 @@ pub struct Optimizer<R> {
     states: Vec<State>,
     control: Control,
     lr: f64,
+    rates: Option<Rates>,
     scaling: Option<LossScale>,
     clip_norm: Option<f64>,
     clip_value: Option<f64>,
@@ -38,7 +40,7 @@ impl<R: Rule> Optimizer<R> {
         let init = scaling.as_ref().map_or(1.0, |s| s.init);
         let control = Control::new(&device, dtype, rule.betas(), init)?;
         let lr = rule.lr();
-        Ok(Optimizer { rule, arena, states, control, lr, scaling, clip_norm: None, clip_value: None })
+        Ok(Optimizer { rule, arena, states, control, lr, rates: None, scaling, clip_norm: None, clip_value: None })
     }
 
     /// With this loss scaling instead of the default one (which is used in mixed f16 only).
@@ -69,14 +71,22 @@ impl<R: Rule> Optimizer<R> {
         self
     }
 
-    /// The learning rate of the next step.
+    /// With learning rates by a function of the number of steps taken, from 0. The device looks the rate up by its own count,
+    /// which skipped steps do not advance.
+    pub fn schedule(mut self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+        self.rates = Some(Rates::new(rate));
+        self
+    }
+
+    /// The learning rate of the next step, where there is no schedule.
     pub fn lr(&self) -> f64 {
         self.lr
     }
 
-    /// Sets the learning rate. It is an input of the plan: nothing is compiled and nothing waits.
+    /// Sets the learning rate, and ends a schedule. It is an input of the plan: nothing is compiled and nothing waits.
     pub fn set_lr(&mut self, lr: f64) {
         self.lr = lr;
+        self.rates = None;
     }
 
     /// The rule.
@@ -158,7 +168,13 @@ impl<R: Rule> Optimizer<R> {
             g = g.maximum(-limit).minimum(limit);
         }
         let next = self.control.next(self.scaling.as_ref(), finite, norm.as_ref());
-        let lr = Tensor::scalar(p.device(), self.lr, p.dtype());
+        let lr = match &mut self.rates {
+            Some(rates) => {
+                let control = self.control.state().tensor();
+                rates.lr(p.device(), &control.select(0, STEP as isize), &control, STEP)
+            }
+            None => Tensor::scalar(p.device(), self.lr, p.dtype()),
+        };
         let context = Context { lr, step: next.step, correction1: next.correction1, correction2: next.correction2 };
         let old: Vec<Tensor> = self.states.iter().map(State::tensor).collect();
         let update = self.rule.update(&context, &p, &g, &old);

@@ -1,9 +1,9 @@
 //! The graph that passes rewrite, and the builder that keeps it free of duplicates and of work that does nothing.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use crate::{
-    backend::Trace,
+    backend::{Label, Trace},
     dtype::DType,
     eval::{Key, is_structural},
     op::{Op, ReduceOp},
@@ -26,7 +26,7 @@ pub struct Node {
     /// Its element type.
     pub dtype: DType,
     /// Op, nearest parameter path and source position.
-    pub label: Arc<str>,
+    pub label: Label,
     /// Of a leaf or a host scalar: which one of the trace.
     pub slot: Option<usize>,
 }

@@ -16,7 +16,7 @@ use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
 
 use crate::{
-    backend::Trace,
+    backend::{Label, Trace},
     error::{Error, ErrorKind, Result},
     op::Op,
     passes,
@@ -232,10 +232,9 @@ fn renumber(launch: &mut LaunchKind, of: &mut dyn FnMut(NodeId) -> BufId) {
 
 /// The ops of a launch, and path and position of the last.
 fn label(graph: &Graph, members: &[NodeId]) -> String {
-    let labels: Vec<&str> = members.iter().map(|m| &*graph.nodes[*m].label).collect();
-    let op = |l: &str| l.split(' ').next().unwrap_or_default().to_string();
-    let names: Vec<String> = labels[..labels.len() - 1].iter().map(|l| op(l)).collect();
-    let last = labels[labels.len() - 1];
+    let labels: Vec<&Label> = members.iter().map(|m| &graph.nodes[*m].label).collect();
+    let (last, others) = (labels[labels.len() - 1], &labels[..labels.len() - 1]);
+    let names: Vec<&str> = others.iter().map(|l| l.op).collect();
     match names.len() {
         0 => last.to_string(),
         1..=3 => format!("{}+{last}", names.join("+")),
