@@ -17,6 +17,14 @@ pub enum Source {
     Buffer(BufId),
     /// The device's flag words.
     Flags,
+    /// f32 memory that the kernels of one launch share: partial sums. [`Kernel::scratch_len`] says how much.
+    Scratch,
+}
+
+impl From<BufId> for Source {
+    fn from(buf: BufId) -> Source {
+        Source::Buffer(buf)
+    }
 }
 
 /// A storage binding, `@binding(position + 1)`.
@@ -45,8 +53,8 @@ pub struct Kernel {
     pub words: Vec<Word>,
     /// Workgroups.
     pub grid: [u32; 3],
-    /// Whether workgroup memory must be zeroed first.
-    pub zeroed_workgroup: bool,
+    /// Elements that [`Source::Scratch`] must have.
+    pub scratch_len: usize,
     /// Whether the text needs `f16`.
     pub f16: bool,
     /// Whether it uses subgroup operations.
@@ -100,6 +108,8 @@ pub struct Builder<'a> {
     pub globals: String,
     /// Whether subgroup operations are used.
     pub subgroups: bool,
+    /// Elements that [`Source::Scratch`] must have.
+    pub scratch_len: usize,
     sources: Vec<(Source, Uses)>,
     code: String,
     depth: usize,
@@ -117,6 +127,7 @@ impl<'a> Builder<'a> {
             params: Params::default(),
             globals: String::new(),
             subgroups: false,
+            scratch_len: 0,
             sources: Vec::new(),
             code: String::new(),
             depth: 1,
@@ -139,36 +150,36 @@ impl<'a> Builder<'a> {
     }
 
     /// `ld(i)` of a buffer.
-    pub fn load(&mut self, buf: BufId, at: &str) -> String {
-        let n = self.bind(Source::Buffer(buf));
+    pub fn load(&mut self, from: impl Into<Source>, at: &str) -> String {
+        let n = self.bind(from.into());
         self.sources[n].1.load = true;
         format!("ld_{n}({at})")
     }
 
     /// `ld4(i)` of a buffer: a vector of register values. `i` must be a multiple of 4.
-    pub fn load4(&mut self, buf: BufId, at: &str) -> String {
-        let n = self.bind(Source::Buffer(buf));
+    pub fn load4(&mut self, from: impl Into<Source>, at: &str) -> String {
+        let n = self.bind(from.into());
         self.sources[n].1.load4 = true;
         format!("ld4_{n}({at})")
     }
 
     /// Writes one element.
-    pub fn store(&mut self, buf: BufId, at: &str, x: &str) {
-        let n = self.bind(Source::Buffer(buf));
+    pub fn store(&mut self, from: impl Into<Source>, at: &str, x: &str) {
+        let n = self.bind(from.into());
         self.sources[n].1.store = true;
         self.line(format!("st_{n}({at}, {x});"));
     }
 
     /// Writes two elements of a packed kind; `at` must be even.
-    pub fn store2(&mut self, buf: BufId, at: &str, x: &str, y: &str) {
-        let n = self.bind(Source::Buffer(buf));
+    pub fn store2(&mut self, from: impl Into<Source>, at: &str, x: &str, y: &str) {
+        let n = self.bind(from.into());
         self.sources[n].1.store2 = true;
         self.line(format!("st2_{n}({at}, {x}, {y});"));
     }
 
     /// Writes four elements; `at` must be a multiple of 4.
-    pub fn store4(&mut self, buf: BufId, at: &str, v: &str) {
-        let n = self.bind(Source::Buffer(buf));
+    pub fn store4(&mut self, from: impl Into<Source>, at: &str, v: &str) {
+        let n = self.bind(from.into());
         self.sources[n].1.store4 = true;
         self.line(format!("st4_{n}({at}, {v});"));
     }
@@ -242,6 +253,10 @@ impl<'a> Builder<'a> {
                     let (element, atomic) = (kind.element(*uses), kind.atomic(*uses));
                     Binding { source: *source, element, writes: uses.writes(), atomic }
                 }
+                Source::Scratch => {
+                    functions.push_str(&Kind::F32.functions(self.caps, n, *uses));
+                    Binding { source: *source, element: Kind::F32.element(*uses), writes: uses.writes(), atomic: false }
+                }
                 Source::Flags => Binding { source: *source, element: "atomic<u32>".into(), writes: true, atomic: true },
             });
         }
@@ -277,7 +292,16 @@ impl<'a> Builder<'a> {
         let text = format!("{}{common}{functions}{main}", self.params.declaration());
         let f16 = names(&text, "f16") || bindings.iter().any(|b| names(&b.element, "f16"));
         let subgroups = self.subgroups;
-        Kernel { entry, text, bindings, words: self.params.into_words(), grid, zeroed_workgroup: false, f16, subgroups }
+        Kernel {
+            entry,
+            text,
+            bindings,
+            words: self.params.into_words(),
+            grid,
+            scratch_len: self.scratch_len,
+            f16,
+            subgroups,
+        }
     }
 }
 

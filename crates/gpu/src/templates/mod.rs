@@ -3,8 +3,30 @@
 pub mod body;
 pub mod kernel;
 pub mod kind;
+pub mod nest;
+pub mod normalise;
 pub mod ops;
 pub mod params;
+pub mod plain;
+pub mod reduce;
+pub mod shape;
+
+use kernel::Kernel;
+use thalweg_graph::{
+    Result,
+    schedule::ir::{BufferSpec, Launch, LaunchKind},
+};
+
+/// The kernels of a launch, in order.
+///
+/// # Errors
+/// What no kernel can do, with the launch's label: a reduction too long for one workgroup.
+pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<Vec<Kernel>> {
+    match &launch.kind {
+        LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
+        LaunchKind::Contract(c) => Ok(vec![nest::kernel(&plain::as_loop(c), buffers, caps)?]),
+    }
+}
 
 /// What a kernel's text may depend on. A description of the device, not the device: templates are testable without one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,224 @@
+//! The backend: a device, its pools, its plans.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use thalweg_graph::{
+    Error, ErrorKind, Result,
+    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
+    schedule::{self, cache::PlanCache},
+};
+
+use super::{
+    adapter::{Selector, select},
+    context::{Context, add, lock},
+    pipelines::Pipelines,
+    plan::{Plan, Shared},
+    pool::Pool,
+    transfer::{Copy, Transfers},
+};
+
+/// Training steps that may be queued behind the one that runs.
+const IN_FLIGHT: usize = 2;
+
+/// A device that runs graphs through wgpu.
+pub struct GpuBackend {
+    inner: Arc<Inner>,
+    plans: PlanCache<Mutex<Plan>>,
+    shared: Mutex<Shared>,
+    steps: Mutex<VecDeque<wgpu::SubmissionIndex>>,
+    last_step: Mutex<Option<PlanReport>>,
+    /// To the thread that polls for asynchronous reads, once there is one.
+    poller: Mutex<Option<mpsc::Sender<wgpu::SubmissionIndex>>>,
+}
+
+pub(crate) struct Inner {
+    pub context: Context,
+    pub pool: Arc<Pool>,
+    pub transfers: Transfers,
+    pub pipelines: Pipelines,
+}
+
+impl GpuBackend {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoDevice`] with what there is; a driver that refuses.
+    pub fn open(selector: &Selector) -> Result<GpuBackend> {
+        let context = Context::open(&select(selector)?)?;
+        let inner =
+            Inner { context, pool: Arc::default(), transfers: Transfers::default(), pipelines: Pipelines::default() };
+        Ok(GpuBackend {
+            inner: Arc::new(inner),
+            plans: PlanCache::default(),
+            shared: Mutex::default(),
+            steps: Mutex::default(),
+            last_step: Mutex::default(),
+            poller: Mutex::default(),
+        })
+    }
+
+    /// What kernels on this device may use.
+    pub fn caps(&self) -> &crate::templates::Caps {
+        &self.inner.context.caps
+    }
+
+    /// Runs a schedule that is not cached, for tests and tools.
+    pub fn run_schedule(&self, schedule: schedule::ir::Schedule, trace: &Trace) -> Result<Vec<Region>> {
+        let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
+        self.run_plan(&mut plan, trace)
+    }
+
+    /// Prepares a schedule once, for benches: the returned function queues it.
+    pub fn prepare(&self, schedule: schedule::ir::Schedule) -> Result<impl FnMut(&Trace) -> Result<Vec<Region>> + '_> {
+        let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
+        Ok(move |trace: &Trace| self.run_plan(&mut plan, trace))
+    }
+
+    fn run_plan(&self, plan: &mut Plan, trace: &Trace) -> Result<Vec<Region>> {
+        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), trace)?;
+        if trace.step {
+            *lock(&self.last_step) = Some(plan.report());
+            if let Some(submission) = submission {
+                let before = {
+                    let mut steps = lock(&self.steps);
+                    steps.push_back(submission);
+                    if steps.len() > IN_FLIGHT { steps.pop_front() } else { None }
+                };
+                if let Some(before) = before {
+                    self.inner.context.wait("step", Some(before))?;
+                }
+            }
+        }
+        Ok(regions)
+    }
+
+    /// Waits for a copy; gives its bytes.
+    fn arrive(&self, copy: Copy, op: &'static str) -> Result<Vec<u8>> {
+        let Inner { context, transfers, .. } = &*self.inner;
+        let (sender, receiver) = mpsc::channel();
+        copy.map(move |result| {
+            let _ = sender.send(result);
+        });
+        context.wait(op, Some(copy.submission.clone()))?;
+        // Another thread's poll may be the one that calls back, a moment later than ours returns.
+        match receiver.recv_timeout(Duration::from_secs(10)) {
+            Ok(Ok(())) => transfers.take(context, copy),
+            other => Err(Error::new(op, ErrorKind::Device(format!("mapping failed: {other:?}")))),
+        }
+    }
+
+    /// Has the polling thread wait for a submission, and with it call what waits for a map.
+    fn poll_for(&self, submission: wgpu::SubmissionIndex) {
+        let mut poller = lock(&self.poller);
+        let sender = poller.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel::<wgpu::SubmissionIndex>();
+            let device = self.inner.context.device.clone();
+            std::thread::spawn(move || {
+                for submission in receiver {
+                    // A lost device calls the callbacks with an error.
+                    let _ = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+                }
+            });
+            sender
+        });
+        // The thread lives as long as its sender.
+        let _ = sender.send(submission);
+    }
+}
+
+impl Backend for GpuBackend {
+    fn profile(&self) -> &Profile {
+        &self.inner.context.profile
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<Storage> {
+        let Inner { context, pool, transfers, .. } = &*self.inner;
+        context.check("upload")?;
+        transfers.upload(context, pool, bytes)
+    }
+
+    fn allocate(&self, size_bytes: usize) -> Result<Storage> {
+        let Inner { context, pool, transfers, .. } = &*self.inner;
+        context.check("allocate")?;
+        Ok(Storage::new(transfers.zeros(context, pool, size_bytes, "a tensor")?))
+    }
+
+    fn read(&self, region: &Region) -> Result<Vec<u8>> {
+        let Inner { context, transfers, .. } = &*self.inner;
+        context.check("read")?;
+        let copy = transfers.copy(context, region)?;
+        self.arrive(copy, "read")
+    }
+
+    fn read_async(&self, region: &Region) -> ReadFuture {
+        let start = || {
+            self.inner.context.check("read")?;
+            self.inner.transfers.copy(&self.inner.context, region)
+        };
+        let copy = match start() {
+            Ok(copy) => copy,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let (sender, receiver) = futures::channel::oneshot::channel();
+        copy.map(move |result| {
+            let _ = sender.send(result);
+        });
+        self.poll_for(copy.submission.clone());
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            match receiver.await {
+                Ok(Ok(())) => inner.transfers.take(&inner.context, copy),
+                other => Err(Error::new("read", ErrorKind::Device(format!("mapping failed: {other:?}")))),
+            }
+        })
+    }
+
+    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
+        self.inner.context.check("run")?;
+        let plan = self.plans.get_or_build(trace, || {
+            let options = schedule::Options { max_buffers: self.profile().max_buffers };
+            let schedule = schedule::build(trace, &options)?;
+            Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
+        })?;
+        self.run_plan(&mut lock(&plan), trace)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        let Inner { context, transfers, .. } = &*self.inner;
+        context.check("synchronize")?;
+        // A read of nothing brings the flag word.
+        let nothing = Storage::new(self.inner.pool.take(context, 4, "a flag")?);
+        let copy = transfers
+            .copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_graph::DType::U32 })?;
+        self.arrive(copy, "synchronize").map(drop)
+    }
+
+    fn stats(&self) -> Stats {
+        Stats { plans_built: self.plans.built(), ..self.inner.context.stats() }
+    }
+
+    fn last_step(&self) -> Option<PlanReport> {
+        *lock(&self.last_step)
+    }
+}
+
+impl fmt::Debug for GpuBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GpuBackend({} on {})", self.profile().name, self.profile().api)
+    }
+}
+
+impl Inner {
+    /// Counts a submission.
+    pub fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        let index = self.context.queue.submit([commands]);
+        self.transfers.submitted();
+        add(&self.context.counters.submits, 1);
+        index
+    }
+}

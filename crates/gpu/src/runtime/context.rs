@@ -1,0 +1,223 @@
+//! The open device: what the rest of the runtime shares.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use thalweg_graph::{
+    Error, ErrorKind, Result,
+    backend::{Profile, Stats},
+};
+use wgpu::{
+    Adapter, Buffer, BufferUsages, Device, DeviceDescriptor, ExperimentalFeatures, Features, MemoryHints, Queue,
+};
+
+use super::{adapter::api, probe};
+use crate::templates::Caps;
+
+/// Counts since the device was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub runs: AtomicU64,
+    pub launches: AtomicU64,
+    pub submits: AtomicU64,
+    pub waits: AtomicU64,
+    pub maps: AtomicU64,
+    pub kernels: AtomicU64,
+    pub bytes: AtomicU64,
+}
+
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of ours while locked leaves counters and free-lists, which stay sound.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A device and its queue.
+pub(crate) struct Context {
+    pub device: Device,
+    pub queue: Queue,
+    pub caps: Caps,
+    pub profile: Profile,
+    pub counters: Counters,
+    /// Bytes to which the offset of a storage binding must be aligned.
+    pub alignment: u64,
+    /// Largest binding, in bytes.
+    pub max_binding: u64,
+    /// Word 0: the greatest number of a launch that met an index outside its range.
+    pub flags: Buffer,
+    labels: Mutex<(HashMap<String, u32>, Vec<String>)>,
+    /// What the device reported outside of any call.
+    trouble: Arc<Mutex<Option<ErrorKind>>>,
+}
+
+/// Bytes of the flag buffer.
+pub(crate) const FLAG_BYTES: u64 = 16;
+
+impl Context {
+    pub fn open(adapter: &Adapter) -> Result<Context> {
+        let info = adapter.get_info();
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let no_f16 = std::env::var("THALWEG_NO_F16").is_ok_and(|v| v == "1");
+        let mut wanted = Features::SUBGROUP | Features::TIMESTAMP_QUERY;
+        if !no_f16 {
+            wanted |= Features::SHADER_F16;
+        }
+        let features = wanted & adapter.features();
+        let limits = adapter.limits();
+        let request = adapter.request_device(&DeviceDescriptor {
+            label: Some("thalweg"),
+            required_features: features,
+            required_limits: limits.clone(),
+            experimental_features: ExperimentalFeatures::disabled(),
+            memory_hints: MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|e| Error::new("open", ErrorKind::Device(format!("'{}' refused a device: {e}", info.name))))?;
+        let trouble = watch(&device);
+        let native_f16 = features.contains(Features::SHADER_F16);
+        let mut caps = Caps {
+            native_f16,
+            exact_f16: false,
+            subgroups: features.contains(Features::SUBGROUP),
+            subgroup_size: info.subgroup_max_size.max(1),
+            software,
+            max_grid: limits.max_compute_workgroups_per_dimension,
+            max_workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        };
+        caps.exact_f16 = probe::exact_f16(&device, &queue, native_f16)?;
+        if caps.subgroups {
+            caps.subgroup_size = probe::subgroup_size(&device, &queue)?;
+        }
+        let profile = Profile {
+            name: info.name.clone(),
+            api: api(info.backend),
+            hardware: !software,
+            native_f16,
+            mixed_gains: !software && native_f16,
+            f64: false,
+            // One binding is kept for the flag word.
+            max_buffers: limits.max_storage_buffers_per_shader_stage.min(32) as usize - 1,
+            max_tensor_bytes: limits.max_storage_buffer_binding_size,
+            memory_bytes: None,
+            scheduled: true,
+        };
+        let flags = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("flags"),
+            size: FLAG_BYTES,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Ok(Context {
+            device,
+            queue,
+            caps,
+            profile,
+            counters: Counters::default(),
+            alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+            max_binding: limits.max_storage_buffer_binding_size,
+            flags,
+            labels: Mutex::default(),
+            trouble,
+        })
+    }
+
+    /// The number that a kernel raises as a flag for the launch of this label.
+    pub fn flag_of(&self, label: &str) -> u32 {
+        let mut labels = lock(&self.labels);
+        if let Some(n) = labels.0.get(label) {
+            return *n;
+        }
+        labels.1.push(label.to_string());
+        let n = labels.1.len() as u32;
+        labels.0.insert(label.to_string(), n);
+        n
+    }
+
+    /// The error of a raised flag, which is lowered.
+    pub fn flag_error(&self, word: u32) -> Result<()> {
+        if word == 0 {
+            return Ok(());
+        }
+        self.queue.write_buffer(&self.flags, 0, &[0; FLAG_BYTES as usize]);
+        let labels = lock(&self.labels);
+        let label = labels.1.get(word as usize - 1).map_or("a kernel", |l| l.as_str());
+        let problem = format!("an index computed on the device was out of range and was clamped, in {label}");
+        Err(Error::new("gather", ErrorKind::Device(problem)))
+    }
+
+    /// What the device reported since the last call.
+    ///
+    /// # Errors
+    /// A lost device (again at every call), or an error that no call could be blamed for (once).
+    pub fn check(&self, op: &'static str) -> Result<()> {
+        let mut trouble = lock(&self.trouble);
+        match &*trouble {
+            None => Ok(()),
+            Some(kind) => {
+                let error = Error::new(op, kind.clone());
+                if !matches!(kind, ErrorKind::Device(text) if text.starts_with(LOST)) {
+                    *trouble = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        let c = &self.counters;
+        Stats {
+            runs: get(&c.runs),
+            launches: get(&c.launches),
+            submits: get(&c.submits),
+            waits: get(&c.waits),
+            maps: get(&c.maps),
+            plans_built: 0,
+            kernels: get(&c.kernels),
+            device_bytes: get(&c.bytes),
+        }
+    }
+
+    /// Waits until a submission is done.
+    pub fn wait(&self, op: &'static str, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        add(&self.counters.waits, 1);
+        self.device
+            .poll(wgpu::PollType::Wait { submission_index: submission, timeout: None })
+            .map_err(|e| Error::new(op, ErrorKind::Device(format!("waiting for the device failed: {e}"))))?;
+        self.check(op)
+    }
+}
+
+const LOST: &str = "the device was lost";
+
+/// Collects what the device reports by callback.
+fn watch(device: &Device) -> Arc<Mutex<Option<ErrorKind>>> {
+    let trouble: Arc<Mutex<Option<ErrorKind>>> = Arc::default();
+    let on_error = trouble.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let kind = match &error {
+            wgpu::Error::OutOfMemory { .. } => ErrorKind::Memory(format!("the device is out of memory: {error}")),
+            _ => ErrorKind::Device(format!("the device reported: {error}")),
+        };
+        log::error!("{kind}");
+        lock(&on_error).get_or_insert(kind);
+    }));
+    let on_lost = trouble.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
+            *lock(&on_lost) =
+                Some(ErrorKind::Device(format!("{LOST} ({message}); open it again and restore the last checkpoint")));
+        }
+    });
+    trouble
+}

@@ -1,0 +1,424 @@
+//! A schedule lowered to launches, and its replay.
+//!
+//! Replay looks buffers up, compares their identities with those that bind groups were made for, and records one pass. It
+//! makes bind groups only for buffers that it has not seen in that launch, and writes words only when they change.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use thalweg_graph::{
+    Error, ErrorKind, Result,
+    backend::{PlanReport, Region, Storage, Trace},
+    schedule::ir::{BufId, BufferSpec, Place, Schedule},
+};
+use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
+
+use super::{backend::Inner, context::add, pipelines::Pipeline, pool::GpuBuffer, transfer::foreign};
+use crate::templates::{
+    kernel::{Kernel, Source},
+    kernels,
+    params::Word,
+};
+
+/// Bytes to which the words of a launch are aligned.
+const WORDS_ALIGN: usize = 256;
+/// Bind groups kept for each launch: inputs and results go round in a few buffers.
+const VARIANTS: usize = 6;
+/// Launches after which the first submission is worth while.
+const FIRST_SUBMIT: usize = 24;
+
+/// The identity of a zeroed buffer: bytes, and what lies where in it.
+type ZeroedKey = (usize, Vec<(usize, usize)>);
+
+/// What the plans of a device share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// The activation pool, largest first: as large as the most demanding plan needs.
+    slots: Vec<Arc<GpuBuffer>>,
+    /// Buffers whose padding is zero and stays so, for plans that lay out the same things in them.
+    zeroed: HashMap<ZeroedKey, Weak<GpuBuffer>>,
+}
+
+/// A lowered schedule.
+pub(crate) struct Plan {
+    buffers: Vec<BufferSpec>,
+    outputs: Vec<BufId>,
+    launches: Vec<Step>,
+    /// Bytes of each slot, largest first.
+    slot_bytes: Vec<usize>,
+    /// For each slot of the schedule its position in `slot_bytes`.
+    slot_order: Vec<usize>,
+    zeroed: Vec<Option<Arc<GpuBuffer>>>,
+    words: Option<wgpu::Buffer>,
+    /// What `words` holds, and the scalars and address remainders that it was made from.
+    word_bytes: Vec<u8>,
+    filled: bool,
+    scalars: Vec<u32>,
+    remainders: Vec<u32>,
+    kernels: usize,
+    /// Where each buffer is in this run.
+    bound: Vec<Bound>,
+}
+
+struct Step {
+    kernel: Kernel,
+    label: String,
+    flag: u32,
+    /// Where its words are.
+    offset: usize,
+    variants: Vec<Variant>,
+    clock: u64,
+}
+
+/// A bind group, and the buffers it was made for.
+struct Variant {
+    key: Vec<(u64, u64)>,
+    group: BindGroup,
+    pipeline: Arc<Pipeline>,
+    used: u64,
+}
+
+/// A piece of a buffer.
+#[derive(Clone)]
+struct Bound {
+    buffer: wgpu::Buffer,
+    id: u64,
+    /// Aligned as the device wants it.
+    offset: u64,
+    size: u64,
+    /// Elements by which the piece starts behind `offset`.
+    remainder: u32,
+}
+
+impl Plan {
+    /// Lowers a schedule.
+    ///
+    /// # Errors
+    /// A launch that no kernel can do, a shader that does not compile, memory.
+    pub fn build(inner: &Inner, shared: &mut Shared, schedule: Schedule) -> Result<Plan> {
+        let context = &inner.context;
+        let Schedule { buffers, launches, slots, outputs, .. } = schedule;
+        let mut steps: Vec<Step> = Vec::new();
+        let (mut offset, mut scratch) = (0, 0);
+        for launch in &launches {
+            for kernel in kernels(launch, &buffers, &context.caps)? {
+                scratch = scratch.max(kernel.scratch_len * 4);
+                let flag = if kernel.words.contains(&Word::Flag) { context.flag_of(&launch.label) } else { 0 };
+                let size = (kernel.words.len() * 4).next_multiple_of(16);
+                steps.push(Step { kernel, label: launch.label.clone(), flag, offset, variants: Vec::new(), clock: 0 });
+                offset += size.next_multiple_of(WORDS_ALIGN);
+            }
+        }
+        let listed: Vec<(&Kernel, &str)> = steps.iter().map(|s| (&s.kernel, s.label.as_str())).collect();
+        inner.pipelines.prepare(context, &listed)?;
+        let kernels = listed.iter().map(|(k, _)| k.wgsl(0)).collect::<std::collections::HashSet<_>>().len();
+        // Scratch is one more slot.
+        let mut sizes: Vec<(usize, usize)> =
+            slots.iter().copied().chain([scratch]).enumerate().map(|(i, s)| (s, i)).collect();
+        sizes.sort_by_key(|(size, i)| (std::cmp::Reverse(*size), *i));
+        let mut slot_order = vec![0; sizes.len()];
+        for (position, (_, i)) in sizes.iter().enumerate() {
+            slot_order[*i] = position;
+        }
+        let zeroed = zeroed(inner, shared, &buffers)?;
+        let words = (offset > 0).then(|| {
+            context.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("words"),
+                size: offset as u64,
+                usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        });
+        Ok(Plan {
+            outputs,
+            launches: steps,
+            slot_bytes: sizes.iter().map(|(size, _)| *size).filter(|size| *size > 0).collect(),
+            slot_order,
+            zeroed,
+            words,
+            word_bytes: vec![0; offset],
+            filled: false,
+            scalars: Vec::new(),
+            remainders: vec![0; buffers.len()],
+            kernels,
+            bound: Vec::with_capacity(buffers.len() + 1),
+            buffers,
+        })
+    }
+
+    /// What it costs.
+    pub fn report(&self) -> PlanReport {
+        PlanReport {
+            launches: self.launches.len(),
+            kernels: self.kernels,
+            planned_bytes: self.slot_bytes.iter().map(|s| *s as u64).sum(),
+        }
+    }
+
+    /// Queues the launches. Gives the outputs' regions and the last submission.
+    ///
+    /// # Errors
+    /// Memory, a region that does not fit its buffer, a tensor above the device's largest binding.
+    pub fn run(
+        &mut self,
+        inner: &Inner,
+        shared: &mut Shared,
+        trace: &Trace,
+    ) -> Result<(Vec<Region>, Option<wgpu::SubmissionIndex>)> {
+        let made = self.bind(inner, shared, trace)?;
+        self.fill_words(inner, trace);
+        let submission = self.record(inner)?;
+        let context = &inner.context;
+        add(&context.counters.runs, 1);
+        add(&context.counters.launches, self.launches.len() as u64);
+        let outputs = self.outputs.iter().map(|buf| self.region(*buf, trace, &made)).collect::<Result<Vec<_>>>()?;
+        Ok((outputs, submission))
+    }
+
+    /// Finds every buffer of this run; makes outputs that were not given.
+    fn bind(&mut self, inner: &Inner, shared: &mut Shared, trace: &Trace) -> Result<Vec<Option<Storage>>> {
+        let context = &inner.context;
+        for (i, size) in self.slot_bytes.iter().enumerate() {
+            if shared.slots.get(i).is_some_and(|slot| slot.capacity() >= *size as u64) {
+                continue;
+            }
+            // The old one goes back first, so that the pool may give it to something else.
+            let slot = Arc::new(inner.pool.take(context, *size, "activations")?);
+            if i < shared.slots.len() { shared.slots[i] = slot } else { shared.slots.push(slot) }
+        }
+        let mut made: Vec<Option<Storage>> = vec![None; trace.outputs.len()];
+        for spec in &self.buffers {
+            if let Place::Output(i) = spec.place
+                && trace.outputs[i].target.is_none()
+                && made[i].is_none()
+            {
+                let size = spec.len * spec.dtype.size_bytes();
+                let label = &trace.nodes[trace.outputs[i].node].label;
+                made[i] = Some(Storage::new(inner.pool.take(context, size, label)?));
+            }
+        }
+        self.bound.clear();
+        for (i, spec) in self.buffers.iter().enumerate() {
+            let (holder, start) = match spec.place {
+                Place::Window { of, offset } => (of, offset),
+                _ => (i, 0),
+            };
+            let each = spec.dtype.size_bytes();
+            let (buffer, offset) = match self.buffers[holder].place {
+                Place::Leaf(i) => (gpu(&trace.leaves[i].1.storage)?, trace.leaves[i].1.offset),
+                Place::Output(i) => match (&trace.outputs[i].target, &made[i]) {
+                    (Some(region), _) => (gpu(&region.storage)?, region.offset),
+                    (None, Some(storage)) => (gpu(storage)?, 0),
+                    (None, None) => return Err(broken("an output has no memory")),
+                },
+                Place::Slot(i) => (&*shared.slots[self.slot_order[i]], 0),
+                Place::Zeroed => match &self.zeroed[holder] {
+                    Some(buffer) => (&**buffer, 0),
+                    None => return Err(broken("a zeroed buffer has no memory")),
+                },
+                Place::Window { .. } => return Err(broken("a window lies in a window")),
+            };
+            let start = ((offset + start) * each) as u64;
+            let down = start / context.alignment * context.alignment;
+            let end = start + (spec.len * each) as u64;
+            let capacity = buffer.capacity();
+            if end > capacity {
+                return Err(broken("a region is longer than its buffer"));
+            }
+            // Kernels that take four elements at once read up to the end of their vector.
+            let size = (end.next_multiple_of(16).max(down + 16)).min(capacity) - down;
+            if size > context.max_binding {
+                let problem = format!(
+                    "a tensor of {} elements ({}) takes {size} bytes; this device binds at most {} at once",
+                    spec.len, spec.dtype, context.max_binding
+                );
+                return Err(Error::new("run", ErrorKind::Memory(problem)));
+            }
+            let remainder = ((start - down) as usize / each) as u32;
+            self.bound.push(Bound { buffer: buffer.buffer.clone(), id: buffer.id, offset: down, size, remainder });
+        }
+        // Behind the buffers: scratch, if any kernel has some.
+        let scratch = self.slot_order[self.slot_order.len() - 1];
+        if scratch < self.slot_bytes.len() {
+            let slot = &shared.slots[scratch];
+            let (buffer, size) = (slot.buffer.clone(), slot.capacity().min(context.max_binding));
+            self.bound.push(Bound { buffer, id: slot.id, offset: 0, size, remainder: 0 });
+        }
+        Ok(made)
+    }
+
+    /// Computes the words, if a scalar or an address has changed, and queues their upload.
+    fn fill_words(&mut self, inner: &Inner, trace: &Trace) {
+        let Some(words) = &self.words else { return };
+        let scalars_same = self.scalars.iter().copied().eq(trace.scalars.iter().map(|s| s.1));
+        let places_same =
+            self.remainders.iter().copied().eq(self.bound[..self.buffers.len()].iter().map(|b| b.remainder));
+        if self.filled && scalars_same && places_same {
+            return;
+        }
+        self.filled = true;
+        self.scalars.clear();
+        self.scalars.extend(trace.scalars.iter().map(|s| s.1));
+        for (to, bound) in self.remainders.iter_mut().zip(&self.bound) {
+            *to = bound.remainder;
+        }
+        for step in &self.launches {
+            for (i, word) in step.kernel.words.iter().enumerate() {
+                let value = match word {
+                    Word::Fixed(value) => *value,
+                    Word::Scalar(i) => self.scalars.get(*i).copied().unwrap_or(0),
+                    Word::Offset { elements, binding } => match step.kernel.bindings[*binding].source {
+                        Source::Buffer(buf) => elements.wrapping_add(self.remainders[buf]),
+                        Source::Flags | Source::Scratch => *elements,
+                    },
+                    Word::Flag => step.flag,
+                };
+                let at = step.offset + i * 4;
+                self.word_bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        inner.context.queue.write_buffer(words, 0, &self.word_bytes);
+    }
+
+    /// Records and submits the launches: hardware starts on a part while the rest is recorded.
+    fn record(&mut self, inner: &Inner) -> Result<Option<wgpu::SubmissionIndex>> {
+        let count = self.launches.len();
+        if count == 0 {
+            return Ok(None);
+        }
+        let parts = if inner.context.caps.software { 1 } else { count.div_ceil(FIRST_SUBMIT).clamp(1, 4) };
+        let mut submission = None;
+        let mut done = 0;
+        for part in 0..parts {
+            let upto = if part + 1 == parts { count } else { (part + 1) * count / parts };
+            let mut encoder = inner.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                for step in &mut self.launches[done..upto] {
+                    let variant = step.variant(inner, &self.bound, self.words.as_ref())?;
+                    pass.set_pipeline(&variant.pipeline.pipeline);
+                    pass.set_bind_group(0, &variant.group, &[]);
+                    let [x, y, z] = step.kernel.grid;
+                    let variant_free = (x, y, z);
+                    pass.dispatch_workgroups(variant_free.0, variant_free.1, variant_free.2);
+                }
+            }
+            submission = Some(inner.submit(encoder.finish()));
+            done = upto;
+        }
+        Ok(submission)
+    }
+
+    /// The region of an output.
+    fn region(&self, buf: BufId, trace: &Trace, made: &[Option<Storage>]) -> Result<Region> {
+        let spec = &self.buffers[buf];
+        let (holder, start) = match spec.place {
+            Place::Window { of, offset } => (of, offset),
+            _ => (buf, 0),
+        };
+        let (storage, offset) = match self.buffers[holder].place {
+            Place::Leaf(i) => (trace.leaves[i].1.storage.clone(), trace.leaves[i].1.offset),
+            Place::Output(i) => match (&trace.outputs[i].target, &made[i]) {
+                (Some(region), _) => (region.storage.clone(), region.offset),
+                (None, Some(storage)) => (storage.clone(), 0),
+                (None, None) => return Err(broken("an output has no memory")),
+            },
+            _ => return Err(broken("an output lies in the plan's own memory")),
+        };
+        Ok(Region { storage, offset: offset + start, len: spec.len, dtype: spec.dtype })
+    }
+}
+
+impl Step {
+    /// The bind group for where the buffers are now.
+    fn variant(&mut self, inner: &Inner, bound: &[Bound], words: Option<&wgpu::Buffer>) -> Result<&Variant> {
+        self.clock += 1;
+        let place = |source: Source| match source {
+            Source::Buffer(buf) => Some(&bound[buf]),
+            Source::Scratch => bound.last(),
+            Source::Flags => None,
+        };
+        let bindings = &self.kernel.bindings;
+        let identity = |i: usize| place(bindings[i].source).map_or((0, 0), |b| (b.id, b.offset));
+        let found = self.variants.iter().position(|v| (0..bindings.len()).all(|i| v.key[i] == identity(i)));
+        let found = match found {
+            Some(found) => found,
+            None => {
+                let key: Vec<(u64, u64)> = (0..bindings.len()).map(identity).collect();
+                // A buffer that one binding writes may not be read-only in another.
+                let written = |id: u64| (0..bindings.len()).any(|i| key[i].0 == id && self.kernel.is_written(i, 0));
+                let shared = (0..bindings.len())
+                    .filter(|i| !self.kernel.is_written(*i, 0) && written(key[*i].0))
+                    .fold(0, |bits, i| bits | 1 << i);
+                let pipeline = inner.pipelines.get(&inner.context, &self.kernel, shared, &self.label)?;
+                let mut entries = Vec::with_capacity(bindings.len() + 1);
+                if let Some(words) = words
+                    && let Some(size) = BufferSize::new((self.kernel.words.len() * 4).next_multiple_of(16) as u64)
+                {
+                    let resource = BufferBinding { buffer: words, offset: self.offset as u64, size: Some(size) };
+                    entries.push(BindGroupEntry { binding: 0, resource: BindingResource::Buffer(resource) });
+                }
+                for (i, binding) in bindings.iter().enumerate() {
+                    let resource = match place(binding.source) {
+                        Some(b) => BufferBinding { buffer: &b.buffer, offset: b.offset, size: BufferSize::new(b.size) },
+                        None => BufferBinding { buffer: &inner.context.flags, offset: 0, size: None },
+                    };
+                    entries.push(BindGroupEntry { binding: i as u32 + 1, resource: BindingResource::Buffer(resource) });
+                }
+                let group = inner.context.device.create_bind_group(&BindGroupDescriptor {
+                    label: Some(&self.label),
+                    layout: &pipeline.layout,
+                    entries: &entries,
+                });
+                if self.variants.len() >= VARIANTS {
+                    let oldest = (0..self.variants.len()).min_by_key(|i| self.variants[*i].used).unwrap_or(0);
+                    self.variants.swap_remove(oldest);
+                }
+                self.variants.push(Variant { key, group, pipeline, used: 0 });
+                self.variants.len() - 1
+            }
+        };
+        self.variants[found].used = self.clock;
+        Ok(&self.variants[found])
+    }
+}
+
+/// The plan's zeroed buffers, shared with plans that lay out the same in them.
+fn zeroed(inner: &Inner, shared: &mut Shared, buffers: &[BufferSpec]) -> Result<Vec<Option<Arc<GpuBuffer>>>> {
+    let mut zeroed = vec![None; buffers.len()];
+    for (i, spec) in buffers.iter().enumerate() {
+        if spec.place != Place::Zeroed {
+            continue;
+        }
+        let windows = buffers.iter().filter_map(|b| match b.place {
+            Place::Window { of, offset } if of == i => Some((offset, b.len)),
+            _ => None,
+        });
+        let size = spec.len * spec.dtype.size_bytes();
+        let key: ZeroedKey = (size, windows.collect());
+        let known = shared.zeroed.get(&key).and_then(Weak::upgrade);
+        // One plan may have several of the same layout.
+        let taken = |b: &Arc<GpuBuffer>| zeroed.iter().flatten().any(|z: &Arc<GpuBuffer>| Arc::ptr_eq(z, b));
+        zeroed[i] = Some(match known.filter(|b| !taken(b)) {
+            Some(buffer) => buffer,
+            None => {
+                let made = inner.transfers.zeros(&inner.context, &inner.pool, size, "packed gradients")?;
+                let made = Arc::new(made);
+                shared.zeroed.insert(key, Arc::downgrade(&made));
+                made
+            }
+        });
+    }
+    Ok(zeroed)
+}
+
+fn gpu(storage: &Storage) -> Result<&GpuBuffer> {
+    storage.downcast::<GpuBuffer>().ok_or_else(foreign)
+}
+
+/// A schedule that breaks its contract: a bug of ours, but no reason to panic in a user's training run.
+fn broken(problem: &str) -> Error {
+    Error::new("run", ErrorKind::Device(format!("internal: {problem}")))
+}

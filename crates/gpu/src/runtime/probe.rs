@@ -1,0 +1,109 @@
+//! What a device does, found out by small kernels rather than by what it says.
+
+use thalweg_graph::{Error, ErrorKind, Result};
+use wgpu::{BufferUsages, Device, Queue};
+
+/// Invocations of a subgroup. What adapters report is a range, and on Metal a guess.
+pub(super) fn subgroup_size(device: &Device, queue: &Queue) -> Result<u32> {
+    let text = "@group(0) @binding(0) var<storage, read> x: array<u32>;
+        @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+        @compute @workgroup_size(64)
+        fn probe(@builtin(subgroup_size) size: u32, @builtin(local_invocation_index) lid: u32) {
+            y[lid] = size + x[0];
+        }";
+    Ok(run(device, queue, text, &[0; 64])?[0].max(1))
+}
+
+/// Numbers whose conversion to f16 is easily got wrong: ties, subnormals, the edge of overflow.
+const TRICKY: [f32; 16] = [
+    65504.0,
+    65519.0,
+    65520.0,
+    -65520.0,
+    1.000_488_3,
+    1.000_488_4,
+    1.001_464_8,
+    5.96e-8,
+    2.98e-8,
+    2.980_233e-8,
+    8.94e-8,
+    6.1e-5,
+    -3.05e-5,
+    0.333_333_34,
+    1e-10,
+    -0.0,
+];
+
+/// Whether the driver's conversions between f32 and f16 are exact: to nearest even, subnormals kept, overflow to infinity.
+pub(super) fn exact_f16(device: &Device, queue: &Queue, native: bool) -> Result<bool> {
+    let there = if native { "pack2x16float(vec2f(f32(f16(v)), 0.0))" } else { "want" };
+    let enable = if native { "enable f16;\n" } else { "" };
+    // Low half of y: f32 to f16. Whole of the second half of y: f16 to f32.
+    let text = format!(
+        "{enable}@group(0) @binding(0) var<storage, read> x: array<u32>;
+        @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+        @compute @workgroup_size(16)
+        fn probe(@builtin(local_invocation_index) lid: u32) {{
+            let v = bitcast<f32>(x[lid]);
+            let want = x[lid + 16u];
+            y[lid] = {there};
+            y[lid + 16u] = bitcast<u32>(unpack2x16float(want).x);
+        }}"
+    );
+    let halves: Vec<u32> = TRICKY.iter().map(|v| u32::from(half::f16::from_f32(*v).to_bits())).collect();
+    let mut input: Vec<u32> = TRICKY.iter().map(|v| v.to_bits()).collect();
+    input.extend(&halves);
+    let output = run(device, queue, &text, &input)?;
+    let back: Vec<u32> = halves.iter().map(|h| half::f16::from_bits(*h as u16).to_f32().to_bits()).collect();
+    Ok(output[..16].iter().map(|w| w & 0xffff).eq(halves.iter().copied()) && output[16..] == back)
+}
+
+/// One workgroup of a kernel with one input and one output of the same length.
+fn run(device: &Device, queue: &Queue, text: &str, input: &[u32]) -> Result<Vec<u32>> {
+    let failed = |what: String| Error::new("open", ErrorKind::Device(format!("a test kernel failed: {what}")));
+    let size = size_of_val(input) as u64;
+    let buffer = |usage| {
+        device.create_buffer(&wgpu::BufferDescriptor { label: Some("probe"), size, usage, mapped_at_creation: false })
+    };
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let x = buffer(BufferUsages::STORAGE | BufferUsages::COPY_DST);
+    let y = buffer(BufferUsages::STORAGE | BufferUsages::COPY_SRC);
+    let back = buffer(BufferUsages::MAP_READ | BufferUsages::COPY_DST);
+    queue.write_buffer(&x, 0, bytemuck::cast_slice(input));
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some("probe"),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("probe"),
+        layout: None,
+        module: &module,
+        entry_point: Some("probe"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    });
+    if let Some(error) = pollster::block_on(scope.pop()) {
+        return Err(failed(error.to_string()));
+    }
+    let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: x.as_entire_binding() },
+            wgpu::BindGroupEntry { binding: 1, resource: y.as_entire_binding() },
+        ],
+    });
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(1, 1, 1);
+    }
+    encoder.copy_buffer_to_buffer(&y, 0, &back, 0, size);
+    queue.submit([encoder.finish()]);
+    back.map_async(wgpu::MapMode::Read, .., |_| {});
+    device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| failed(e.to_string()))?;
+    let view = back.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
+    Ok(bytemuck::pod_collect_to_vec(&view[..]))
+}

@@ -1,0 +1,142 @@
+//! Which of the forms of a loop kernel a loop nest gets.
+
+use thalweg_graph::schedule::ir::{Access, Inst, Loop};
+
+use super::{Caps, body::Point, kind::Kind};
+
+/// Loop iterations of one invocation beyond which software Vulkan silently stops (it does at 65,535), with a margin.
+pub const MAX_ITERATIONS: usize = 32_768;
+
+/// Which coordinate an invocation takes four neighbours of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// None: one point at a time.
+    One,
+    /// Four along the last outer coordinate.
+    Outer,
+    /// Four along the last inner coordinate.
+    Inner,
+    /// Two that follow each other in the store, with coordinates of their own: 16-bit results whose rows are odd.
+    Pair,
+}
+
+/// The form of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// What is vectorised.
+    pub lanes: Lanes,
+    /// Invocations of a workgroup that lie along `outer`.
+    pub width: u32,
+    /// Invocations of a workgroup that share a point of `outer`; 1: each invocation does its points alone.
+    pub height: u32,
+}
+
+impl Shape {
+    /// Points of `outer` that one invocation takes.
+    pub fn points(self) -> usize {
+        match self.lanes {
+            Lanes::Outer => 4,
+            Lanes::Pair => 2,
+            _ => 1,
+        }
+    }
+
+    /// Points of `inner` that one invocation takes at once.
+    pub fn step(self) -> usize {
+        if self.lanes == Lanes::Inner { 4 } else { 1 }
+    }
+}
+
+/// The form for a normalised loop nest.
+pub fn choose(l: &Loop, kinds: &dyn Fn(usize) -> Kind, caps: &Caps) -> Shape {
+    let lanes = lanes(l, kinds);
+    let points = if lanes == Lanes::Outer {
+        4
+    } else if lanes == Lanes::Pair {
+        2
+    } else {
+        1
+    };
+    let step = if lanes == Lanes::Inner { 4 } else { 1 };
+    let invocations = l.rows().div_ceil(points);
+    let cols = l.cols().div_ceil(step);
+    let alone = |width: u32| Shape { lanes, width, height: 1 };
+    if l.inner.is_empty() {
+        let width = if invocations >= 4096 { 256 } else { 64 };
+        return alone(width.min(caps.max_workgroup));
+    }
+    let sweeps = sweeps(l);
+    let fits = cols * sweeps < MAX_ITERATIONS / 2;
+    let enough = if caps.software { 64 } else { 16_384 };
+    if fits && (invocations >= enough || cols <= 16) {
+        return alone(64);
+    }
+    let memory = caps.workgroup_bytes / 16;
+    // Neighbouring points of `outer` side by side, so that each load of a subgroup is one run of memory.
+    let column = lanes == Lanes::Outer || (lanes == Lanes::One && strided_inner(l));
+    let width = match (column, caps.software) {
+        (true, false) => 16.min((invocations as u32).next_power_of_two()),
+        (true, true) => 8.min((invocations as u32).next_power_of_two()),
+        (false, _) => 1,
+    };
+    let whole =
+        if caps.software && cols * sweeps / 64 < 256 { caps.subgroup_size.clamp(4, 64).max(width) } else { 256 };
+    let whole = if !caps.software && cols <= 128 { 64.max(width) } else { whole };
+    let whole = whole.min(caps.max_workgroup).min(memory.max(64));
+    Shape { lanes, width, height: (whole / width).max(1) }
+}
+
+/// Sweeps over `inner`.
+pub fn sweeps(l: &Loop) -> usize {
+    l.levels().iter().map(|level| level.sweep).max().unwrap_or(0) + 1
+}
+
+/// Whether the first load that runs along the last inner coordinate steps over it with a stride, and along the last
+/// outer one without.
+fn strided_inner(l: &Loop) -> bool {
+    let (outer, last) = (l.outer.len(), l.outer.len() + l.inner.len() - 1);
+    l.body.insts.iter().any(|inst| match inst {
+        Inst::Load { at, .. } if outer > 0 => at.base.coef[outer - 1] == 1 && at.base.coef[last].abs() > 1,
+        _ => false,
+    })
+}
+
+/// The coordinate along which most loads and stores are four wide.
+fn lanes(l: &Loop, kinds: &dyn Fn(usize) -> Kind) -> Lanes {
+    let rank = l.outer.len() + l.inner.len();
+    let along = |axis: usize| Point::Along { coords: vec![String::new(); rank], axis, count: 4, aligned: true };
+    let wide = |axis: usize| {
+        let point = along(axis);
+        let loads = l.body.insts.iter().filter(|inst| match inst {
+            Inst::Load { at, .. } => point.wide(at, &[]),
+            Inst::Random { at, .. } => point.wide(&plain(at), &[]),
+            _ => false,
+        });
+        let stores = l.body.stores.iter().filter(|s| point.wide(&plain(&s.at), &[]));
+        loads.count() + stores.count()
+    };
+    let outer = l.outer.last().is_some_and(|e| e % 4 == 0).then(|| wide(l.outer.len() - 1)).unwrap_or(0);
+    let inner = l.inner.last().is_some_and(|e| e % 4 == 0).then(|| wide(rank - 1)).unwrap_or(0);
+    if outer == 0 && inner == 0 {
+        let packed = l.body.stores.iter().any(|s| kinds(s.buf).packed());
+        return if packed && l.inner.is_empty() && dense_stores(l) { Lanes::Pair } else { Lanes::One };
+    }
+    if inner >= outer { Lanes::Inner } else { Lanes::Outer }
+}
+
+/// Whether every store runs through its elements in the order of the points, from an even one.
+fn dense_stores(l: &Loop) -> bool {
+    l.body.stores.iter().all(|s| {
+        let mut step = 1;
+        let dense = l.outer.iter().zip(&s.at.coef).rev().all(|(e, c)| {
+            let fits = *c == step;
+            step *= *e as i64;
+            fits
+        });
+        dense && s.at.offset % 2 == 0
+    })
+}
+
+fn plain(at: &thalweg_graph::schedule::ir::Linear) -> Access {
+    Access { base: at.clone(), terms: vec![], fill: 0.0 }
+}
