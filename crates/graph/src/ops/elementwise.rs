@@ -11,8 +11,9 @@ use crate::{
 };
 
 impl Tensor {
+    /// A function of the table by its row, for code that walks [`UnaryOp::ALL`].
     #[track_caller]
-    pub(crate) fn unary(&self, op: UnaryOp) -> Tensor {
+    pub fn unary(&self, op: UnaryOp) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -27,8 +28,9 @@ impl Tensor {
         }
     }
 
+    /// A function of the table by its row, for code that walks [`BinaryOp::ALL`].
     #[track_caller]
-    pub(crate) fn binary(&self, op: BinaryOp, other: &Tensor) -> Tensor {
+    pub fn binary(&self, op: BinaryOp, other: &Tensor) -> Tensor {
         let (a, b) = match self.broadcast_with(op.name(), other) {
             Ok(pair) => pair,
             Err(failed) => return failed,
