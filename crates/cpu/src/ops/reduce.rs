@@ -29,13 +29,27 @@ pub fn reduce(op: ReduceOp, axes: &[usize], dtype: DType, x: Array) -> Vec<f64> 
 
 fn combine(op: ReduceOp, dtype: DType, set: impl Iterator<Item = f64>) -> f64 {
     match op {
-        ReduceOp::Sum => set.sum(),
+        ReduceOp::Sum => sum(set),
         ReduceOp::Prod => set.fold(1.0, |y, x| BinaryOp::Mul.reference_of(dtype, y, x)),
         ReduceOp::Max => set.fold(f64::NEG_INFINITY, |y, x| BinaryOp::Max.reference(y, x)),
         ReduceOp::Min => set.fold(f64::INFINITY, |y, x| BinaryOp::Min.reference(y, x)),
         ReduceOp::ArgMax => first(set, |x, best| x > best),
         ReduceOp::ArgMin => first(set, |x, best| x < best),
     }
+}
+
+/// A sum with the rounding errors of its additions carried along, so that sums that cancel (the gradient of a bias ahead of
+/// a normalisation) come out as near zero as they are. Neumaier 1974, "Rundungsfehleranalyse einiger Verfahren zur
+/// Summation endlicher Summen".
+fn sum(set: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut lost) = (0.0f64, 0.0f64);
+    for x in set {
+        let next = sum + x;
+        lost += if sum.abs() >= x.abs() { (sum - next) + x } else { (x - next) + sum };
+        sum = next;
+    }
+    // Of infinities nothing is lost, but the difference is not a number.
+    if lost.is_finite() { sum + lost } else { sum }
 }
 
 /// The position of the first element that none is `better` than. A NaN is better than any number.
@@ -62,6 +76,13 @@ mod tests {
         assert_eq!(of(ReduceOp::ArgMax, &[0, 1]), [1.0]);
         assert_eq!(of(ReduceOp::ArgMin, &[1]), [0.0, 1.0]);
         assert_eq!(of(ReduceOp::Prod, &[]), x.data);
+    }
+
+    #[test]
+    fn sums_that_cancel_lose_nothing() {
+        assert_eq!(sum([1.0, 1e100, 1.0, -1e100].into_iter()), 2.0);
+        assert_eq!(sum([1.0, f64::INFINITY].into_iter()), f64::INFINITY);
+        assert!(sum([f64::INFINITY, f64::NEG_INFINITY].into_iter()).is_nan());
     }
 
     #[test]
