@@ -1,6 +1,9 @@
 //! One call of an op: its inputs on the device, its attributes, the names of what it should give.
 
-use std::{cell::RefCell, collections::HashSet};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use thalweg_graph::{DType, Device, Tensor};
 
@@ -23,6 +26,7 @@ pub struct Call<'a> {
     /// Names and shapes of the outputs.
     pub outputs: Vec<(String, Vec<usize>)>,
     used: RefCell<HashSet<usize>>,
+    leaves: RefCell<HashMap<String, Tensor>>,
 }
 
 impl<'a> Call<'a> {
@@ -33,7 +37,7 @@ impl<'a> Call<'a> {
         inputs: Vec<(String, Tensor)>,
         outputs: Vec<(String, Vec<usize>)>,
     ) -> Call<'a> {
-        Call { device, dtype, attrs, inputs, outputs, used: RefCell::default() }
+        Call { device, dtype, attrs, inputs, outputs, used: RefCell::default(), leaves: RefCell::default() }
     }
 
     /// Input `i` in argument order.
@@ -67,6 +71,16 @@ impl<'a> Call<'a> {
     pub fn named(&self, name: &str) -> Option<&Tensor> {
         let i = self.inputs.iter().position(|(n, _)| n == name)?;
         self.arg(i).ok()
+    }
+
+    /// Says that a layer's parameter took the place of an input: the gradient is asked of it.
+    pub fn stands_for(&self, name: &str, leaf: Tensor) {
+        self.leaves.borrow_mut().insert(name.into(), leaf);
+    }
+
+    /// The tensor whose gradient is that of an input.
+    pub fn leaf(&self, name: &str) -> Option<Tensor> {
+        self.leaves.borrow().get(name).or(self.named(name)).cloned()
     }
 
     /// Results in the order in which the index names them.

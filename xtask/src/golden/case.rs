@@ -107,7 +107,7 @@ fn evaluate(run: &Run, case: &Value, rule: Rule) -> Result<Vec<(String, Vec<f64>
     }
     for wanted in case["grads"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let wanted = wanted.as_str().context("a gradient without name")?;
-        let x = call.named(wanted).with_context(|| format!("no input {wanted}"))?;
+        let x = &call.leaf(wanted).with_context(|| format!("no input {wanted}"))?;
         let grads = grads.as_ref().with_context(|| format!("no upstream gradient for {wanted}"))?;
         // No path from the loss to the input is a gradient of zero.
         let values = match grads.get(x) {

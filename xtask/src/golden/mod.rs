@@ -1,11 +1,14 @@
 //! `cargo xtask golden`: runs a folder of reference vectors, whose format is described in the README beside them.
 
 mod allow;
+mod amp;
 mod attrs;
 mod call;
 mod case;
 mod compare;
+mod holds;
 mod losses;
+mod models;
 mod ops_cast;
 mod ops_conv;
 mod ops_elementwise;
@@ -14,9 +17,12 @@ mod ops_matmul;
 mod ops_norm;
 mod ops_reduce;
 mod ops_shape;
+mod optim;
 mod report;
+mod rule;
 mod slicing;
 mod store;
+mod train;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -168,15 +174,30 @@ fn run_family(args: &GoldenArgs, allow: &Allow, family: &str, index: &Value, run
 }
 
 /// Runs a case by what it looks like; `None` where the index has nothing for this variant.
-fn dispatch(run: &Run, _family: &Value, case: &Value) -> Option<Result<Outcome>> {
+fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> {
     if case["inputs"].is_object() {
         return case::has_variant(case, run.dtype).then(|| case::run(run, case));
     }
-    if case["op"] == "cast" && case["input"].is_string() {
-        return (run.dtype == DType::F32).then(|| ops_cast::run(run, case));
-    }
     let op = case["op"].as_str().unwrap_or("none");
-    (run.dtype == DType::F32).then(|| Ok(Outcome::Unsupported(format!("op {op}"))))
+    let plain = run.dtype == DType::F32;
+    let result = match op {
+        "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case)),
+        "train" if run.dtype != DType::F16 => train::curve(run, family, case),
+        // Mixed precision starts from f32 weights.
+        "train_autocast" | "train_loss_scaled" if plain => amp::curve(run, case),
+        "loss_scale" if plain => amp::sequence(run, case),
+        "clip_grad_norm" | "clip_grad_value" if run.dtype != DType::F16 => optim::clipping(run, case),
+        _ if case["params"].is_array() && case["steps"].is_u64() && run.dtype != DType::F16 => {
+            optim::trajectory(run, case)
+        }
+        _ if plain => Err(Stop::Unsupported(format!("op {op}"))),
+        _ => return None,
+    };
+    Some(Ok(match result {
+        Ok(outcome) => outcome,
+        Err(Stop::Unsupported(what)) => Outcome::Unsupported(what),
+        Err(Stop::Wrong(error)) => Outcome::Failed { share: f64::INFINITY, why: format!("{error:#}") },
+    }))
 }
 
 /// The variants that a device can run.

@@ -81,6 +81,24 @@ impl Stored {
             Kind::Float => upload(device, &self.values, shape, float),
         }
     }
+
+    /// Row `i` along the first axis.
+    pub fn row(&self, i: usize) -> Stored {
+        Stored { shape: self.shape.get(1..).unwrap_or_default().to_vec(), ..self.rows(&[i]) }
+    }
+
+    /// These rows of the first axis. Rows past the end are left out, which the shape then does not fit.
+    pub fn rows(&self, rows: &[usize]) -> Stored {
+        let rest = self.shape.get(1..).unwrap_or_default();
+        let len: usize = rest.iter().product();
+        let values = rows.iter().flat_map(|r| self.values.get(r * len..(r + 1) * len).unwrap_or_default());
+        Stored {
+            kind: self.kind,
+            dtype: self.dtype,
+            shape: [&[rows.len()], rest].concat(),
+            values: values.copied().collect(),
+        }
+    }
 }
 
 /// Numbers on a device, rounded to a float dtype.
