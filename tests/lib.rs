@@ -1,1 +1,13 @@
-//! Helpers shared by the integration tests.
+//! What the integration tests share: devices, random arrays, the table of op cases, and the two comparisons
+//! (finite differences against gradients, one device against another).
+
+pub mod cases;
+mod support;
+
+pub use cases::Case;
+pub use support::{
+    agree::{Tol, assert_agree},
+    devices::{cpu, strict},
+    draw::{Draw, Seed},
+    gradcheck::{check_gradient, check_second},
+};

@@ -1,0 +1,3 @@
+//! Gradients against finite differences, in f64.
+
+mod differences;

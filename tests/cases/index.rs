@@ -1,0 +1,31 @@
+use crate::{Case, Draw, cases::floats};
+
+/// Gathers and scatters with repeated positions.
+pub fn index() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for axis in 0..3usize {
+        let mut shape = vec![4, 5, 3];
+        let extent = shape[axis] as u32;
+        shape[axis] = 6;
+        let positions = Draw::Index(shape.clone(), extent);
+        let inputs = vec![floats(&[4, 5, 3]), positions.clone()];
+        cases.push(
+            Case::new(format!("gather along {axis}"), inputs, move |x| x[0].square().gather(axis, &x[1])).terms(16),
+        );
+        let inputs = vec![floats(&[4, 5, 3]), positions, floats(&shape)];
+        let f = move |x: &[thalweg_graph::Tensor]| x[0].exp().scatter_add(axis, &x[1], &x[2].square());
+        cases.push(Case::new(format!("scatter_add along {axis}"), inputs, f).terms(16));
+        let inputs = vec![floats(&[4, 5, 3]), Draw::Index(vec![7], extent)];
+        cases.push(
+            Case::new(format!("index_select along {axis}"), inputs, move |x| x[0].square().index_select(axis, &x[1]))
+                .terms(16),
+        );
+    }
+    let inputs = vec![floats(&[4, 5, 3]), Draw::Index(vec![3, 6, 2], 5)];
+    cases.push(Case::new("gather of a part", inputs, |x| x[0].square().gather(1, &x[1])).terms(16));
+    let inputs = vec![floats(&[11, 6]), Draw::Index(vec![3, 8], 11)];
+    cases.push(Case::new("embedding", inputs, |x| x[0].sin().embedding(&x[1])).terms(16));
+    let inputs = vec![floats(&[3]), Draw::Index(vec![64], 3), floats(&[64])];
+    cases.push(Case::new("many writers", inputs, |x| x[0].scatter_add(0, &x[1], &x[2].square())).terms(64));
+    cases
+}

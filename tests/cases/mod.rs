@@ -1,0 +1,77 @@
+//! Every op at shapes that have gone wrong somewhere: 1, primes, around a tile, long reductions, strided views.
+
+mod binary;
+mod contraction;
+mod index;
+mod movement;
+mod norm;
+mod pool;
+mod reduce;
+mod unary;
+
+use thalweg_graph::Tensor;
+
+use crate::{Draw, Tol};
+
+pub use binary::binary;
+pub use contraction::{conv, matmul};
+pub use index::index;
+pub use movement::movement;
+pub use norm::norm;
+pub use pool::pool;
+pub use reduce::{reduce, strided};
+pub use unary::unary;
+
+/// A function of drawn inputs.
+pub struct Case {
+    /// What it is, for messages.
+    pub name: String,
+    /// What its inputs are drawn from.
+    pub inputs: Vec<Draw>,
+    /// The function.
+    pub f: Box<dyn Fn(&[Tensor]) -> Tensor + Send + Sync>,
+    /// Whether it has a second derivative wherever its inputs are drawn from.
+    pub smooth: bool,
+    /// How far devices may be apart.
+    pub tol: Tol,
+}
+
+impl Case {
+    /// A smooth elementwise function.
+    pub fn new(
+        name: impl Into<String>,
+        inputs: Vec<Draw>,
+        f: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
+    ) -> Case {
+        Case { name: name.into(), inputs, f: Box::new(f), smooth: true, tol: Tol::ELEMENTWISE }
+    }
+
+    /// One with sums of this many terms.
+    pub fn terms(self, terms: usize) -> Case {
+        Case { tol: Tol::reduction(terms), ..self }
+    }
+
+    /// One with kinks or jumps.
+    pub fn kinked(self) -> Case {
+        Case { smooth: false, ..self }
+    }
+}
+
+/// Uniform in `[-2, 2)`.
+pub(crate) fn floats(shape: &[usize]) -> Draw {
+    Draw::Uniform(shape.to_vec(), -2.0, 2.0)
+}
+
+/// All families at small shapes, for finite differences.
+pub fn small() -> Vec<Case> {
+    let mut all = unary(&[&[7]]);
+    all.extend(binary(&[(&[3, 5], &[3, 5]), (&[3, 1], &[2, 1, 4])]));
+    all.extend(reduce(&[&[2, 3, 4]]));
+    all.extend(movement());
+    all.extend(matmul(&[(&[3, 5], &[5, 2]), (&[2, 3, 4], &[4, 3]), (&[2, 1, 3, 4], &[3, 4, 2])]));
+    all.extend(conv());
+    all.extend(pool());
+    all.extend(index());
+    all.extend(norm(&[&[3, 7]]));
+    all
+}

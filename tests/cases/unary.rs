@@ -1,0 +1,53 @@
+use thalweg_graph::ops::unary::UnaryOp;
+
+use crate::{Case, Draw};
+
+/// Where a function is defined, and the gradient moderate.
+fn domain(op: UnaryOp) -> (f64, f64) {
+    match op {
+        UnaryOp::Log | UnaryOp::Log2 | UnaryOp::Sqrt | UnaryOp::Rsqrt | UnaryOp::Recip => (0.3, 3.0),
+        UnaryOp::Log1p => (-0.5, 2.0),
+        UnaryOp::Asin | UnaryOp::Acos | UnaryOp::Atanh => (-0.8, 0.8),
+        UnaryOp::Acosh => (1.3, 3.0),
+        UnaryOp::Tan => (-1.0, 1.0),
+        _ => (-2.5, 2.5),
+    }
+}
+
+/// Every row of the table that takes floats and gives floats, and the functions composed of rows.
+pub fn unary(shapes: &[&[usize]]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for shape in shapes {
+        for op in UnaryOp::ALL.iter().copied() {
+            if matches!(op, UnaryOp::Not | UnaryOp::IsNan | UnaryOp::IsInf) {
+                continue;
+            }
+            let (low, high) = domain(op);
+            let inputs = vec![Draw::Uniform(shape.to_vec(), low, high)];
+            let case = Case::new(format!("{} {shape:?}", op.name()), inputs, move |x| x[0].unary(op));
+            use UnaryOp::*;
+            cases.push(if matches!(op, Abs | Sign | Relu | Floor | Ceil | Trunc | Round) {
+                case.kinked()
+            } else {
+                case
+            });
+        }
+        let x = || vec![Draw::Uniform(shape.to_vec(), -2.5, 2.5)];
+        let name = |name: &str| format!("{name} {shape:?}");
+        cases.extend([
+            Case::new(name("square"), x(), |x| x[0].square()),
+            Case::new(name("powf(3)"), x(), |x| x[0].powf(3.0)),
+            Case::new(name("powf(2.7)"), vec![Draw::Uniform(shape.to_vec(), 0.3, 3.0)], |x| x[0].powf(2.7)),
+            Case::new(name("gelu"), x(), |x| x[0].gelu()),
+            Case::new(name("gelu_tanh"), x(), |x| x[0].gelu_tanh()),
+            Case::new(name("silu"), x(), |x| x[0].silu()),
+            Case::new(name("softplus"), x(), |x| x[0].softplus()),
+            Case::new(name("log_sigmoid"), x(), |x| x[0].log_sigmoid()),
+            Case::new(name("clamp"), x(), |x| x[0].clamp(-1.0, 0.7)).kinked(),
+            Case::new(name("clamp_min"), x(), |x| x[0].clamp_min(0.2)).kinked(),
+            Case::new(name("leaky_relu"), x(), |x| x[0].leaky_relu(0.1)).kinked(),
+            Case::new(name("elu"), x(), |x| x[0].elu(1.3)).kinked(),
+        ]);
+    }
+    cases
+}

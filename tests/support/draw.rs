@@ -1,0 +1,58 @@
+//! Random inputs.
+
+use thalweg_graph::{DType, Device, Rng, Tensor, shape::count};
+
+/// What a test's inputs are drawn from.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed(pub u64);
+
+/// An input: what numbers, in what shape.
+#[derive(Clone, Debug)]
+pub enum Draw {
+    /// Floats, uniform between the bounds. Gradients are taken with respect to them.
+    Uniform(Vec<usize>, f64, f64),
+    /// Positions `0..n`.
+    Index(Vec<usize>, u32),
+    /// Truth values.
+    Bools(Vec<usize>),
+}
+
+impl Draw {
+    /// Its shape.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Draw::Uniform(shape, ..) | Draw::Index(shape, _) | Draw::Bools(shape) => shape,
+        }
+    }
+
+    /// Whether gradients can be taken with respect to it.
+    pub fn is_float(&self) -> bool {
+        matches!(self, Draw::Uniform(..))
+    }
+
+    /// The numbers, rounded to f32 so that every device can hold them.
+    pub fn values(&self, rng: &mut Rng) -> Vec<f64> {
+        let n = count(self.shape());
+        match self {
+            // Off the 24-bit grid of uniform(), so that no two are equal.
+            Draw::Uniform(_, low, high) => (0..n)
+                .map(|_| DType::F32.round(low + (high - low) * (f64::from(rng.next_u32()) + 0.5) / 4_294_967_296.0))
+                .collect(),
+            Draw::Index(_, below) => (0..n).map(|_| f64::from(rng.below(*below))).collect(),
+            Draw::Bools(_) => (0..n).map(|_| f64::from(rng.next_u32() & 1)).collect(),
+        }
+    }
+
+    /// The numbers on a device, floats as `float`.
+    pub fn tensor(&self, device: &Device, values: &[f64], float: DType) -> Tensor {
+        let shape = self.shape();
+        match self {
+            Draw::Uniform(..) if float == DType::F64 => Tensor::from_slice(device, values, shape),
+            Draw::Uniform(..) => {
+                Tensor::from_slice(device, &values.iter().map(|v| *v as f32).collect::<Vec<_>>(), shape).cast(float)
+            }
+            Draw::Index(..) => Tensor::from_slice(device, &values.iter().map(|v| *v as i32).collect::<Vec<_>>(), shape),
+            Draw::Bools(..) => Tensor::from_slice(device, &values.iter().map(|v| *v != 0.0).collect::<Vec<_>>(), shape),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Devices, draws and comparisons.
+
+pub mod agree;
+pub mod devices;
+pub mod draw;
+pub mod gradcheck;
