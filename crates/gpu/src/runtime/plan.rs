@@ -196,7 +196,7 @@ impl Plan {
             {
                 let size = spec.len * spec.dtype.size_bytes();
                 let label = &trace.nodes[trace.outputs[i].node].label;
-                made[i] = Some(Storage::new(inner.pool.take(context, size, label)?));
+                made[i] = Some(Storage::new(inner.pool.take(context, size, &label.to_string())?));
             }
         }
         self.bound.clear();
