@@ -1,0 +1,244 @@
+//! One side of a contraction as f32 matrices that the product can read.
+
+use thalweg_graph::{
+    DType,
+    schedule::ir::{Access, Body, BufId, BufferSpec, Inst, Linear, Loop, Operand, Store},
+};
+
+use super::tile::{set_box, stride};
+use crate::{
+    fast::kernel::{
+        access::{Coords, MAX_COORDS, Reach, Region, Sparse, runs},
+        alu,
+        collapse::collapse_with,
+        machine::fill_run,
+        program::{Options, Program},
+    },
+    gemm::{Matrix, View},
+};
+
+/// Where the product finds a side.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// In the buffer itself: each tile is a strided matrix.
+    Direct { at: Sparse, own: i64, k: i64 },
+    /// In a copy in f32, `[batch, own, k]`, made before the product.
+    Copied(Box<Program>),
+    /// In a scratch tile, filled element by element through guards and windows.
+    Packed(Box<Pack>),
+}
+
+/// How a tile is filled.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    reach: Reach,
+    /// Collapsed extents of batch, own and k.
+    batch: Vec<usize>,
+    own: Vec<usize>,
+    k: Vec<usize>,
+    /// Whether lanes go along the side's own coordinates; else along k.
+    pub along_own: bool,
+}
+
+/// A side: `own` stands for m or n.
+#[derive(Clone, Debug)]
+pub struct Side {
+    pub buf: BufId,
+    dtype: DType,
+    casts: Vec<DType>,
+    pub source: Source,
+    batch: Vec<usize>,
+    own_count: usize,
+    k_count: usize,
+    own: Vec<usize>,
+    k: Vec<usize>,
+}
+
+/// Extents of a side's coordinates, and from where on they vary within one tile.
+pub struct Shape<'a> {
+    pub batch: &'a [usize],
+    pub own: &'a [usize],
+    pub k: &'a [usize],
+    pub own_cut: usize,
+    pub k_cut: usize,
+    /// Whether k stands in front of the side's own coordinates in its access: the right side.
+    pub k_first: bool,
+}
+
+impl Side {
+    /// Chooses the source. `scratch` is the buffer number of a copy.
+    pub fn new(operand: &Operand, shape: &Shape<'_>, buffers: &[BufferSpec], scratch: BufId) -> Result<Side, String> {
+        let dtype = buffers[operand.buf].dtype;
+        let casts: Vec<DType> = operand.casts.iter().copied().filter(|d| *d != DType::F32).collect();
+        let at = own_first(&operand.at, shape);
+        let plain = at.terms.is_empty();
+        let (b, o) = (shape.batch.len(), shape.own.len());
+        let elements = |extents: &[usize]| extents.iter().product::<usize>();
+        let volume = elements(shape.batch) * elements(shape.own) * elements(shape.k);
+        let strides = || {
+            let own = stride(&shape.own[shape.own_cut..], &at.base.coef[b + shape.own_cut..b + o])?;
+            let k = stride(&shape.k[shape.k_cut..], &at.base.coef[b + o + shape.k_cut..])?;
+            Some((own, k))
+        };
+        let source = match strides() {
+            Some((own, k)) if plain && dtype == DType::F32 && casts.is_empty() => {
+                Source::Direct { at: Sparse::new(&at.base), own, k }
+            }
+            // A copy must not be much larger than the buffer: windows repeat elements.
+            _ if volume <= 2 * buffers[operand.buf].len => {
+                let l = copy(operand.buf, dtype, &casts, &at, shape, scratch);
+                let dtype_of = |buf: BufId| if buf == scratch { DType::F32 } else { buffers[buf].dtype };
+                Source::Copied(Box::new(Program::new(&l, &Options::default(), &dtype_of)?))
+            }
+            _ => Source::Packed(Box::new(Pack::new(&at, shape)?)),
+        };
+        Ok(Side {
+            buf: operand.buf,
+            dtype,
+            casts,
+            source,
+            batch: shape.batch.to_vec(),
+            own_count: elements(shape.own),
+            k_count: elements(shape.k),
+            own: shape.own.to_vec(),
+            k: shape.k.to_vec(),
+        })
+    }
+
+    /// Elements of its copy, if it needs one.
+    pub fn copy_len(&self) -> usize {
+        match self.source {
+            Source::Copied(_) => self.batch.iter().product::<usize>() * self.own_count * self.k_count,
+            _ => 0,
+        }
+    }
+
+    /// The matrix `own × k` of a tile. `from` is the operand's buffer, `copy` its copy, `scratch` room for a tile.
+    pub fn tile<'a>(
+        &self,
+        from: View<'a>,
+        copy: Option<View<'a>>,
+        scratch: Option<View<'a>>,
+        batch: usize,
+        (own, own_len): (usize, usize),
+        (k, k_len): (usize, usize),
+    ) -> Matrix<'a> {
+        let (b, o) = (self.batch.len(), self.own.len());
+        match (&self.source, copy, scratch) {
+            (Source::Direct { at, own: rows, k: cols }, ..) => {
+                let mut coords = [0; MAX_COORDS];
+                let mut unused = [0; MAX_COORDS];
+                set_box(&self.batch, 0, batch, 1, &mut coords, &mut unused);
+                set_box(&self.own, b, own, own_len, &mut coords, &mut unused);
+                set_box(&self.k, b + o, k, k_len, &mut coords, &mut unused);
+                Matrix { view: from, start: at.at(&coords) as usize, rows: *rows as isize, cols: *cols as isize }
+            }
+            (Source::Copied(_), Some(view), _) => Matrix {
+                view,
+                start: (batch * self.own_count + own) * self.k_count + k,
+                rows: self.k_count as isize,
+                cols: 1,
+            },
+            (Source::Packed(pack), _, Some(view)) => {
+                pack.fill(from, self.dtype, &self.casts, view, batch, (own, own_len), (k, k_len));
+                if pack.along_own {
+                    Matrix { view, start: 0, rows: 1, cols: own_len as isize }
+                } else {
+                    Matrix { view, start: 0, rows: k_len as isize, cols: 1 }
+                }
+            }
+            _ => unreachable!("copies and tiles have room made for them"),
+        }
+    }
+}
+
+/// The access with coordinates `batch ++ own ++ k`.
+fn own_first(at: &Access, shape: &Shape<'_>) -> Access {
+    let mut at = at.clone();
+    if shape.k_first {
+        let (b, k) = (shape.batch.len(), shape.k.len());
+        for form in std::iter::once(&mut at.base).chain(at.terms.iter_mut().map(|t| &mut t.at)) {
+            form.coef[b..].rotate_left(k);
+        }
+    }
+    at
+}
+
+/// The loop that copies a side to `[batch, own, k]` in f32.
+fn copy(buf: BufId, dtype: DType, casts: &[DType], at: &Access, shape: &Shape<'_>, scratch: BufId) -> Loop {
+    let outer = [shape.batch, shape.own, shape.k].concat();
+    let mut body = Body { insts: vec![Inst::Load { buf, at: at.clone() }], dtypes: vec![dtype], stores: Vec::new() };
+    for cast in casts {
+        body.insts.push(Inst::Cast(body.insts.len() - 1));
+        body.dtypes.push(*cast);
+    }
+    let coef = thalweg_graph::shape::strides(&outer).into_iter().map(|s| s as i64).collect();
+    body.stores.push(Store { buf: scratch, at: Linear { offset: 0, coef }, value: body.insts.len() - 1 });
+    Loop { outer, inner: Vec::new(), body }
+}
+
+impl Pack {
+    fn new(at: &Access, shape: &Shape<'_>) -> Result<Pack, String> {
+        let mut at = at.clone();
+        let (mut batch, mut own, mut k) = (shape.batch.to_vec(), shape.own.to_vec(), shape.k.to_vec());
+        let forms = std::iter::once(&mut at.base).chain(at.terms.iter_mut().map(|t| &mut t.at)).collect();
+        collapse_with(&mut [&mut batch, &mut own, &mut k], forms);
+        let coords = batch.len() + own.len() + k.len();
+        if coords > MAX_COORDS {
+            return Err(format!("a contraction of {coords} coordinates"));
+        }
+        let step = |d: Option<usize>| {
+            d.map_or(0, |d| at.base.coef[d] + at.terms.iter().map(|t| t.stride * t.at.coef[d]).sum::<i64>())
+        };
+        let own_last = (!own.is_empty()).then(|| batch.len() + own.len() - 1);
+        let k_last = (!k.is_empty()).then(|| coords - 1);
+        // Of two that step by one element (a kernel row and an output row) the longer makes the longer runs.
+        let extent = |group: &[usize]| group.last().copied().unwrap_or(1);
+        let along_own = match (step(own_last).abs() == 1, step(k_last).abs() == 1) {
+            (true, true) => extent(&own) >= extent(&k),
+            (false, true) => false,
+            _ => own_last.is_some(),
+        };
+        let last = if along_own { own_last } else { k_last };
+        Ok(Pack { reach: Reach::new(&at, last), batch, own, k, along_own })
+    }
+
+    /// Fills `[k, own]` or, along k, `[own, k]`.
+    fn fill(
+        &self,
+        from: View<'_>,
+        dtype: DType,
+        casts: &[DType],
+        to: View<'_>,
+        batch: usize,
+        (own, own_len): (usize, usize),
+        (k, k_len): (usize, usize),
+    ) {
+        let (b, o) = (self.batch.len(), self.own.len());
+        let (mut lo, mut hi): (Coords, Coords) = ([0; MAX_COORDS], [1; MAX_COORDS]);
+        set_box(&self.batch, 0, batch, 1, &mut lo, &mut hi);
+        set_box(&self.own, b, own, own_len, &mut lo, &mut hi);
+        set_box(&self.k, b + o, k, k_len, &mut lo, &mut hi);
+        let region = Region { lo, hi };
+        let (own, k) = (b..b + o, b + o..b + o + self.k.len());
+        let (rows, lanes, row_count, len) =
+            if self.along_own { (k, own, k_len, own_len) } else { (own, k, own_len, k_len) };
+        let tile = to.slice_mut::<u32>(0, row_count * len);
+        let mut coords = lo;
+        for row in tile.chunks_exact_mut(len) {
+            runs(&region, &lanes, &coords, len, |coords, lane, n| {
+                fill_run(&self.reach, &from, dtype, coords, 0, lanes.end, &mut row[lane..lane + n]);
+            });
+            for d in rows.clone().rev() {
+                coords[d] += 1;
+                if coords[d] < hi[d] {
+                    break;
+                }
+                coords[d] = lo[d];
+            }
+        }
+        for cast in casts {
+            alu::round_to(*cast, bytemuck::cast_slice_mut(tile));
+        }
+    }
+}

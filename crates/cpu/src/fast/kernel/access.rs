@@ -1,0 +1,303 @@
+//! Which elements a block of lanes reads or writes: [`Access`] compiled to short runs.
+
+use std::ops::Range;
+
+use thalweg_graph::schedule::ir::{Access, Linear};
+
+/// The most loop coordinates a kernel has after neighbours have been merged.
+pub const MAX_COORDS: usize = 24;
+
+/// A point of the loop nest.
+pub type Coords = [usize; MAX_COORDS];
+
+/// The part of the loop nest a kernel is run on: coordinate `d` goes over `lo[d] .. hi[d]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    /// First value of each coordinate.
+    pub lo: Coords,
+    /// One past the last.
+    pub hi: Coords,
+}
+
+impl Region {
+    /// All of a nest.
+    pub fn whole(extents: &[usize]) -> Region {
+        let mut region = Region { lo: [0; MAX_COORDS], hi: [1; MAX_COORDS] };
+        region.hi[..extents.len()].copy_from_slice(extents);
+        region
+    }
+
+    /// Points in the box of some coordinates.
+    pub fn count(&self, coords: Range<usize>) -> usize {
+        coords.map(|d| self.hi[d] - self.lo[d]).product()
+    }
+
+    /// Sets `coords` to point `index` (row-major) of the box of some coordinates.
+    pub fn decode(&self, coords: Range<usize>, mut index: usize, at: &mut Coords) {
+        for d in coords.rev() {
+            let extent = self.hi[d] - self.lo[d];
+            at[d] = self.lo[d] + index % extent;
+            index /= extent;
+        }
+    }
+}
+
+/// A [`Linear`] without its zeros.
+#[derive(Clone, Debug)]
+pub struct Sparse {
+    offset: i64,
+    factors: Vec<(usize, i64)>,
+}
+
+impl Sparse {
+    /// Keeps the factors that matter.
+    pub fn new(linear: &Linear) -> Sparse {
+        let factors = linear.coef.iter().enumerate().filter(|(_, c)| **c != 0).map(|(d, c)| (d, *c)).collect();
+        Sparse { offset: linear.offset, factors }
+    }
+
+    /// The value at a point.
+    #[inline]
+    pub fn at(&self, coords: &Coords) -> i64 {
+        self.factors.iter().fold(self.offset, |sum, (d, c)| sum + c * coords[*d] as i64)
+    }
+
+    /// The factor of coordinate `d`.
+    pub fn factor(&self, d: usize) -> i64 {
+        self.factors.iter().find(|(at, _)| *at == d).map_or(0, |(_, c)| *c)
+    }
+}
+
+/// A guarded axis; see [`thalweg_graph::schedule::ir::Term`].
+#[derive(Clone, Debug)]
+struct Guard {
+    at: Sparse,
+    step: i64,
+    div: i64,
+    bound: i64,
+    stride: i64,
+}
+
+/// The lanes of a run whose guards hold: lane `first + t · every` is element `address + t · step`, for `t < count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Valid {
+    /// First such lane of the run.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+    /// Lanes from one to the next.
+    pub every: usize,
+    /// Element of the first.
+    pub address: i64,
+    /// Elements from one to the next.
+    pub step: i64,
+}
+
+/// An [`Access`] along lanes.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    base: Sparse,
+    step: i64,
+    guards: Vec<Guard>,
+    /// Guards that one arithmetic progression cannot express; then lanes are looked at one by one.
+    irregular: bool,
+}
+
+impl Reach {
+    /// Compiles an access for runs along coordinate `last` (any coordinate the access ignores when there are no lanes).
+    pub fn new(access: &Access, last: Option<usize>) -> Reach {
+        let step_of = |s: &Sparse| last.map_or(0, |d| s.factor(d));
+        let base = Sparse::new(&access.base);
+        let guards: Vec<Guard> = access
+            .terms
+            .iter()
+            .map(|t| {
+                let at = Sparse::new(&t.at);
+                Guard { step: step_of(&at), at, div: t.div, bound: t.bound, stride: t.stride }
+            })
+            .collect();
+        let divided = |g: &&Guard| g.step != 0 && g.div > 1;
+        let irregular = guards.iter().filter(divided).count() > 1
+            || guards.iter().filter(divided).any(|g| g.step.abs() != 1 && g.step % g.div != 0);
+        Reach { step: step_of(&base), base, guards, irregular }
+    }
+
+    /// Adds `factor` times a coordinate to the address.
+    pub fn shift(&mut self, coordinate: usize, factor: i64) {
+        self.base.factors.push((coordinate, factor));
+    }
+
+    /// The stride along lanes, when no guard can fail.
+    pub fn unguarded_step(&self) -> Option<i64> {
+        self.guards.is_empty().then_some(self.step)
+    }
+
+    /// Whether every lane has to be looked at by itself.
+    pub fn irregular(&self) -> bool {
+        self.irregular
+    }
+
+    /// The lanes of a run of `len` from `coords` that are inside, when not [`Reach::irregular`].
+    #[inline]
+    pub fn run(&self, coords: &Coords, len: usize) -> Valid {
+        let mut address = self.base.at(coords);
+        let mut step = self.step;
+        if self.guards.is_empty() {
+            return Valid { first: 0, count: len, every: 1, address, step };
+        }
+        let (mut low, mut high) = (0i64, len as i64);
+        let mut divided: Option<(&Guard, i64)> = None;
+        const NONE: Valid = Valid { first: 0, count: 0, every: 1, address: 0, step: 0 };
+        for guard in &self.guards {
+            let mut at = guard.at.at(coords);
+            let mut along = guard.step;
+            if guard.div > 1 {
+                if along % guard.div == 0 {
+                    if at.rem_euclid(guard.div) != 0 {
+                        return NONE;
+                    }
+                    at = at.div_euclid(guard.div);
+                    along /= guard.div;
+                } else {
+                    divided = Some((guard, at));
+                    let (from, to) = interval(at, along, (guard.bound - 1) * guard.div + 1);
+                    low = low.max(from);
+                    high = high.min(to);
+                    continue;
+                }
+            }
+            if along == 0 {
+                if at < 0 || at >= guard.bound {
+                    return NONE;
+                }
+            } else {
+                let (from, to) = interval(at, along, guard.bound);
+                low = low.max(from);
+                high = high.min(to);
+            }
+            address += guard.stride * at;
+            step += guard.stride * along;
+        }
+        let mut every = 1;
+        if let Some((guard, at)) = divided {
+            // Here `step` is 1 or -1, so multiples of `div` are `div` lanes apart.
+            every = guard.div;
+            low += (-(at + guard.step * low) * guard.step).rem_euclid(guard.div);
+            address += step * low + guard.stride * ((at + guard.step * low).div_euclid(guard.div));
+            step = step * every + guard.stride * guard.step;
+        } else {
+            address += step * low;
+        }
+        if low >= high {
+            return NONE;
+        }
+        let count = ((high - low - 1) / every + 1) as usize;
+        Valid { first: low as usize, count, every: every as usize, address, step }
+    }
+
+    /// The element at one point, or `None` where a guard fails.
+    pub fn point(&self, coords: &Coords) -> Option<i64> {
+        let mut address = self.base.at(coords);
+        for guard in &self.guards {
+            let at = guard.at.at(coords);
+            if at < 0 || at % guard.div != 0 || at / guard.div >= guard.bound {
+                return None;
+            }
+            address += guard.stride * (at / guard.div);
+        }
+        Some(address)
+    }
+}
+
+/// The `j` with `0 <= at + along · j < bound`, as `from .. to`; `along` is not 0.
+#[inline]
+fn interval(at: i64, along: i64, bound: i64) -> (i64, i64) {
+    match along {
+        1 => (-at, bound - at),
+        -1 => (at - bound + 1, at + 1),
+        _ if along > 0 => (div_ceil(-at, along), div_ceil(bound - at, along)),
+        _ => (div_ceil(at - bound + 1, -along), div_ceil(at + 1, -along)),
+    }
+}
+
+/// `⌈a / b⌉` for positive `b`.
+fn div_ceil(a: i64, b: i64) -> i64 {
+    -(-a).div_euclid(b)
+}
+
+/// Calls `visit(coords, lane, len)` for each run along the last lane coordinate of `n` lanes that start at `coords`.
+#[inline]
+pub fn runs(
+    region: &Region,
+    lanes: &Range<usize>,
+    coords: &Coords,
+    n: usize,
+    mut visit: impl FnMut(&Coords, usize, usize),
+) {
+    let Some(last) = lanes.clone().last() else {
+        return visit(coords, 0, n);
+    };
+    let mut at = *coords;
+    let mut lane = 0;
+    loop {
+        let len = (region.hi[last] - at[last]).min(n - lane);
+        visit(&at, lane, len);
+        lane += len;
+        if lane >= n {
+            return;
+        }
+        at[last] = region.lo[last];
+        for d in lanes.clone().rev().skip(1) {
+            at[d] += 1;
+            if at[d] < region.hi[d] {
+                break;
+            }
+            at[d] = region.lo[d];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg_graph::schedule::ir::Term;
+
+    /// Every run agrees with `Access::at`, for strides and divisors of both signs and kinds.
+    #[test]
+    fn runs_agree_with_the_definition() {
+        for (along, div, bound, offset) in [
+            (1, 1, 5, -2),
+            (-1, 1, 5, 6),
+            (2, 1, 7, -3),
+            (-3, 1, 9, 11),
+            (1, 2, 3, -1),
+            (1, 2, 3, 1),
+            (-1, 3, 2, 7),
+            (2, 2, 4, -2),
+            (4, 2, 4, -3),
+            (0, 2, 4, 2),
+            (1, 3, 100, 0),
+        ] {
+            for start in 0..3 {
+                let access = Access {
+                    base: Linear { offset: 100, coef: vec![7] },
+                    terms: vec![Term { at: Linear { offset, coef: vec![along] }, div, bound, stride: 5 }],
+                    fill: 0.0,
+                };
+                let reach = Reach::new(&access, Some(0));
+                assert!(!reach.irregular());
+                let mut coords = [0; MAX_COORDS];
+                coords[0] = start;
+                let valid = reach.run(&coords, 10);
+                for j in 0..10 {
+                    let want = access.at(&[start + j]);
+                    let got = (j >= valid.first && (j - valid.first).is_multiple_of(valid.every))
+                        .then(|| (j - valid.first) / valid.every)
+                        .filter(|t| *t < valid.count)
+                        .map(|t| (valid.address + valid.step * t as i64) as usize);
+                    assert_eq!(got, want, "along {along} div {div} offset {offset} lane {j}");
+                }
+            }
+        }
+    }
+}

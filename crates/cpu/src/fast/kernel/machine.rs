@@ -1,0 +1,399 @@
+//! Registers, and the execution of instructions on a block of lanes.
+
+use std::{
+    cell::RefCell,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use bytemuck::{cast_slice, cast_slice_mut};
+use half::slice::HalfFloatSliceExt;
+use pulp::Arch;
+use thalweg_graph::{Class, DType};
+
+use super::{
+    access::{Coords, MAX_COORDS, Reach, Region, Valid, runs},
+    alu,
+    program::{Instr, Program, Put, Src, What},
+    random,
+    reduce::Acc,
+};
+use crate::gemm::View;
+
+/// What a run binds to a program.
+#[derive(Clone, Copy)]
+pub struct Bind<'a> {
+    /// The buffers, by [`thalweg_graph::schedule::ir::BufId`].
+    pub views: &'a [View<'a>],
+    /// The host's scalars.
+    pub scalars: &'a [u32],
+    /// Raised when an index is out of range.
+    pub flag: &'a AtomicBool,
+}
+
+thread_local! {
+    /// Register blocks that this thread's last machine left behind.
+    static SPARE: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A register: its own block, or a stretch of a buffer that nothing writes during the launch.
+#[derive(Default)]
+struct Register<'a> {
+    own: Vec<u32>,
+    lent: Option<&'a [u32]>,
+}
+
+/// The state of one task.
+pub struct Machine<'a> {
+    pub program: &'a Program,
+    pub bind: Bind<'a>,
+    pub region: Region,
+    pub arch: Arch,
+    /// The current point; lane coordinates are at the block's first lane.
+    pub coords: Coords,
+    /// Lanes of the current block.
+    pub n: usize,
+    registers: Vec<Register<'a>>,
+    /// Whether each buffer shares memory with one that is written.
+    shared: Vec<bool>,
+    pub accs: Vec<Acc>,
+}
+
+impl<'a> Machine<'a> {
+    pub fn new(program: &'a Program, bind: Bind<'a>, region: Region) -> Machine<'a> {
+        let mut spare = SPARE.with(|s| std::mem::take(&mut *s.borrow_mut()));
+        let registers =
+            (0..program.registers).map(|_| Register { own: spare.pop().unwrap_or_default(), lent: None }).collect();
+        SPARE.with(|s| *s.borrow_mut() = spare);
+        let shared = bind.views.iter().map(|v| program.writes.iter().any(|w| bind.views[*w].overlaps(v))).collect();
+        let mut machine = Machine {
+            program,
+            bind,
+            region,
+            arch: Arch::new(),
+            coords: region.lo,
+            n: 1,
+            registers,
+            shared,
+            accs: Vec::new(),
+        };
+        machine.run(&program.prologue);
+        machine
+    }
+
+    /// A second machine at the same row, for a part of a sweep.
+    pub fn fork(&self) -> Machine<'a> {
+        let mut machine = Machine::new(self.program, self.bind, self.region);
+        machine.coords = self.coords;
+        machine.n = self.n;
+        for (to, from) in machine.registers.iter_mut().zip(&self.registers) {
+            to.own.clear();
+            to.own.extend_from_slice(&from.own);
+            to.lent = from.lent;
+        }
+        machine
+    }
+
+    /// The words of a register.
+    #[inline]
+    pub fn get(&self, src: Src) -> &[u32] {
+        let register = &self.registers[src.reg];
+        register.lent.unwrap_or(&register.own)
+    }
+
+    /// Makes a register hold `n` words, or one if it is uniform, that `write` fills.
+    #[inline]
+    pub fn set(&mut self, dst: Src, write: impl FnOnce(&Machine<'a>, &mut [u32])) {
+        let mut own = std::mem::take(&mut self.registers[dst.reg].own);
+        let n = if dst.uniform { 1 } else { self.n };
+        if own.len() != n {
+            own.resize(n, 0);
+        }
+        write(self, &mut own);
+        let register = &mut self.registers[dst.reg];
+        register.own = own;
+        register.lent = None;
+    }
+
+    /// Executes straight-line code on the current block.
+    pub fn run(&mut self, code: &'a [Instr]) {
+        let arch = self.arch;
+        for Instr { what, dst } in code {
+            let dst = *dst;
+            match what {
+                What::Load { buf, dtype, at, fill } => self.load(dst, *buf, *dtype, at, *fill),
+                What::Gather { .. } => self.gather(dst, what),
+                What::InBounds(at) => {
+                    self.set(dst, |m, y| m.runs(y, |coords, y| inside(at, coords, m.program.lanes.end, y)))
+                }
+                What::Word(word) => self.set(dst, |_, y| y.fill(*word)),
+                What::Scalar(i) => self.set(dst, |m, y| y.fill(m.bind.scalars[*i])),
+                What::Index { at, step, class } => self.set(dst, |m, y| {
+                    m.runs(y, |coords, y| {
+                        let first = at.at(coords);
+                        match class {
+                            Class::Float => {
+                                for (j, y) in cast_slice_mut::<u32, f32>(y).iter_mut().enumerate() {
+                                    *y = (first + step * j as i64) as f32;
+                                }
+                            }
+                            _ => {
+                                for (j, y) in y.iter_mut().enumerate() {
+                                    *y = (first + step * j as i64) as u32;
+                                }
+                            }
+                        }
+                    })
+                }),
+                What::Random { at, step, stream } => self.set(dst, |m, y| {
+                    let stream = stream.map(|s| m.get(s)[0]);
+                    m.runs(y, |coords, y| random::words(arch, stream, at.at(coords), *step, y))
+                }),
+                What::Unary(op, class, a) => self.set(dst, |m, y| alu::unary(arch, *op, *class, m.get(*a), y)),
+                What::Binary(op, class, a, b) => {
+                    self.set(dst, |m, y| alu::binary(arch, *op, *class, m.get(*a), m.get(*b), y))
+                }
+                What::Select(c, a, b) => self.set(dst, |m, y| alu::select(arch, m.get(*c), m.get(*a), m.get(*b), y)),
+                What::Cast(from, to, a) => self.set(dst, |m, y| alu::cast(arch, *from, *to, m.get(*a), y)),
+                What::Splat(a) => self.set(dst, |m, y| y.fill(m.get(*a)[0])),
+            }
+        }
+    }
+
+    /// Calls `fill` for each run of lanes of a block, or for its one lane.
+    #[inline]
+    fn runs(&self, y: &mut [u32], mut fill: impl FnMut(&Coords, &mut [u32])) {
+        if y.len() == 1 {
+            return fill(&self.coords, y);
+        }
+        runs(&self.region, &self.program.lanes, &self.coords, y.len(), |coords, lane, len| {
+            fill(coords, &mut y[lane..lane + len]);
+        });
+    }
+
+    fn load(&mut self, dst: Src, buf: usize, dtype: DType, at: &Reach, fill: u32) {
+        let view = self.bind.views[buf];
+        let n = if dst.uniform { 1 } else { self.n };
+        let last = self.program.lanes.clone().last();
+        let whole = last.is_none_or(|d| n <= self.region.hi[d] - self.coords[d]);
+        if whole && !self.shared[buf] && dtype.size_bytes() == 4 && (n == 1 || at.unguarded_step() == Some(1)) {
+            // The elements lie as a block already.
+            if let Some(address) = at.point(&self.coords) {
+                self.registers[dst.reg].lent = Some(view.slice(address as usize, n));
+                return;
+            }
+        }
+        self.set(dst, |m, y| {
+            m.runs(y, |coords, y| fill_run(at, &view, dtype, coords, fill, m.program.lanes.end, y));
+        });
+    }
+
+    fn gather(&mut self, dst: Src, what: &What) {
+        let What::Gather { buf, dtype, at, fill, index, along, stride, bound } = what else {
+            unreachable!("only gathers come here");
+        };
+        let view = self.bind.views[*buf];
+        let mut outside = false;
+        self.set(dst, |m, y| {
+            let index = cast_slice::<u32, i32>(m.get(*index));
+            let clamped = |lane: usize, outside: &mut bool| {
+                let i = i64::from(index[if index.len() == 1 { 0 } else { lane }]);
+                *outside |= i < 0 || i >= *bound;
+                i.clamp(0, (*bound - 1).max(0)) * stride
+            };
+            let mut start = 0;
+            m.runs(y, |coords, y| {
+                let lanes = start..start + y.len();
+                start = lanes.end;
+                if *bound == 0 {
+                    outside = true;
+                    return y.fill(*fill);
+                }
+                if at.irregular() {
+                    let mut coords = *coords;
+                    for (j, y) in y.iter_mut().enumerate() {
+                        *y = at
+                            .point(&coords)
+                            .map_or(*fill, |a| get_word(&view, *dtype, a + clamped(lanes.start + j, &mut outside)));
+                        coords[m.program.lanes.end - 1] += 1;
+                    }
+                    return;
+                }
+                let mut valid = at.run(coords, y.len());
+                if valid.count < y.len() {
+                    y.fill(*fill);
+                }
+                if valid.count == 0 {
+                    return;
+                }
+                if !along {
+                    valid.address += clamped(lanes.start, &mut outside);
+                    return copy_run(&view, *dtype, valid, y);
+                }
+                for t in 0..valid.count {
+                    let lane = valid.first + t * valid.every;
+                    let address = valid.address + valid.step * t as i64 + clamped(lanes.start + lane, &mut outside);
+                    y[lane] = get_word(&view, *dtype, address);
+                }
+            });
+        });
+        if outside {
+            self.bind.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes a value of the current block.
+    pub fn put(&self, put: &Put) {
+        let view = self.bind.views[put.buf];
+        let src = self.get(put.src);
+        let Some(last) = self.program.lanes.clone().last() else {
+            if put.ignored.iter().all(|d| self.coords[*d] == 0) {
+                put_run(&view, put.dtype, put.at.at(&self.coords), 0, src);
+            }
+            return;
+        };
+        runs(&self.region, &self.program.lanes, &self.coords, self.n, |coords, lane, len| {
+            if put.ignored.iter().any(|d| coords[*d] != 0) {
+                return;
+            }
+            let address = put.at.at(coords);
+            if put.step == 0 {
+                // All lanes of the run are this one element.
+                if coords[last] == 0 {
+                    put_run(&view, put.dtype, address, 0, &src[if put.src.uniform { 0..1 } else { lane..lane + 1 }]);
+                }
+            } else if put.src.uniform {
+                const PART: usize = 64;
+                let word = [src[0]; PART];
+                for start in (0..len).step_by(PART) {
+                    let part = PART.min(len - start);
+                    put_run(&view, put.dtype, address + put.step * start as i64, put.step, &word[..part]);
+                }
+            } else {
+                put_run(&view, put.dtype, address, put.step, &src[lane..lane + len]);
+            }
+        });
+    }
+}
+
+impl Drop for Machine<'_> {
+    fn drop(&mut self) {
+        SPARE.with(|s| s.borrow_mut().extend(self.registers.drain(..).map(|r| r.own)));
+    }
+}
+
+/// The lanes of one run, by a guarded access.
+pub fn fill_run(
+    at: &Reach,
+    view: &View<'_>,
+    dtype: DType,
+    coords: &Coords,
+    fill: u32,
+    lanes_end: usize,
+    y: &mut [u32],
+) {
+    if at.irregular() {
+        let mut coords: [usize; MAX_COORDS] = *coords;
+        for y in y {
+            *y = at.point(&coords).map_or(fill, |a| get_word(view, dtype, a));
+            coords[lanes_end - 1] += 1;
+        }
+        return;
+    }
+    let valid = at.run(coords, y.len());
+    if valid.count < y.len() {
+        y.fill(fill);
+    }
+    copy_run(view, dtype, valid, y);
+}
+
+/// Whether each lane of one run is inside a guarded access.
+fn inside(at: &Reach, coords: &Coords, lanes_end: usize, y: &mut [u32]) {
+    if at.irregular() {
+        let mut coords: [usize; MAX_COORDS] = *coords;
+        for y in y {
+            *y = u32::from(at.point(&coords).is_some());
+            coords[lanes_end - 1] += 1;
+        }
+        return;
+    }
+    let valid = at.run(coords, y.len());
+    y.fill(0);
+    y.iter_mut().skip(valid.first).step_by(valid.every).take(valid.count).for_each(|y| *y = 1);
+}
+
+/// One element as a word of its class.
+#[inline]
+fn get_word(view: &View<'_>, dtype: DType, address: i64) -> u32 {
+    let at = address as usize;
+    match dtype {
+        DType::F16 => view.slice::<half::f16>(at, 1)[0].to_f32().to_bits(),
+        DType::BF16 => view.slice::<half::bf16>(at, 1)[0].to_f32().to_bits(),
+        _ => view.slice::<u32>(at, 1)[0],
+    }
+}
+
+/// Copies the valid lanes of a run.
+#[inline]
+pub fn copy_run(view: &View<'_>, dtype: DType, valid: Valid, y: &mut [u32]) {
+    let Valid { first, count, every, address, step } = valid;
+    if count == 0 {
+        return;
+    }
+    if step == 0 {
+        let word = get_word(view, dtype, address);
+        y[first..].iter_mut().step_by(every).take(count).for_each(|y| *y = word);
+        return;
+    }
+    if step == 1 && every == 1 {
+        let y = &mut y[first..first + count];
+        let at = address as usize;
+        match dtype {
+            DType::F16 => view.slice::<half::f16>(at, count).convert_to_f32_slice(cast_slice_mut(y)),
+            DType::BF16 => view.slice::<half::bf16>(at, count).convert_to_f32_slice(cast_slice_mut(y)),
+            _ => y.copy_from_slice(view.slice(at, count)),
+        }
+        return;
+    }
+    // The stretch of the buffer that the run lies in.
+    let span = step.unsigned_abs() as usize * (count - 1) + 1;
+    let start = if step > 0 { address } else { address + step * (count as i64 - 1) } as usize;
+    let at = |t: usize| if step > 0 { step as usize * t } else { span - 1 - step.unsigned_abs() as usize * t };
+    let y = y[first..].iter_mut().step_by(every).take(count).enumerate();
+    match dtype {
+        DType::F16 => {
+            let x = view.slice::<half::f16>(start, span);
+            y.for_each(|(t, y)| *y = x[at(t)].to_f32().to_bits());
+        }
+        DType::BF16 => {
+            let x = view.slice::<half::bf16>(start, span);
+            y.for_each(|(t, y)| *y = x[at(t)].to_f32().to_bits());
+        }
+        _ => {
+            let x = view.slice::<u32>(start, span);
+            y.for_each(|(t, y)| *y = x[at(t)]);
+        }
+    }
+}
+
+/// Writes words, rounded to the buffer's dtype, at `address + t · step`.
+#[inline]
+fn put_run(view: &View<'_>, dtype: DType, address: i64, step: i64, src: &[u32]) {
+    let at = address as usize;
+    let n = src.len();
+    match dtype {
+        DType::F16 if step == 1 => view.slice_mut::<half::f16>(at, n).convert_from_f32_slice(cast_slice(src)),
+        DType::BF16 if step == 1 => view.slice_mut::<half::bf16>(at, n).convert_from_f32_slice(cast_slice(src)),
+        _ if step == 1 => view.slice_mut::<u32>(at, n).copy_from_slice(src),
+        // Element by element: what lies between may belong to another thread.
+        _ => {
+            for (t, word) in src.iter().enumerate() {
+                let at = (address + step * t as i64) as usize;
+                match dtype {
+                    DType::F16 => view.slice_mut(at, 1)[0] = half::f16::from_f32(f32::from_bits(*word)),
+                    DType::BF16 => view.slice_mut(at, 1)[0] = half::bf16::from_f32(f32::from_bits(*word)),
+                    _ => view.slice_mut(at, 1)[0] = *word,
+                }
+            }
+        }
+    }
+}

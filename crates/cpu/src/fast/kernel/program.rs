@@ -1,0 +1,559 @@
+//! From a [`Loop`] to code on blocks of lanes.
+//!
+//! Lanes are the last coordinates of `inner` (rows: each row is swept in blocks) or of `outer` (columns: a block of rows
+//! at once, one step of `inner` after the other; loops without `inner` are of this kind). A value that does not change
+//! along the lanes is *uniform*: one word that stands for all.
+
+use std::ops::Range;
+
+use thalweg_graph::{
+    Class, DType, ReduceOp,
+    ops::{binary::BinaryOp, unary::UnaryOp},
+    schedule::ir::{BufId, Inst, Level, Loop, Val},
+};
+
+use super::{
+    access::{MAX_COORDS, Reach, Sparse},
+    alu,
+    collapse::collapse,
+};
+
+/// Lanes of a block, where rows are longer than [`ROW`].
+pub const BLOCK: usize = 512;
+/// Rows up to this length are one block, so that every value of a row is computed once and stays in cache.
+const ROW: usize = 4096;
+
+/// A register, and whether it holds one lane for all.
+#[derive(Clone, Copy, Debug)]
+pub struct Src {
+    pub reg: usize,
+    pub uniform: bool,
+}
+
+/// What an instruction does; registers instead of values.
+#[derive(Clone, Debug)]
+pub enum What {
+    Load { buf: BufId, dtype: DType, at: Reach, fill: u32 },
+    Gather { buf: BufId, dtype: DType, at: Reach, fill: u32, index: Src, along: bool, stride: i64, bound: i64 },
+    InBounds(Reach),
+    Word(u32),
+    Scalar(usize),
+    Index { at: Sparse, step: i64, class: Class },
+    Random { at: Sparse, step: i64, stream: [Src; 4] },
+    Unary(UnaryOp, Class, Src),
+    Binary(BinaryOp, Class, Src, Src),
+    Select(Src, Src, Src),
+    Cast(Class, DType, Src),
+    Splat(Src),
+}
+
+/// One instruction.
+#[derive(Clone, Debug)]
+pub struct Instr {
+    pub what: What,
+    pub dst: Src,
+}
+
+/// A value combined over a sweep.
+#[derive(Clone, Debug)]
+pub struct Reduction {
+    pub op: ReduceOp,
+    pub class: Class,
+    pub src: Src,
+    pub dst: Src,
+}
+
+/// A value written to a buffer.
+#[derive(Clone, Debug)]
+pub struct Put {
+    pub buf: BufId,
+    pub dtype: DType,
+    pub at: Sparse,
+    pub step: i64,
+    pub src: Src,
+    /// Coordinates that the address ignores: the element is written where they are all 0.
+    pub ignored: Vec<usize>,
+}
+
+/// Code that is run at every block, or step, of a sweep, and the code before it, once per row.
+#[derive(Clone, Debug, Default)]
+pub struct Sweep {
+    pub before: Vec<Instr>,
+    pub code: Vec<Instr>,
+    pub reductions: Vec<Reduction>,
+    pub puts: Vec<Put>,
+}
+
+/// Where the lanes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Along `inner`.
+    Rows,
+    /// Along `outer`.
+    Columns,
+}
+
+/// A compiled loop.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub kind: Kind,
+    pub extents: Vec<usize>,
+    /// How many of the coordinates are outer.
+    pub outer: usize,
+    /// The coordinates of lanes.
+    pub lanes: Range<usize>,
+    /// Most lanes of a block.
+    pub block: usize,
+    pub prologue: Vec<Instr>,
+    pub sweeps: Vec<Sweep>,
+    /// Per-row results.
+    pub puts: Vec<Put>,
+    pub registers: usize,
+    /// Buffers that are written.
+    pub writes: Vec<BufId>,
+    /// Instructions per lane and step of a sweep, weighted.
+    pub weight: usize,
+    /// Extents of each group of outer coordinates, merged.
+    pub groups: Vec<Vec<usize>>,
+}
+
+/// How a program is to be compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Groups of outer coordinates that must not be merged with each other; empty for one group.
+    pub groups: Vec<usize>,
+}
+
+impl Program {
+    /// Compiles a loop. `dtype_of` gives the element type of each buffer. `Err` is a reason why it cannot be done.
+    pub fn new(l: &Loop, options: &Options, dtype_of: &dyn Fn(BufId) -> DType) -> Result<Program, String> {
+        let mut l = l.clone();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut rest = l.outer.as_slice();
+        for len in &options.groups {
+            let (head, tail) = rest.split_at(*len);
+            groups.push(head.to_vec());
+            rest = tail;
+        }
+        groups.push(rest.to_vec());
+        groups.push(l.inner.clone());
+        collapse(&mut groups.iter_mut().collect::<Vec<_>>(), &mut l.body);
+        l.inner = groups.pop().unwrap_or_default();
+        l.outer = groups.concat();
+        // The last coordinate is kept for `shift_loads`.
+        if l.outer.len() + l.inner.len() >= MAX_COORDS {
+            return Err(format!("a loop nest of {} coordinates", l.outer.len() + l.inner.len()));
+        }
+        if l.body.dtypes.contains(&DType::F64) {
+            return Err("f64 is for the strict CPU executor".into());
+        }
+        let mut program = Builder::new(&l, dtype_of).build();
+        program.groups = groups;
+        Ok(program)
+    }
+
+    /// Makes the address of every load from a buffer depend on a coordinate that no loop counts: the caller of
+    /// [`Program::execute`] sets it in the region.
+    pub fn shift_loads(&mut self, from: BufId, coordinate: usize, factor: i64) {
+        let sweeps = self.sweeps.iter_mut().flat_map(|s| s.before.iter_mut().chain(&mut s.code));
+        for instr in self.prologue.iter_mut().chain(sweeps) {
+            if let What::Load { buf, at, .. } = &mut instr.what
+                && *buf == from
+            {
+                at.shift(coordinate, factor);
+            }
+        }
+    }
+}
+
+struct Builder<'a> {
+    l: &'a Loop,
+    dtype_of: &'a dyn Fn(BufId) -> DType,
+    kind: Kind,
+    lanes: Range<usize>,
+    single: bool,
+    levels: Vec<Level>,
+    /// For each value the coordinates it changes along, as bits.
+    varies: Vec<u32>,
+    /// The register of each value, while it has one.
+    at: Vec<Option<usize>>,
+    free: Vec<usize>,
+    registers: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn new(l: &'a Loop, dtype_of: &'a dyn Fn(BufId) -> DType) -> Builder<'a> {
+        let kind = kind(l);
+        let (outer, all) = (l.outer.len(), l.outer.len() + l.inner.len());
+        let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
+        let lanes = match kind {
+            Kind::Rows if l.cols() <= ROW => outer..all,
+            Kind::Rows => suffix(outer..all, &extents),
+            Kind::Columns => suffix(0..outer, &extents),
+        };
+        let single = match kind {
+            Kind::Rows => l.cols() <= ROW,
+            Kind::Columns => l.cols() == 1,
+        };
+        let varies = varies(l);
+        let values = l.body.insts.len();
+        Builder {
+            l,
+            dtype_of,
+            kind,
+            lanes,
+            single,
+            levels: l.levels(),
+            varies,
+            at: vec![None; values],
+            free: Vec::new(),
+            registers: 0,
+        }
+    }
+
+    fn build(mut self) -> Program {
+        let l = self.l;
+        let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
+        let outer = l.outer.len();
+        let inner_bits = bits(outer..extents.len());
+        let is_reduce = |v: Val| matches!(l.body.insts[v], Inst::Reduce(..));
+
+        // What is stored in a sweep, and what at the end of a row.
+        let store_sweep = |s: &thalweg_graph::schedule::ir::Store| {
+            let along_inner = (outer..extents.len()).any(|d| !s.at.ignores(d) && extents[d] > 1);
+            (along_inner || !self.levels[s.value].per_row).then_some(self.levels[s.value].sweep)
+        };
+        let store_sweeps: Vec<Option<usize>> = l.body.stores.iter().map(store_sweep).collect();
+        let last_level = self.levels.iter().map(|l| l.sweep).max().unwrap_or(0);
+
+        // The values of each section: 0 is the prologue, then `before` and `code` of each sweep.
+        let mut sections: Vec<Vec<Val>> = vec![Vec::new(); 1 + 2 * (last_level + 1)];
+        let mut needed = vec![false; l.body.insts.len()];
+        for store in &l.body.stores {
+            mark(l, store.value, &mut needed);
+        }
+        let mut once = vec![false; l.body.insts.len()];
+        for v in 0..l.body.insts.len() {
+            let level = self.levels[v];
+            if !needed[v] || is_reduce(v) || !level.per_row {
+                continue;
+            }
+            let section = if self.varies[v] == 0 && level.sweep == 0 { 0 } else { 1 + 2 * level.sweep };
+            sections[section].push(v);
+            once[v] = true;
+        }
+        for s in 0..=last_level {
+            let mut wanted = vec![false; l.body.insts.len()];
+            for v in 0..l.body.insts.len() {
+                if let Inst::Reduce(_, x) = l.body.insts[v]
+                    && needed[v]
+                    && self.levels[x].sweep == s
+                {
+                    wanted[x] = true;
+                }
+            }
+            for (store, sweep) in l.body.stores.iter().zip(&store_sweeps) {
+                if *sweep == Some(s) {
+                    wanted[store.value] = true;
+                }
+            }
+            for v in (0..l.body.insts.len()).rev() {
+                if wanted[v] && !is_reduce(v) {
+                    for x in l.body.insts[v].operands() {
+                        wanted[x] = true;
+                    }
+                }
+            }
+            for v in 0..l.body.insts.len() {
+                if wanted[v] && !once[v] && !is_reduce(v) {
+                    sections[2 + 2 * s].push(v);
+                    once[v] = self.single;
+                }
+            }
+        }
+
+        // The last section that reads each value; values that live across blocks keep their register.
+        let mut last_use = vec![0usize; l.body.insts.len()];
+        let forever = usize::MAX;
+        for (i, section) in sections.iter().enumerate() {
+            for v in section {
+                for x in l.body.insts[*v].operands() {
+                    last_use[x] = last_use[x].max(i);
+                }
+            }
+        }
+        for v in 0..l.body.insts.len() {
+            if let Inst::Reduce(_, x) = l.body.insts[v] {
+                last_use[x] = last_use[x].max(2 + 2 * self.levels[x].sweep);
+            }
+            // In place updates read before they write, so what is stored lives until all loads are done.
+            if l.body.stores.iter().any(|s| s.value == v) || sections[0].contains(&v) {
+                last_use[v] = forever;
+            }
+            if !self.single && self.levels[v].per_row {
+                last_use[v] = forever;
+            }
+        }
+
+        let mut program = Program {
+            kind: self.kind,
+            outer,
+            lanes: self.lanes.clone(),
+            block: 0,
+            prologue: Vec::new(),
+            sweeps: Vec::new(),
+            puts: Vec::new(),
+            registers: 0,
+            writes: l.body.stores.iter().map(|s| s.buf).collect(),
+            weight: 1,
+            groups: Vec::new(),
+            extents,
+        };
+        let lane_count: usize = self.lanes.clone().map(|d| program.extents[d]).product();
+        program.block = if self.kind == Kind::Rows && self.single { lane_count } else { lane_count.min(BLOCK) }.max(1);
+        program.prologue = self.emit(&sections, 0, &last_use);
+        for s in 0..=last_level {
+            let before = self.emit(&sections, 1 + 2 * s, &last_use);
+            let mut code = self.emit(&sections, 2 + 2 * s, &last_use);
+            let mut reductions = Vec::new();
+            for v in 0..l.body.insts.len() {
+                if let Inst::Reduce(op, x) = l.body.insts[v]
+                    && needed[v]
+                    && self.levels[x].sweep == s
+                {
+                    let mut src = self.src(x);
+                    if self.kind == Kind::Rows && src.uniform {
+                        // One lane stands for all; a sum over lanes needs them.
+                        let dst = Src { reg: self.fresh(), uniform: false };
+                        code.push(Instr { what: What::Splat(src), dst });
+                        src = dst;
+                    }
+                    let reg = self.fresh();
+                    self.at[v] = Some(reg);
+                    reductions.push(Reduction { op, class: l.body.class(x), src, dst: self.src(v) });
+                }
+            }
+            let mut puts = Vec::new();
+            for (store, sweep) in l.body.stores.iter().zip(&store_sweeps) {
+                if *sweep == Some(s) {
+                    puts.push(self.put(store, &program.extents, 0));
+                }
+            }
+            self.release(2 + 2 * s, &last_use);
+            program.sweeps.push(Sweep { before, code, reductions, puts });
+        }
+        for (store, sweep) in l.body.stores.iter().zip(&store_sweeps) {
+            if sweep.is_none() {
+                program.puts.push(self.put(store, &program.extents, inner_bits));
+            }
+        }
+        program.registers = self.registers;
+        program.weight = program.sweeps.iter().flat_map(|s| s.before.iter().chain(&s.code)).map(weight).sum();
+        program.weight +=
+            program.puts.len() + program.sweeps.iter().map(|s| s.puts.len() + s.reductions.len()).sum::<usize>();
+        program
+    }
+
+    /// A register that nothing uses.
+    fn fresh(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.registers += 1;
+            self.registers - 1
+        })
+    }
+
+    /// Frees the registers of values last used in this section, and of those that each sweep computes again.
+    fn release(&mut self, section: usize, last_use: &[usize]) {
+        for v in 0..self.at.len() {
+            let recomputed = !self.single && !self.levels[v].per_row;
+            if (recomputed || last_use[v] <= section)
+                && let Some(reg) = self.at[v].take()
+            {
+                self.free.push(reg);
+            }
+        }
+    }
+
+    fn src(&self, v: Val) -> Src {
+        let uniform = self.varies[v] & bits(self.lanes.clone()) == 0;
+        let reg = self.at[v].unwrap_or_else(|| unreachable!("value {v} is used before it is computed"));
+        Src { reg, uniform }
+    }
+
+    /// The code of one section. Registers are freed as soon as their value is dead.
+    fn emit(&mut self, sections: &[Vec<Val>], section: usize, last_use: &[usize]) -> Vec<Instr> {
+        let values = &sections[section];
+        let mut code = Vec::with_capacity(values.len());
+        for (i, v) in values.iter().enumerate() {
+            let inst = &self.l.body.insts[*v];
+            let operands = inst.operands();
+            let reg = self.fresh();
+            self.at[*v] = Some(reg);
+            let what = self.what(*v, inst);
+            code.push(Instr { what, dst: self.src(*v) });
+            for x in operands {
+                let later_here = values[i + 1..].iter().any(|w| self.l.body.insts[*w].operands().contains(&x));
+                let reduced = self.l.body.insts.iter().any(|w| matches!(w, Inst::Reduce(_, y) if *y == x));
+                if !later_here
+                    && !reduced
+                    && last_use[x] <= section
+                    && let Some(reg) = self.at[x].take()
+                {
+                    self.free.push(reg);
+                }
+            }
+        }
+        code
+    }
+
+    fn what(&self, v: Val, inst: &Inst) -> What {
+        let l = self.l;
+        let last = self.lanes.clone().last();
+        let step = |s: &Sparse| last.map_or(0, |d| s.factor(d));
+        let dtype = l.body.dtypes[v];
+        match inst {
+            Inst::Load { buf, at } => What::Load {
+                buf: *buf,
+                dtype: (self.dtype_of)(*buf),
+                at: Reach::new(at, last),
+                fill: alu::word(dtype, at.fill),
+            },
+            Inst::Gather { buf, at, index } => What::Gather {
+                buf: *buf,
+                dtype: (self.dtype_of)(*buf),
+                at: Reach::new(at, last),
+                fill: alu::word(dtype, at.fill),
+                index: self.src(index.index),
+                along: last.is_some_and(|d| self.varies[index.index] >> d & 1 == 1),
+                stride: index.stride,
+                bound: index.bound,
+            },
+            Inst::InBounds(at) => What::InBounds(Reach::new(at, last)),
+            Inst::Const(x) => What::Word(alu::word(dtype, *x)),
+            Inst::Scalar(i) => What::Scalar(*i),
+            Inst::Index(at) => {
+                let at = Sparse::new(at);
+                What::Index { step: step(&at), at, class: dtype.class() }
+            }
+            Inst::Random { at, stream } => {
+                let at = Sparse::new(at);
+                What::Random { step: step(&at), at, stream: stream.map(|v| self.src(v)) }
+            }
+            Inst::Unary(op, x) => What::Unary(*op, l.body.class(*x), self.src(*x)),
+            Inst::Binary(op, x, y) => What::Binary(*op, l.body.class(*x), self.src(*x), self.src(*y)),
+            Inst::Select(c, x, y) => What::Select(self.src(*c), self.src(*x), self.src(*y)),
+            Inst::Cast(x) => What::Cast(l.body.class(*x), dtype, self.src(*x)),
+            Inst::Reduce(..) | Inst::Acc => unreachable!("neither is an instruction of a block"),
+        }
+    }
+
+    fn put(&self, store: &thalweg_graph::schedule::ir::Store, extents: &[usize], skip: u32) -> Put {
+        let at = Sparse::new(&store.at);
+        let ignored = (0..extents.len())
+            .filter(|d| store.at.ignores(*d) && extents[*d] > 1 && skip >> d & 1 == 0)
+            .filter(|d| Some(*d) != self.lanes.clone().last())
+            .collect();
+        Put {
+            buf: store.buf,
+            dtype: (self.dtype_of)(store.buf),
+            step: self.lanes.clone().last().map_or(0, |d| at.factor(d)),
+            at,
+            src: self.src(store.value),
+            ignored,
+        }
+    }
+}
+
+/// Marks a value and what it is computed from.
+fn mark(l: &Loop, v: Val, needed: &mut [bool]) {
+    needed[v] = true;
+    for w in (0..=v).rev() {
+        if needed[w] {
+            for x in l.body.insts[w].operands() {
+                needed[x] = true;
+            }
+        }
+    }
+}
+
+/// A set of coordinates.
+fn bits(coords: Range<usize>) -> u32 {
+    coords.fold(0, |set, d| set | 1 << d)
+}
+
+/// The coordinates each value changes along.
+fn varies(l: &Loop) -> Vec<u32> {
+    let all = l.outer.len() + l.inner.len();
+    let inner = bits(l.outer.len()..all);
+    let mut varies: Vec<u32> = Vec::with_capacity(l.body.insts.len());
+    for inst in &l.body.insts {
+        let own = match inst {
+            Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
+                (0..all).filter(|d| !at.ignores(*d)).fold(0, |s, d| s | 1 << d)
+            }
+            Inst::Index(at) | Inst::Random { at, .. } => {
+                (0..all).filter(|d| !at.ignores(*d)).fold(0, |s, d| s | 1 << d)
+            }
+            _ => 0,
+        };
+        let set = inst.operands().iter().fold(own, |s, x| s | varies[*x]);
+        varies.push(if matches!(inst, Inst::Reduce(..)) { set & !inner } else { set });
+    }
+    varies
+}
+
+/// The shortest tail of some coordinates with enough lanes for a block.
+fn suffix(coords: Range<usize>, extents: &[usize]) -> Range<usize> {
+    let mut lanes = 1;
+    let mut start = coords.end;
+    while start > coords.start && lanes < BLOCK / 4 {
+        start -= 1;
+        lanes *= extents[start];
+    }
+    start..coords.end
+}
+
+/// Lanes along `inner` or along `outer`: whichever makes long blocks of neighbouring elements.
+fn kind(l: &Loop) -> Kind {
+    let (rows, cols) = (l.rows(), l.cols());
+    if l.inner.is_empty() || l.body.insts.iter().all(|i| !matches!(i, Inst::Reduce(..))) {
+        return Kind::Columns;
+    }
+    if l.outer.is_empty() {
+        return Kind::Rows;
+    }
+    let (last_outer, last_inner) = (l.outer.len() - 1, l.outer.len() + l.inner.len() - 1);
+    let (mut along_outer, mut along_inner) = (0, 0);
+    for inst in &l.body.insts {
+        if let Inst::Load { at, .. } | Inst::Gather { at, .. } = inst {
+            let stride = |d: usize| {
+                at.base.coef[d].abs() + at.terms.iter().map(|t| (t.stride * t.at.coef[d] / t.div).abs()).sum::<i64>()
+            };
+            along_outer += usize::from(stride(last_outer) == 1);
+            along_inner += usize::from(stride(last_inner) == 1);
+        }
+    }
+    // Short rows are swept many at a time even if their elements then lie apart.
+    if cols < 32 && rows >= 32 {
+        return Kind::Columns;
+    }
+    if along_outer > along_inner && l.outer[last_outer] >= 8 { Kind::Columns } else { Kind::Rows }
+}
+
+/// About how many plain operations an instruction is worth.
+fn weight(instr: &Instr) -> usize {
+    use UnaryOp::*;
+    match &instr.what {
+        _ if instr.dst.uniform => 0,
+        What::Unary(
+            Neg | Abs | Sign | Relu | Sqrt | Rsqrt | Recip | Floor | Ceil | Trunc | Round | Not | IsNan | IsInf,
+            ..,
+        ) => 1,
+        What::Unary(Exp | Exp2 | Expm1 | Log | Log2 | Log1p | Tanh | Sigmoid | Erf | Erfc, ..) => 8,
+        What::Unary(..) => 64,
+        What::Binary(BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Fmod, ..) => 64,
+        What::Random { .. } => 16,
+        What::Gather { .. } => 8,
+        _ => 1,
+    }
+}

@@ -1,0 +1,213 @@
+//! The fast executor: schedules, lowered to cache-sized blocks.
+//!
+//! The same [`thalweg_graph::schedule::ir::Schedule`] that a GPU runs is compiled here to code on blocks of lanes
+//! (`kernel`) and to matrix products on tiles (`contract`). Everything is cut by shape alone, so the same input gives the
+//! same bits with any number of threads.
+
+mod contract;
+mod kernel;
+mod plan;
+mod pool;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use thalweg_graph::{
+    Error, ErrorKind, Result,
+    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
+    schedule::{self, cache::PlanCache},
+};
+
+use plan::{Plan, view_of};
+use pool::{Buffer, Pool};
+
+/// The CPU as a device. See the module's documentation.
+///
+/// `THALWEG_THREADS` sets the number of threads (default: `RAYON_NUM_THREADS`, else all cores).
+pub struct FastCpu {
+    profile: Profile,
+    pool: Arc<Pool>,
+    threads: ThreadPool,
+    plans: PlanCache<Plan>,
+    state: Mutex<State>,
+    runs: AtomicU64,
+    launches: AtomicU64,
+    kernels: AtomicU64,
+}
+
+/// What one run at a time may touch.
+#[derive(Default)]
+struct State {
+    /// The activation pool, shared by all plans: the largest of each slot.
+    slots: Vec<Buffer>,
+    /// The launch that met an index out of range, until somebody is told.
+    fault: Option<String>,
+    last_step: Option<PlanReport>,
+}
+
+impl fmt::Debug for FastCpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FastCpu({} threads)", self.threads.current_num_threads())
+    }
+}
+
+impl FastCpu {
+    /// A new device; tensors of two devices do not mix.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a `THALWEG_THREADS` that is no number; [`ErrorKind::Device`] when threads cannot start.
+    pub fn new() -> Result<FastCpu> {
+        let threads = match std::env::var("THALWEG_THREADS") {
+            Ok(text) => text.trim().parse::<usize>().map_err(|_| {
+                let problem = format!("THALWEG_THREADS is '{text}', not a number of threads");
+                Error::new("cpu", ErrorKind::Invalid(problem))
+            })?,
+            Err(_) => 0,
+        };
+        FastCpu::with_threads(threads)
+    }
+
+    /// A new device with so many threads; 0 for the default.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when threads cannot start.
+    pub fn with_threads(threads: usize) -> Result<FastCpu> {
+        let problem = |e: String| Error::new("cpu", ErrorKind::Device(e));
+        let threads = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("thalweg-cpu-{i}"))
+            .build()
+            .map_err(|e| problem(e.to_string()))?;
+        let memory = memory_bytes();
+        Ok(FastCpu {
+            profile: Profile {
+                name: "cpu".into(),
+                api: "cpu",
+                hardware: false,
+                native_f16: true,
+                mixed_gains: false,
+                f64: false,
+                max_buffers: 64,
+                max_tensor_bytes: memory.unwrap_or(u64::MAX),
+                memory_bytes: memory,
+                scheduled: true,
+            },
+            pool: Pool::new(memory).ok_or_else(|| problem("no memory".into()))?,
+            threads,
+            plans: PlanCache::default(),
+            state: Mutex::default(),
+            runs: AtomicU64::new(0),
+            launches: AtomicU64::new(0),
+            kernels: AtomicU64::new(0),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn plan(&self, trace: &Trace) -> Result<Arc<Plan>> {
+        self.plans.get_or_build(trace, || {
+            let options = schedule::Options { max_buffers: self.profile.max_buffers };
+            let plan = Plan::new(schedule::build(trace, &options)?, trace.outputs.len(), &self.pool)?;
+            self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
+            Ok(plan)
+        })
+    }
+}
+
+impl Backend for FastCpu {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<Storage> {
+        let buffer = Buffer::new(&self.pool, bytes.len())?;
+        buffer.view().slice_mut::<u8>(0, bytes.len()).copy_from_slice(bytes);
+        Ok(Storage::new(buffer))
+    }
+
+    fn allocate(&self, size_bytes: usize) -> Result<Storage> {
+        let buffer = Buffer::new(&self.pool, size_bytes)?;
+        buffer.view().slice_mut::<u8>(0, size_bytes).fill(0);
+        Ok(Storage::new(buffer))
+    }
+
+    fn read(&self, region: &Region) -> Result<Vec<u8>> {
+        self.synchronize()?;
+        Ok(view_of(region)?.slice::<u8>(0, region.len * region.dtype.size_bytes()).to_vec())
+    }
+
+    fn read_async(&self, region: &Region) -> ReadFuture {
+        Box::pin(std::future::ready(self.read(region)))
+    }
+
+    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
+        let plan = self.plan(trace)?;
+        let mut state = self.state();
+        for (i, bytes) in plan.slots().iter().enumerate() {
+            let held = state.slots.get(i).map(thalweg_graph::backend::StorageObject::size_bytes);
+            if held.is_none_or(|held| held < *bytes) {
+                // The old one goes back first, so that the pool may grow by the difference only.
+                if held.is_some() {
+                    state.slots[i] = Buffer::new(&self.pool, 0)?;
+                }
+                let buffer = Buffer::new(&self.pool, *bytes)?;
+                match held {
+                    Some(_) => state.slots[i] = buffer,
+                    None => state.slots.push(buffer),
+                }
+            }
+        }
+        let State { slots, fault, last_step } = &mut *state;
+        let regions = self.threads.install(|| plan.run(trace, slots, &self.pool, fault))?;
+        if trace.step {
+            *last_step = Some(plan.report);
+        }
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.launches.fetch_add(plan.report.launches as u64, Ordering::Relaxed);
+        Ok(regions)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        match self.state().fault.take() {
+            None => Ok(()),
+            Some(label) => {
+                let problem = format!("an index was out of range and was clamped, in {label}");
+                Err(Error::new("cpu", ErrorKind::Device(problem)))
+            }
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            runs: self.runs.load(Ordering::Relaxed),
+            launches: self.launches.load(Ordering::Relaxed),
+            plans_built: self.plans.built(),
+            kernels: self.kernels.load(Ordering::Relaxed),
+            device_bytes: self.pool.bytes(),
+            ..Stats::default()
+        }
+    }
+
+    fn last_step(&self) -> Option<PlanReport> {
+        self.state().last_step
+    }
+}
+
+/// `THALWEG_MEMORY` in bytes, else the machine's memory where the system tells.
+fn memory_bytes() -> Option<u64> {
+    if let Ok(text) = std::env::var("THALWEG_MEMORY") {
+        return text.trim().parse().ok();
+    }
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib: u64 =
+        info.lines().find_map(|l| l.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,227 @@
+//! A schedule compiled for the fast executor, and its runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use thalweg_graph::{
+    DType, Error, ErrorKind, Result,
+    backend::{PlanReport, Region, Storage, Trace},
+    schedule::ir::{BufId, LaunchKind, Place, Schedule},
+};
+
+use super::{
+    contract::ContractKernel,
+    kernel::{
+        access,
+        machine::Bind,
+        program::{Options, Program},
+    },
+    pool::{Buffer, Pool},
+};
+use crate::gemm::View;
+
+/// A compiled launch.
+#[derive(Debug)]
+enum Kernel {
+    Loop(Program),
+    Contract(ContractKernel),
+}
+
+/// A compiled schedule.
+pub struct Plan {
+    schedule: Schedule,
+    kernels: Vec<Kernel>,
+    /// Buffers of the plan's own.
+    zeroed: Vec<(BufId, Buffer)>,
+    /// Outputs whose every element is not written by a launch of their own, and which so must start as zeros.
+    cleared: Vec<bool>,
+    pub report: PlanReport,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plan({} launches)", self.kernels.len())
+    }
+}
+
+fn invalid(problem: String) -> Error {
+    Error::new("cpu", ErrorKind::Invalid(problem))
+}
+
+impl Plan {
+    /// Compiles every launch.
+    ///
+    /// # Errors
+    /// A nest with too many coordinates, F64, no memory.
+    pub fn new(schedule: Schedule, outputs: usize, pool: &std::sync::Arc<Pool>) -> Result<Plan> {
+        if schedule.buffers.iter().any(|b| b.dtype == DType::F64) {
+            let problem = "f64 tensors exist on the strict CPU executor only".to_string();
+            return Err(Error::new("cpu", ErrorKind::DType { got: DType::F64, problem }));
+        }
+        let dtype_of = |buf: BufId| schedule.buffers[buf].dtype;
+        let mut kernels = Vec::with_capacity(schedule.launches.len());
+        for launch in &schedule.launches {
+            let kernel = match &launch.kind {
+                LaunchKind::Loop(l) => Program::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
+                LaunchKind::Contract(c) => ContractKernel::new(c, &schedule.buffers).map(Kernel::Contract),
+            };
+            kernels.push(kernel.map_err(|problem| invalid(format!("{}: {problem}", launch.label)))?);
+        }
+        let mut zeroed = Vec::new();
+        for (buf, spec) in schedule.buffers.iter().enumerate() {
+            if spec.place == Place::Zeroed {
+                let buffer = Buffer::new(pool, spec.len * spec.dtype.size_bytes())?;
+                buffer.view().slice_mut::<u8>(0, spec.len * spec.dtype.size_bytes()).fill(0);
+                zeroed.push((buf, buffer));
+            }
+        }
+        let mut cleared = vec![false; outputs];
+        for (buf, spec) in schedule.buffers.iter().enumerate() {
+            if let Place::Output(i) = spec.place {
+                let windowed =
+                    schedule.buffers.iter().any(|b| matches!(b.place, Place::Window { of, .. } if of == buf));
+                let written = schedule.launches.iter().any(|l| l.writes().contains(&buf));
+                cleared[i] = windowed || !written;
+            }
+        }
+        let mut distinct: Vec<&LaunchKind> = Vec::new();
+        for launch in &schedule.launches {
+            if !distinct.iter().any(|kind| structure(kind) == structure(&launch.kind)) {
+                distinct.push(&launch.kind);
+            }
+        }
+        let report = PlanReport {
+            launches: schedule.launches.len(),
+            kernels: distinct.len(),
+            planned_bytes: schedule.slots.iter().map(|s| *s as u64).sum(),
+        };
+        Ok(Plan { schedule, kernels, zeroed, cleared, report })
+    }
+
+    /// Bytes of each slot of the activation pool.
+    pub fn slots(&self) -> &[usize] {
+        &self.schedule.slots
+    }
+
+    /// Runs the plan. `slots` are at least as large as [`Plan::slots`]; `fault` gets the label of a launch with an index
+    /// out of range.
+    pub fn run(
+        &self,
+        trace: &Trace,
+        slots: &[Buffer],
+        pool: &std::sync::Arc<Pool>,
+        fault: &mut Option<String>,
+    ) -> Result<Vec<Region>> {
+        let mut made: Vec<Option<Region>> = trace.outputs.iter().map(|o| o.target.clone()).collect();
+        for spec in &self.schedule.buffers {
+            if let Place::Output(i) = spec.place
+                && made[i].is_none()
+            {
+                let bytes = spec.len * spec.dtype.size_bytes();
+                let buffer = Buffer::new(pool, bytes)?;
+                if self.cleared[i] {
+                    buffer.view().slice_mut::<u8>(0, bytes).fill(0);
+                }
+                made[i] = Some(Region { storage: Storage::new(buffer), offset: 0, len: spec.len, dtype: spec.dtype });
+            }
+        }
+        let region_of = |buf: BufId| -> Option<&Region> {
+            match self.schedule.buffers[buf].place {
+                Place::Leaf(i) => trace.leaves.get(i).map(|(_, region)| region),
+                Place::Output(i) => made.get(i)?.as_ref(),
+                _ => None,
+            }
+        };
+        {
+            let views = self.views(slots, pool, &region_of)?;
+            let scalars: Vec<u32> = trace.scalars.iter().map(|(_, word)| *word).collect();
+            for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
+                let flag = AtomicBool::new(false);
+                let bind = Bind { views: &views, scalars: &scalars, flag: &flag };
+                match kernel {
+                    Kernel::Loop(program) => {
+                        program.execute(bind, &access::Region::whole(&program.extents), true);
+                    }
+                    Kernel::Contract(kernel) => kernel.execute(bind, pool)?,
+                }
+                if flag.load(Ordering::Relaxed) && fault.is_none() {
+                    *fault = Some(launch.label.clone());
+                }
+            }
+        }
+        let mut regions = Vec::with_capacity(self.schedule.outputs.len());
+        for (i, buf) in self.schedule.outputs.iter().enumerate() {
+            let region = match made.get(i).cloned().flatten() {
+                Some(region) => Some(region),
+                None => region_of(*buf).cloned(),
+            };
+            regions.push(region.ok_or_else(|| invalid(format!("output {i} has no memory")))?);
+        }
+        Ok(regions)
+    }
+
+    fn views<'a>(
+        &'a self,
+        slots: &'a [Buffer],
+        pool: &'a Pool,
+        region_of: &dyn Fn(BufId) -> Option<&'a Region>,
+    ) -> Result<Vec<View<'a>>> {
+        let mut views = Vec::with_capacity(self.schedule.buffers.len());
+        for (buf, spec) in self.schedule.buffers.iter().enumerate() {
+            let bytes = spec.len * spec.dtype.size_bytes();
+            views.push(match spec.place {
+                Place::Leaf(_) | Place::Output(_) => match region_of(buf) {
+                    Some(region) => view_of(region)?,
+                    None => pool.empty(),
+                },
+                Place::Slot(slot) => slots[slot].view().bytes_at(0, bytes),
+                Place::Zeroed => {
+                    let own = self.zeroed.iter().find(|(b, _)| *b == buf);
+                    own.map_or_else(|| pool.empty(), |(_, buffer)| buffer.view())
+                }
+                // Filled below, when what it is in is known.
+                Place::Window { .. } => pool.empty(),
+            });
+        }
+        for (buf, spec) in self.schedule.buffers.iter().enumerate() {
+            if let Place::Window { of, offset } = spec.place {
+                let size = spec.dtype.size_bytes();
+                views[buf] = views[of].bytes_at(offset * size, spec.len * size);
+            }
+        }
+        Ok(views)
+    }
+}
+
+/// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.
+fn structure(kind: &LaunchKind) -> LaunchKind {
+    let mut kind = kind.clone();
+    let body = match &mut kind {
+        LaunchKind::Loop(l) => &mut l.body,
+        LaunchKind::Contract(c) => {
+            (c.a.buf, c.b.buf) = (0, 0);
+            &mut c.body
+        }
+    };
+    for inst in &mut body.insts {
+        use thalweg_graph::schedule::ir::Inst;
+        if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst {
+            *buf = 0;
+        }
+    }
+    body.stores.iter_mut().for_each(|s| s.buf = 0);
+    kind
+}
+
+/// The memory of a region, which must be this executor's own.
+pub fn view_of(region: &Region) -> Result<View<'_>> {
+    let buffer = region.storage.downcast::<Buffer>().ok_or_else(|| {
+        Error::new("storage", ErrorKind::Device("the buffer belongs to another kind of device".into()))
+    })?;
+    let size = region.dtype.size_bytes();
+    let (start, bytes) = (region.offset * size, region.len * size);
+    if start + bytes > region.storage.size_bytes() {
+        let problem = format!("bytes {start}..{} of a buffer of {}", start + bytes, region.storage.size_bytes());
+        return Err(Error::new("storage", ErrorKind::Device(problem)));
+    }
+    Ok(buffer.view().bytes_at(start, bytes))
+}
