@@ -145,7 +145,7 @@ impl Backend for GpuBackend {
     fn allocate(&self, size_bytes: usize) -> Result<Storage> {
         let Inner { context, pool, transfers, .. } = &*self.inner;
         context.check("allocate")?;
-        Ok(Storage::new(transfers.zeros(context, pool, size_bytes, "a tensor")?))
+        Ok(Storage::new(transfers.zeros(context, pool, size_bytes, &"a tensor")?))
     }
 
     fn read(&self, region: &Region) -> Result<Vec<u8>> {
@@ -192,7 +192,7 @@ impl Backend for GpuBackend {
         let Inner { context, transfers, .. } = &*self.inner;
         context.check("synchronize")?;
         // A read of nothing brings the flag word.
-        let nothing = Storage::new(self.inner.pool.take(context, 4, "a flag")?);
+        let nothing = Storage::new(self.inner.pool.take(context, 4, &"a flag")?);
         let copy = transfers
             .copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_graph::DType::U32 })?;
         self.arrive(copy, "synchronize").map(drop)

@@ -185,7 +185,7 @@ impl Plan {
                 continue;
             }
             // The old one goes back first, so that the pool may give it to something else.
-            let slot = Arc::new(inner.pool.take(context, *size, "activations")?);
+            let slot = Arc::new(inner.pool.take(context, *size, &"activations")?);
             if i < shared.slots.len() { shared.slots[i] = slot } else { shared.slots.push(slot) }
         }
         let mut made: Vec<Option<Storage>> = vec![None; trace.outputs.len()];
@@ -404,7 +404,7 @@ fn zeroed(inner: &Inner, shared: &mut Shared, buffers: &[BufferSpec]) -> Result<
         zeroed[i] = Some(match known.filter(|b| !taken(b)) {
             Some(buffer) => buffer,
             None => {
-                let made = inner.transfers.zeros(&inner.context, &inner.pool, size, "packed gradients")?;
+                let made = inner.transfers.zeros(&inner.context, &inner.pool, size, &"packed gradients")?;
                 let made = Arc::new(made);
                 shared.zeroed.insert(key, Arc::downgrade(&made));
                 made

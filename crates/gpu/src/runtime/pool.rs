@@ -63,7 +63,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`ErrorKind::Memory`] with bytes and what they were for.
-    pub fn take(self: &Arc<Pool>, context: &Context, size: usize, what: &str) -> Result<GpuBuffer> {
+    pub fn take(self: &Arc<Pool>, context: &Context, size: usize, what: &dyn std::fmt::Display) -> Result<GpuBuffer> {
         let class = size_class(size as u64);
         let wrap = |id, buffer, fresh| GpuBuffer { buffer, id, size, class, fresh, pool: self.clone() };
         let pooled = lock(&self.free).get_mut(&class).and_then(Vec::pop);

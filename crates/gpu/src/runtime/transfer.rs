@@ -42,7 +42,7 @@ pub(crate) struct Copy {
 impl Transfers {
     /// A buffer with these bytes.
     pub fn upload(&self, context: &Context, pool: &Arc<Pool>, bytes: &[u8]) -> Result<Storage> {
-        let buffer = pool.take(context, bytes.len(), "an upload")?;
+        let buffer = pool.take(context, bytes.len(), &"an upload")?;
         let whole = bytes.len() / 4 * 4;
         context.queue.write_buffer(&buffer.buffer, 0, &bytes[..whole]);
         if whole < bytes.len() {
@@ -64,7 +64,13 @@ impl Transfers {
     }
 
     /// A buffer of zeros.
-    pub fn zeros(&self, context: &Context, pool: &Arc<Pool>, size: usize, what: &str) -> Result<GpuBuffer> {
+    pub fn zeros(
+        &self,
+        context: &Context,
+        pool: &Arc<Pool>,
+        size: usize,
+        what: &dyn std::fmt::Display,
+    ) -> Result<GpuBuffer> {
         let buffer = pool.take(context, size, what)?;
         if !buffer.fresh() {
             let mut encoder = context.device.create_command_encoder(&CommandEncoderDescriptor::default());

@@ -40,7 +40,7 @@ pub fn kernel(l: &Loop, buffers: &[BufferSpec], caps: &Caps) -> Result<Kernel> {
 /// The same with a given form, for tests. The loop nest is normalised.
 pub fn kernel_as(l: &Loop, buffers: &[BufferSpec], caps: &Caps, shape: Shape) -> Result<Kernel> {
     let own = l.cols().div_ceil(shape.step()).div_ceil(shape.height as usize);
-    if !l.inner.is_empty() && own * sweeps(l) * 2 > MAX_ITERATIONS * 2 {
+    if !l.inner.is_empty() && own * sweeps(l) > MAX_ITERATIONS {
         let problem = format!(
             "a reduction over {} elements in {} sweeps is too long for one workgroup of {}",
             l.cols(),

@@ -105,15 +105,18 @@ fn strided_inner(l: &Loop) -> bool {
 fn lanes(l: &Loop, kinds: &dyn Fn(usize) -> Kind) -> Lanes {
     let rank = l.outer.len() + l.inner.len();
     let along = |axis: usize| Point::Along { coords: vec![String::new(); rank], axis, count: 4, aligned: true };
-    let wide = |axis: usize| {
+    // What happens at every point of `inner` counts more than what happens once for each point of `outer`.
+    let varies = |at: &Access| !l.inner.is_empty() && (l.outer.len()..rank).any(|d| !at.ignores(d));
+    let weight = |at: &Access| if varies(at) { 16 } else { 1 };
+    let wide = |axis: usize| -> usize {
         let point = along(axis);
-        let loads = l.body.insts.iter().filter(|inst| match inst {
-            Inst::Load { at, .. } => point.wide(at, &[]),
-            Inst::Random { at, .. } => point.wide(&plain(at), &[]),
-            _ => false,
+        let gain = |at: &Access| if point.wide(at, &[]) { weight(at) } else { 0 };
+        let loads = l.body.insts.iter().map(|inst| match inst {
+            Inst::Load { at, .. } => gain(at),
+            Inst::Random { at, .. } => gain(&plain(at)),
+            _ => 0,
         });
-        let stores = l.body.stores.iter().filter(|s| point.wide(&plain(&s.at), &[]));
-        loads.count() + stores.count()
+        loads.sum::<usize>() + l.body.stores.iter().map(|s| gain(&plain(&s.at))).sum::<usize>()
     };
     let outer = l.outer.last().is_some_and(|e| e % 4 == 0).then(|| wide(l.outer.len() - 1)).unwrap_or(0);
     let inner = l.inner.last().is_some_and(|e| e % 4 == 0).then(|| wide(rank - 1)).unwrap_or(0);

@@ -1,9 +1,11 @@
 //! Plain loops that do what a launch says, in f64, and a builder of schedules by hand.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
 use thalweg_gpu::GpuBackend;
 use thalweg_graph::{
     Class, DType, ReduceOp,
-    backend::{Backend, Region, Trace, TraceNode, TraceOutput},
+    backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput},
     schedule::ir::*,
 };
 
@@ -91,7 +93,8 @@ impl Case {
     }
 
     pub fn trace(&self, gpu: &GpuBackend) -> Trace {
-        let node = |op| TraceNode { op, inputs: vec![], shape: vec![], dtype: DType::F32, label: "test".into() };
+        let label = Label { op: "test", path: None, location: std::panic::Location::caller() };
+        let node = |op| TraceNode { op, inputs: vec![], shape: vec![], dtype: DType::F32, label: label.clone() };
         let leaf_dtypes: Vec<DType> =
             self.schedule.buffers.iter().filter(|b| matches!(b.place, Place::Leaf(_))).map(|b| b.dtype).collect();
         let leaves = self.leaves.iter().zip(leaf_dtypes).map(|(data, dtype)| {
