@@ -156,3 +156,109 @@ fn damage(error: &SafeTensorError) -> String {
 fn problem(path: &Path, problem: String) -> Error {
     Error::new("checkpoint", ErrorKind::File { path: path.display().to_string(), problem })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::Arc};
+
+    use thalweg_cpu::StrictCpu;
+    use thalweg_derive::Module;
+    use thalweg_graph::Device;
+
+    use super::*;
+
+    #[derive(Module)]
+    struct Net {
+        weight: Param,
+        steps: State,
+    }
+
+    impl Net {
+        fn new(weights: &[f32], steps: i32) -> Net {
+            let device = Device::new(Arc::new(StrictCpu::new()));
+            Net {
+                weight: Param::new(Tensor::from_slice(&device, weights, [weights.len()])).unwrap(),
+                steps: State::new(Tensor::from_slice(&device, &[steps], [1])).unwrap(),
+            }
+        }
+
+        fn values(&self) -> (Vec<f32>, Vec<i32>) {
+            (self.weight.tensor().to_vec().unwrap(), self.steps.tensor().to_vec().unwrap())
+        }
+    }
+
+    /// A file that goes away with the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            Scratch(std::env::temp_dir().join(format!("thalweg-{name}-{}.safetensors", std::process::id())))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_bit_by_bit() {
+        let file = Scratch::new("round-trip");
+        let net = Net::new(&[1.5, -0.0, f32::MIN_POSITIVE / 2.0], 7);
+        save(&file.0, &net).unwrap();
+        let other = Net::new(&[0.0; 3], 0);
+        load(&file.0, &other).unwrap();
+        assert_eq!(other.values().1, [7]);
+        let bits = |net: &Net| net.values().0.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(&other), bits(&net));
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_errors_and_change_nothing() {
+        let file = Scratch::new("misfit");
+        save(&file.0, &Net::new(&[1.0, 2.0], 7)).unwrap();
+        let net = Net::new(&[0.0; 3], 0);
+        let message = |module: &dyn Module| load(&file.0, module).unwrap_err().to_string();
+        assert!(message(&net).contains("has 'weight' with shape [2], and the model's has [3]"));
+        assert_eq!(net.values(), (vec![0.0; 3], vec![0]));
+        assert!(message(&net.weight).contains("has no '', which the model needs"));
+        assert!(message(&vec![net.weight.clone()]).contains("has no '0', which the model needs"));
+
+        #[derive(Module)]
+        struct Less {
+            steps: State,
+        }
+        assert!(message(&Less { steps: net.steps.clone() }).contains("has 'weight', which the model has not"));
+
+        #[derive(Module)]
+        struct Other {
+            weight: State,
+            steps: State,
+        }
+        let integers = Tensor::from_slice(net.weight.tensor().device(), &[1, 2], [2]);
+        let other = Other { weight: State::new(integers).unwrap(), steps: net.steps.clone() };
+        assert!(message(&other).contains("has 'weight' in F32, and the model's is i32"));
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let file = Scratch::new("damaged");
+        let net = Net::new(&[1.0, 2.0], 7);
+        let message = || load(&file.0, &net).unwrap_err().to_string();
+        assert!(message().contains("cannot be read"));
+        save(&file.0, &net).unwrap();
+        let whole = std::fs::read(&file.0).unwrap();
+        for end in 0..whole.len() {
+            std::fs::write(&file.0, &whole[..end]).unwrap();
+            assert!(message().contains("is truncated"), "{end}: {}", message());
+        }
+        std::fs::write(&file.0, [&whole[..], b"x"].concat()).unwrap();
+        assert!(message().contains("is truncated or has bytes behind its end"));
+        let mut broken = whole.clone();
+        broken[8] = b'!';
+        std::fs::write(&file.0, &broken).unwrap();
+        assert!(message().contains("is damaged, or no safetensors file (invalid JSON in header"), "{}", message());
+        assert_eq!(net.values(), (vec![1.0, 2.0], vec![7]));
+    }
+}
