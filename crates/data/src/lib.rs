@@ -22,6 +22,7 @@ mod idx;
 mod in_memory;
 mod mnist;
 mod permutation;
+mod picture;
 
 pub use batches::{Batch, Batches, Prefetch, Tail};
 pub use digits::Digits;
@@ -29,3 +30,4 @@ pub use host::Host;
 pub use in_memory::InMemory;
 pub use mnist::Mnist;
 pub use permutation::{Seed, permutation};
+pub use picture::picture;

@@ -3,6 +3,8 @@
 mod atomic;
 mod checkpoint;
 mod curve;
+mod evaluate;
+mod journal;
 mod meter;
 mod metrics;
 mod progress;
@@ -10,6 +12,8 @@ mod progress;
 pub use atomic::write_atomically;
 pub use checkpoint::{load, save};
 pub use curve::Curve;
+pub use evaluate::{Score, evaluate};
+pub use journal::Journal;
 pub use meter::Meter;
 pub use metrics::{accuracy, correct};
 pub use progress::Progress;
