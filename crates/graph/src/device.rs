@@ -8,7 +8,7 @@ use std::{
 use crate::{
     backend::{Backend, PlanReport, Profile, Stats},
     dtype::DType,
-    error::Result,
+    error::{Error, ErrorKind, Result},
 };
 
 /// Which numbers a training step computes with.
@@ -23,6 +23,24 @@ pub enum Precision {
     /// Mixed f16 where the device gains from it, else f32.
     #[default]
     Auto,
+}
+
+impl std::str::FromStr for Precision {
+    type Err = Error;
+
+    /// `f32`, `mixed-f16` (or `f16`), `mixed-bf16` (or `bf16`), `auto`.
+    fn from_str(name: &str) -> Result<Precision> {
+        match name.trim().to_lowercase().as_str() {
+            "f32" => Ok(Precision::F32),
+            "mixed-f16" | "f16" => Ok(Precision::MixedF16),
+            "mixed-bf16" | "bf16" => Ok(Precision::MixedBf16),
+            "auto" => Ok(Precision::Auto),
+            _ => {
+                let text = format!("'{name}' is no precision; there are f32, mixed-f16, mixed-bf16 and auto");
+                Err(Error::new("precision", ErrorKind::Invalid(text)))
+            }
+        }
+    }
 }
 
 /// A device, and the precision policy of what runs on it. A cheap clone.

@@ -233,6 +233,11 @@ impl Tensor {
         crate::eval::eval(std::slice::from_ref(self))
     }
 
+    /// Computes several values in one run, so that what they share is computed once.
+    pub fn eval_all(tensors: &[Tensor]) -> Result<()> {
+        crate::eval::eval(tensors)
+    }
+
     pub(crate) fn read_bytes(&self) -> Result<Vec<u8>> {
         self.eval()?;
         crate::eval::check_version(self)?;
