@@ -1,5 +1,90 @@
 //! Choosing a Thalweg device: an extension trait above the CPU executors and the GPU backend.
+//!
+//! ```
+//! use thalweg_device::DeviceExt;
+//! use thalweg_graph::{Device, Tensor};
+//!
+//! let device = Device::cpu()?;
+//! let x = Tensor::from_slice(&device, &[1.0f32, 2.0], [2]);
+//! assert_eq!((&x + &x).to_vec::<f32>()?, [2.0, 4.0]);
+//! assert!(Device::named("a device that is not there").is_err());
+//! # Ok::<(), thalweg_graph::Error>(())
+//! ```
 
 mod select;
 
-pub use select::{Adapter, Kind};
+use std::sync::Arc;
+
+use select::{Choice, choose};
+use thalweg_cpu::{FastCpu, StrictCpu};
+pub use thalweg_gpu::{AdapterInfo, adapters};
+use thalweg_gpu::{GpuBackend, Selector};
+use thalweg_graph::{Device, Result};
+
+/// The environment variable that says what [`DeviceExt::best`] is.
+pub const DEVICE_VARIABLE: &str = "THALWEG_DEVICE";
+
+/// Opens devices. Every call opens one of its own, and tensors of two devices do not mix: open once, and clone the handle.
+pub trait DeviceExt: Sized {
+    /// What `THALWEG_DEVICE` names, else the best GPU (discrete, integrated, virtual), else the CPU. Software Vulkan is taken
+    /// only when named.
+    ///
+    /// # Errors
+    /// [`thalweg_graph::ErrorKind::NoDevice`] when the variable names none; what went wrong opening the GPU.
+    fn best() -> Result<Self>;
+
+    /// The best GPU in hardware.
+    ///
+    /// # Errors
+    /// [`thalweg_graph::ErrorKind::NoDevice`], with what there is.
+    fn gpu() -> Result<Self>;
+
+    /// The fast CPU executor, on all cores or as many threads as `THALWEG_THREADS` says.
+    ///
+    /// # Errors
+    /// A `THALWEG_THREADS` that is no number; threads that cannot start.
+    fn cpu() -> Result<Self>;
+
+    /// The strict CPU executor: plain loops that define every op, in f32 and f64.
+    fn strict() -> Self;
+
+    /// `best`, `cpu`, `strict`, `gpu`, `gpu:1`, `lavapipe`, or part of an adapter's name in any case.
+    ///
+    /// # Errors
+    /// [`thalweg_graph::ErrorKind::NoDevice`], with what there is.
+    fn named(name: &str) -> Result<Self>;
+}
+
+impl DeviceExt for Device {
+    #[track_caller]
+    fn best() -> Result<Device> {
+        Device::named(&std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "best".into()))
+    }
+
+    #[track_caller]
+    fn gpu() -> Result<Device> {
+        Device::named("gpu")
+    }
+
+    #[track_caller]
+    fn cpu() -> Result<Device> {
+        Ok(Device::new(Arc::new(FastCpu::new()?)))
+    }
+
+    fn strict() -> Device {
+        Device::new(Arc::new(StrictCpu::new()))
+    }
+
+    #[track_caller]
+    fn named(name: &str) -> Result<Device> {
+        // The CPU needs no driver: asking the system for adapters costs milliseconds.
+        let adapters = if matches!(name, "cpu" | "strict") { Vec::new() } else { adapters() };
+        let device = match choose(name, &adapters)? {
+            Choice::Cpu => Device::cpu()?,
+            Choice::Strict => Device::strict(),
+            Choice::Adapter(index) => Device::new(Arc::new(GpuBackend::open(&Selector::Index(index))?)),
+        };
+        log::info!("device: {device}");
+        Ok(device)
+    }
+}
