@@ -1,1 +1,62 @@
-//! Trains neural networks on any GPU through wgpu, and on the CPU.
+//! Trains neural networks on any GPU — Vulkan, Metal, DX12 — and on the CPU.
+//!
+//! Code is ordinary Rust on tensors; nothing runs until a value is needed or a step is taken. Then the recorded graph is
+//! fused, laid out in memory, and replayed from step to step, with the same bits for the same seed.
+//!
+//! ```
+//! use thalweg::prelude::*;
+//!
+//! #[derive(Module)]
+//! struct Net {
+//!     hidden: Linear,
+//!     head: Linear,
+//! }
+//!
+//! impl Net {
+//!     fn forward(&self, x: &Tensor) -> Tensor {
+//!         self.head.forward(&self.hidden.forward(x).relu())
+//!     }
+//! }
+//!
+//! fn main() -> Result<()> {
+//!     let device = Device::cpu()?; // or Device::best()?
+//!     let rng = &mut Rng::seed(0);
+//!     let mut net = Net { hidden: Linear::new(64, 32).init(&device, rng)?, head: Linear::new(32, 10).init(&device, rng)? };
+//!     let mut opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
+//!     let digits = Digits::embedded()?;
+//!     for epoch in 0..4 {
+//!         for batch in digits.train.batches(100, Seed(1))?.epoch(epoch) {
+//!             let logits = net.forward(&batch.images.to(&device).flatten(1..));
+//!             let loss = logits.cross_entropy(&batch.labels.to(&device));
+//!             opt.step(&mut net, &loss)?; // queued, not waited for
+//!         }
+//!     }
+//!     net.eval();
+//!     let score = evaluate(&digits.test, 100, &device, |x| net.forward(&x.flatten(1..)))?;
+//!     assert!(score.accuracy > 0.9);
+//!     Ok(())
+//! }
+//! ```
+
+pub use thalweg_data as data;
+pub use thalweg_device as device;
+pub use thalweg_graph as graph;
+// `#[derive(Module)]` in a user's crate names these.
+pub use thalweg_graph::module;
+pub use thalweg_nn as nn;
+pub use thalweg_optim as optim;
+pub use thalweg_train as train;
+
+/// What almost every program needs.
+pub mod prelude {
+    pub use thalweg_data::{Batch, Digits, InMemory, Mnist, Seed, Tail};
+    pub use thalweg_derive::Module;
+    pub use thalweg_device::DeviceExt;
+    pub use thalweg_graph::{
+        ConvConfig, DType, Device, Error, ErrorKind, Grads, Module, Param, Pool, Precision, Result, Rng, State, Stream,
+        Tensor,
+    };
+    pub use thalweg_nn::{BatchNorm2d, Conv2d, CrossEntropy, Dropout, Init, Linear, Losses, Reduction};
+    pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rule, Sgd};
+    pub use thalweg_train::{Score, accuracy, evaluate};
+}

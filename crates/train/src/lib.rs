@@ -3,6 +3,7 @@
 mod atomic;
 mod checkpoint;
 mod curve;
+mod describe;
 mod evaluate;
 mod journal;
 mod meter;
@@ -12,6 +13,7 @@ mod progress;
 pub use atomic::write_atomically;
 pub use checkpoint::{load, save};
 pub use curve::Curve;
+pub use describe::{one_cycle, plan, precision};
 pub use evaluate::{Score, evaluate};
 pub use journal::Journal;
 pub use meter::Meter;

@@ -1,0 +1,150 @@
+//! Trains a convolutional network on MNIST.
+//!
+//! `cargo run --release --example mnist -- --data DIR`; `--help` lists the options. Fails below 98 %.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use thalweg::{data::picture, prelude::*, train};
+
+const BATCH: usize = 64;
+/// Images in a batch of evaluation.
+const TEST_BATCH: usize = 200;
+const LR: f64 = 2e-3;
+/// Share of the steps in which the learning rate rises.
+const WARM_UP: f64 = 0.1;
+/// What the command promises.
+const ACCURACY: f64 = 0.98;
+
+/// Trains on MNIST, or predicts with a saved model.
+#[derive(Parser, Clone, Debug)]
+pub struct Options {
+    /// The folder with MNIST's four files, gzipped or not.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// best, cpu, gpu, gpu:1, lavapipe, or part of an adapter's name; else THALWEG_DEVICE, else the best.
+    #[arg(long)]
+    device: Option<String>,
+    /// auto, f32, mixed-f16 or mixed-bf16.
+    #[arg(long, default_value = "auto")]
+    precision: Precision,
+    /// Passes over the training images.
+    #[arg(long, default_value_t = 3)]
+    epochs: u32,
+    /// Seed of weights, order and dropout.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Predict with this model instead of training.
+    #[arg(long, value_name = "FILE")]
+    load: Option<PathBuf>,
+    /// Where the model and the loss curve are written.
+    #[arg(long, default_value = "out/mnist")]
+    out: PathBuf,
+}
+
+#[derive(Module)]
+struct Net {
+    conv1: Conv2d,
+    norm1: BatchNorm2d,
+    conv2: Conv2d,
+    norm2: BatchNorm2d,
+    hidden: Linear,
+    dropout: Dropout,
+    head: Linear,
+}
+
+impl Net {
+    fn new(device: &Device, rng: &mut Rng) -> thalweg::graph::Result<Net> {
+        Ok(Net {
+            conv1: Conv2d::new(1, 16, 3).padding(1).bias(false).init(device, rng)?,
+            norm1: BatchNorm2d::new(16).init(device, rng)?,
+            conv2: Conv2d::new(16, 32, 3).padding(1).bias(false).init(device, rng)?,
+            norm2: BatchNorm2d::new(32).init(device, rng)?,
+            hidden: Linear::new(32 * 7 * 7, 128).init(device, rng)?,
+            dropout: Dropout::new(0.25, rng)?,
+            head: Linear::new(128, 10).init(device, rng)?,
+        })
+    }
+
+    /// `[B, 1, 28, 28] → [B, 10]`
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let x = self.norm1.forward(&self.conv1.forward(x)).relu().max_pool2d(2);
+        let x = self.norm2.forward(&self.conv2.forward(&x)).relu().max_pool2d(2);
+        let x = self.hidden.forward(&x.flatten(1..)).relu();
+        self.head.forward(&self.dropout.forward(&x))
+    }
+}
+
+/// From the command line.
+pub fn main() -> Result<()> {
+    env_logger::init();
+    run(&Options::parse())
+}
+
+/// With these options.
+pub fn run(options: &Options) -> Result<()> {
+    let device = match &options.device {
+        Some(name) => Device::named(name)?,
+        None => Device::best()?,
+    };
+    let device = device.precision(options.precision);
+    println!("device: {device}, {}", train::precision(&device));
+    let data = Mnist::load(&options.data)?;
+    let mut net = Net::new(&device, &mut Rng::seed(options.seed))?;
+    match &options.load {
+        Some(file) => train::load(file, &net)?,
+        None => fit(&mut net, &data, &device, options)?,
+    }
+    net.eval();
+    let score = evaluate(&data.test, TEST_BATCH, &device, |x| net.forward(x))?;
+    show(&net, &data.test, &device)?;
+    println!("test accuracy: {:.2} %", 100.0 * score.accuracy);
+    ensure!(options.load.is_some() || score.accuracy >= ACCURACY, "that is below {:.0} %", 100.0 * ACCURACY);
+    Ok(())
+}
+
+fn fit(net: &mut Net, data: &Mnist, device: &Device, options: &Options) -> Result<()> {
+    let mut opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
+    let mut journal = train::Journal::new(device, 10);
+    let steps = data.train.len() / BATCH * options.epochs as usize;
+    for epoch in 0..options.epochs {
+        net.train();
+        let batches = data.train.batches(BATCH, Seed(options.seed))?.epoch(epoch);
+        journal.epoch(format!("epoch {}/{}", epoch + 1, options.epochs), batches.len() * BATCH);
+        for batch in batches {
+            let (images, labels) = (batch.images.to(device), batch.labels.to(device));
+            opt.set_lr(LR * train::one_cycle(journal.steps(), steps, WARM_UP));
+            let logits = net.forward(&images);
+            let loss = logits.cross_entropy(&labels);
+            opt.step(net, &loss)?;
+            journal.step(batch.len, &loss, || accuracy(&logits, &labels))?;
+            if journal.steps() == 1 {
+                println!("{}", train::plan(device));
+            }
+        }
+        net.eval();
+        journal.end_epoch(&evaluate(&data.test, TEST_BATCH, device, |x| net.forward(x))?)?;
+    }
+    let report = opt.report()?;
+    if report.skipped > 0 {
+        println!("{} of {} steps were skipped: their gradients were not finite", report.skipped, report.steps);
+    }
+    train::save(options.out.join("model.safetensors"), net)?;
+    journal.curve().save(options.out.join("loss.svg"), "MNIST")?;
+    println!("wrote {0}/model.safetensors and {0}/loss.svg", options.out.display());
+    Ok(())
+}
+
+/// A few test images as text, with what they are and what the model says.
+fn show(net: &Net, test: &InMemory, device: &Device) -> Result<()> {
+    let Some(batch) = test.in_order(2)?.into_iter().next() else { return Ok(()) };
+    let predictions = net.forward(&batch.images.to(device)).argmax(-1).to_vec::<i32>()?;
+    let pictures: Vec<_> = batch.images.values.chunks(28 * 28).map(|pixels| picture(pixels, 28)).collect();
+    for row in 0..28 {
+        println!("{}", pictures.iter().map(|lines| lines[row].as_str()).collect::<Vec<_>>().join("  ").trim_end());
+    }
+    let words = predictions.iter().zip(&batch.labels.values).map(|(says, label)| format!("{label}, says {says}"));
+    println!("{}", words.map(|text| format!("{text:56}")).collect::<Vec<_>>().join("  ").trim_end());
+    Ok(())
+}
