@@ -1,6 +1,7 @@
 //! Kernel templates: pure functions from a launch to WGSL text, bindings, grid and words.
 
 pub mod body;
+pub mod contract;
 pub mod kernel;
 pub mod kind;
 pub mod nest;
@@ -24,7 +25,10 @@ use thalweg_graph::{
 pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<Vec<Kernel>> {
     match &launch.kind {
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
-        LaunchKind::Contract(c) => Ok(vec![nest::kernel(&plain::as_loop(c), buffers, caps)?]),
+        LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
+            Some(kernels) => Ok(kernels),
+            None => Ok(vec![nest::kernel(&plain::as_loop(c), buffers, caps)?]),
+        },
     }
 }
 

@@ -1,0 +1,125 @@
+//! The contraction template: `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, then the body on each sum.
+//!
+//! Matrix products and convolutions alike: operands are read through affine, guarded accesses, so a convolution is a
+//! product whose right side is a window of the image (an implicit matrix; nothing is unfolded in memory). Sums are f32
+//! whatever the operands are stored as. Where there are few sums and each is long, k is split: partial sums go to scratch
+//! memory, and a second kernel adds them in a fixed order. No atomics: equal inputs give equal bits.
+
+mod epilogue;
+mod normal;
+mod operand;
+mod registers;
+mod sum;
+
+use thalweg_graph::schedule::ir::{BufferSpec, Contract};
+
+use self::{normal::Normal, registers::Reads};
+use super::{Caps, kernel::Kernel, shape::MAX_ITERATIONS};
+
+/// Bytes of scratch above which k is not split just to occupy the device.
+const MAX_SCRATCH: usize = 64 << 20;
+
+/// The form of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of an invocation; its columns are 4.
+    pub per_m: usize,
+    /// Invocations that share their rows: the subgroup's, or 1.
+    pub lanes: usize,
+    /// Groups of `lanes` invocations in a workgroup.
+    pub groups: usize,
+    /// Parts of k.
+    pub splits: usize,
+    /// Extent of a part along the first summed coordinate.
+    pub chunk: usize,
+}
+
+/// The kernels of a contraction, in order; `None` where it must be a plain loop nest: operands that are not floats, or a
+/// k that cannot be split into parts that one invocation may sum.
+pub fn kernels(c: &Contract, buffers: &[BufferSpec], caps: &Caps) -> Option<Vec<Kernel>> {
+    let floats = [&c.a, &c.b].iter().all(|o| {
+        buffers[o.buf].dtype.is_float() && o.casts.iter().all(|d| d.is_float())
+    });
+    let empty = c.batch.iter().chain(&c.m).chain(&c.n).chain(&c.k).any(|e| *e == 0);
+    if !floats || empty {
+        return None;
+    }
+    let (normal, tile) = choose(c, caps)?;
+    Some(kernels_as(&normal, buffers, caps, tile))
+}
+
+fn kernels_as(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Vec<Kernel> {
+    let main = registers::kernel(c, buffers, caps, tile);
+    match tile.splits {
+        1 => vec![main],
+        splits => vec![main, sum::kernel(c, buffers, caps, splits)],
+    }
+}
+
+/// The orientation and tile that cost least.
+fn choose(c: &Contract, caps: &Caps) -> Option<(Normal, Tile)> {
+    let lanes = if caps.software && caps.subgroups { caps.subgroup_size.max(1) as usize } else { 1 };
+    let groups = if lanes > 1 { (16 / lanes).max(1) } else { 64 };
+    let mut best: Option<(f64, Normal, Tile)> = None;
+    for swap in [false, true] {
+        let normal = Normal::new(c, swap);
+        for per_m in [1, 4, 8, 16, 32] {
+            // Without sharing, a tall tile costs registers and saves little.
+            if (lanes == 1 && per_m > 8) || (per_m > 1 && per_m / 2 >= normal.m) {
+                continue;
+            }
+            let tiles = normal.batch * normal.m.div_ceil(per_m) * normal.n.div_ceil(4 * lanes);
+            let Some((splits, chunk)) = split(&normal, caps, tiles) else { continue };
+            let cost = cost(&normal, per_m, lanes, tiles);
+            if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+                best = Some((cost, normal.clone(), Tile { per_m, lanes, groups, splits, chunk }));
+            }
+        }
+    }
+    best.map(|(_, normal, tile)| (normal, tile))
+}
+
+/// Cost in cycles or so of a CPU that runs shaders: a load of each lane's own element is many times a multiply-add.
+fn cost(c: &Normal, per_m: usize, lanes: usize, tiles: usize) -> f64 {
+    let (one, four) = (45.0, 100.0);
+    let k: f64 = c.k.iter().map(|e| *e as f64).product();
+    let side = |reads: Reads, rows: usize, shared: usize| match reads {
+        Reads::AlongK => rows.div_ceil(shared) as f64 * four / 4.0,
+        Reads::AlongRows => rows.div_ceil(4 * shared) as f64 * four,
+        Reads::Single => rows.div_ceil(shared) as f64 * one,
+    };
+    let a = side(Reads::of(&c.a, &c.k, c.m), per_m, lanes);
+    let b = side(Reads::of(&c.b, &c.k, c.n), 4, 1);
+    let store = if epilogue::quads(c) { four } else { 8.0 * one };
+    tiles as f64 * (k * (a + b + 3.0 * per_m as f64) + per_m as f64 * store)
+}
+
+/// Into how many parts k is split, and how long each is along the first coordinate: so that the device is occupied, and no
+/// invocation loops too often.
+fn split(c: &Normal, caps: &Caps, tiles: usize) -> Option<(usize, usize)> {
+    let step = if [(&c.a, c.m), (&c.b, c.n)].iter().any(|(s, t)| Reads::of(s, &c.k, *t) == Reads::AlongK) { 4 } else { 1 };
+    let Some(first) = c.k.first().copied() else { return Some((1, 1)) };
+    let unit = if c.k.len() == 1 { step } else { 1 };
+    let iterations = |chunk: usize| {
+        let (mut product, mut sum) = (1, 0);
+        for (d, extent) in c.k.iter().enumerate() {
+            let extent = if d == 0 { chunk } else { *extent };
+            product *= if d + 1 == c.k.len() { extent.div_ceil(step) } else { extent };
+            sum += product;
+        }
+        sum
+    };
+    let wanted: usize = if caps.software { 16 } else { 16_384 };
+    let outputs = c.batch * c.m * c.n;
+    let useful = iterations(first) / 64;
+    let fits = MAX_SCRATCH / 4 / outputs.max(1);
+    let splits = wanted.div_ceil(tiles).min(useful).min(fits).min(256).max(1);
+    let mut chunk = first.div_ceil(splits).next_multiple_of(unit);
+    while iterations(chunk) >= MAX_ITERATIONS {
+        if chunk <= unit {
+            return None;
+        }
+        chunk = (chunk / 2).next_multiple_of(unit);
+    }
+    Some((first.div_ceil(chunk), chunk))
+}

@@ -1,0 +1,119 @@
+//! The body of a contraction: what is done with each sum, four columns at a time where they are neighbours in memory.
+
+use thalweg_graph::schedule::ir::{Inst, Val};
+
+use super::{
+    super::{
+        body::{Point, Value, Writer},
+        kernel::Builder,
+    },
+    normal::Normal,
+};
+
+/// Writes the body for the rows of one invocation.
+pub struct Epilogue<'a> {
+    c: &'a Normal,
+    writer: Writer<'a>,
+    words: [Vec<String>; 3],
+    batch: Vec<String>,
+    /// The first column's coordinates, or those of each of four.
+    columns: Vec<Vec<String>>,
+    /// Values that are the same in all rows, written once.
+    hoisted: Vec<bool>,
+}
+
+/// Whether four columns from a multiple of 4 are one vector for the body.
+pub fn quads(c: &Normal) -> bool {
+    c.outer[2].last().is_some_and(|e| e % 4 == 0)
+}
+
+impl<'a> Epilogue<'a> {
+    /// Makes the words.
+    pub fn new(k: &mut Builder, c: &'a Normal) -> Epilogue<'a> {
+        let words = c.outer.each_ref().map(|extents| extents.iter().map(|e| k.params.fixed(*e)).collect());
+        let hoisted = vec![false; c.body.insts.len()];
+        Epilogue { c, writer: Writer::new(&c.body), words, batch: vec![], columns: vec![], hoisted }
+    }
+
+    /// Sets batch and columns, numbered flat: the first of four neighbours, or one for each point. Writes what does not
+    /// depend on the row.
+    pub fn columns(&mut self, k: &mut Builder, batch: &str, columns: &[String]) {
+        self.batch = decode(k, batch, &self.c.outer[0], &self.words[0]);
+        self.columns = columns.iter().map(|n| decode(k, n, &self.c.outer[2], &self.words[2])).collect();
+        if columns.len() > 1 {
+            return;
+        }
+        let first = self.c.outer[0].len();
+        let rows = first..first + self.c.outer[1].len();
+        let ignores = |at: &thalweg_graph::schedule::ir::Linear| rows.clone().all(|d| at.ignores(d));
+        let point = self.point(vec!["0u".into(); rows.len()], 0);
+        for v in 0..self.c.body.insts.len() {
+            let inst = &self.c.body.insts[v];
+            let own = match inst {
+                Inst::Acc => false,
+                Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
+                    ignores(&at.base) && at.terms.iter().all(|t| ignores(&t.at))
+                }
+                Inst::Index(at) | Inst::Random { at, .. } => ignores(at),
+                _ => true,
+            };
+            if own && inst.operands().iter().all(|o: &Val| self.hoisted[*o]) {
+                self.writer.value(k, v, &point);
+                self.hoisted[v] = true;
+            }
+        }
+    }
+
+    fn point(&self, rows: Vec<String>, column: usize) -> Point {
+        let coords: Vec<String> = self.batch.iter().chain(&rows).chain(&self.columns[column]).cloned().collect();
+        match self.columns.len() == 1 && quads(self.c) {
+            true => Point::Along { axis: coords.len() - 1, coords, count: 4, aligned: true },
+            false => Point::one(coords),
+        }
+    }
+
+    /// Writes the body for row `m`; the sums are the components of the vector `acc`, or `acc` itself for a single column.
+    /// `inside` has the condition for the four neighbours together, or for each column. Opens a block for each.
+    pub fn row(&mut self, k: &mut Builder, m: &str, acc: &str, inside: &[String]) {
+        for column in 0..self.columns.len() {
+            k.open(format!("if {} {{", inside[column]));
+            let rows = decode(k, m, &self.c.outer[1], &self.words[1]);
+            let point = self.point(rows, column);
+            let value = match (point.count(), self.columns.len()) {
+                (1, 1) => Value::One(acc.to_string()),
+                (1, _) => Value::One(format!("{acc}.{}", LANES[column])),
+                _ => Value::Many(LANES.map(|c| format!("{acc}.{c}")).to_vec()),
+            };
+            for (v, inst) in self.c.body.insts.iter().enumerate() {
+                if matches!(inst, Inst::Acc) {
+                    self.writer.set(v, value.clone());
+                }
+            }
+            self.writer.all(k, &point);
+            k.close();
+            for v in 0..self.hoisted.len() {
+                if !self.hoisted[v] {
+                    self.writer.forget(v);
+                }
+            }
+        }
+    }
+}
+
+/// The components of a vector.
+pub const LANES: [&str; 4] = ["x", "y", "z", "w"];
+
+/// The coordinates of position `flat` in row-major order; `words` name the extents.
+pub fn decode(k: &mut Builder, flat: &str, extents: &[usize], words: &[String]) -> Vec<String> {
+    let mut coords = vec![String::new(); extents.len()];
+    let mut rest = flat.to_string();
+    for d in (0..extents.len()).rev() {
+        if d == 0 {
+            coords[0] = rest.clone();
+        } else {
+            coords[d] = k.name(format!("{rest} % {}", words[d]));
+            rest = k.name(format!("{rest} / {}", words[d]));
+        }
+    }
+    coords
+}

@@ -1,0 +1,270 @@
+//! The address of an operand's element as a part that its row gives and a part that k gives.
+//!
+//! Addresses are affine: a row's part is computed once, and each step of k adds its own. A guarded axis is the same sum
+//! with a comparison. Where the axis is divided (adjoints of strided windows), both parts are divided on their own:
+//!
+//! ```text
+//! at = r + k,   r = div·rq + rr,   k = div·kq + kr:     div | at  ⇔  rr + kr ∈ {0, div},   at/div = rq + kq + [rr + kr = div]
+//! ```
+
+use thalweg_graph::{Class, DType, schedule::ir::Linear};
+
+use super::{
+    super::{
+        body::from_bits,
+        kernel::{Builder, Source},
+        ops,
+        params::Word,
+    },
+    normal::Side,
+};
+
+/// A guarded axis of an operand.
+struct Guard {
+    /// Over `batch ++ rows ++ k`; offset 0 or more of its own in both parts.
+    at: Linear,
+    /// How much larger than the truth the row's and k's parts are made, so that neither is negative. Multiples of `div`.
+    bias: [i64; 2],
+    div: i64,
+    bound: String,
+    stride: i64,
+}
+
+/// One side, with the names of its words.
+pub struct Loader<'a> {
+    side: &'a Side,
+    dtype: DType,
+    /// Everything that is linear: the base, and axes that are not divided.
+    base: Linear,
+    offset: String,
+    guards: Vec<Guard>,
+    fill: String,
+    words: Vec<(i64, String)>,
+}
+
+/// What a row, or a step of k, adds.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    base: String,
+    /// For each guard: position (or its quotient), and remainder where it is divided; none where it ignores this part.
+    guards: Vec<Option<(String, Option<String>)>>,
+}
+
+impl<'a> Loader<'a> {
+    /// Binds the buffer and makes the words. `extents` are those of `batch ++ rows ++ k`.
+    pub fn new(k: &mut Builder, side: &'a Side, extents: &[usize]) -> Loader<'a> {
+        let rows = side.batch.len() + side.rows.len();
+        let mut base = side.at.base.clone();
+        let mut guards = Vec::new();
+        for term in &side.at.terms {
+            if term.div == 1 {
+                base.offset += term.stride * term.at.offset;
+                for (b, c) in base.coef.iter_mut().zip(&term.at.coef) {
+                    *b += term.stride * c;
+                }
+            }
+            let lowest = |from: usize, upto: usize| -> i64 {
+                (from..upto).map(|d| (term.at.coef[d] * (extents[d] as i64 - 1)).min(0)).sum()
+            };
+            let up = |low: i64| if low < 0 { (-low + term.div - 1) / term.div * term.div } else { 0 };
+            let bias = match term.div {
+                1 => [0, 0],
+                _ => [up(lowest(0, rows) + term.at.offset), up(lowest(rows, extents.len()))],
+            };
+            let bound = k.params.push(Word::Fixed(term.bound as u32));
+            guards.push(Guard { at: term.at.clone(), bias, div: term.div, bound, stride: term.stride });
+        }
+        let binding = k.bind(Source::Buffer(side.buf));
+        let offset = k.params.push(Word::Offset { elements: base.offset as u32, binding });
+        let fill = match side.at.fill {
+            0.0 => "0.0".to_string(),
+            fill => from_bits(Class::Float, &k.params.push(Word::Fixed((fill as f32).to_bits()))),
+        };
+        let dtype = k.buffers[side.buf].dtype;
+        let mut loader = Loader { side, dtype, base, offset, guards, fill, words: Vec::new() };
+        // All words are made here, outside of any loop and in a fixed order.
+        let coefs: Vec<i64> = loader.base.coef.iter().copied().chain(loader.guards.iter().flat_map(|g| {
+            g.at.coef.iter().copied().chain([g.div, g.bias[0] + g.at.offset, g.bias[1], g.stride, (g.bias[0] + g.bias[1]) / g.div])
+        })).collect();
+        for c in coefs {
+            loader.word(k, c);
+        }
+        loader
+    }
+
+    /// The name of a number; small ones are part of the text.
+    fn word(&mut self, k: &mut Builder, c: i64) -> String {
+        match c {
+            0 => "0u".into(),
+            1 => "1u".into(),
+            _ => match self.words.iter().find(|(x, _)| *x == c) {
+                Some((_, name)) => name.clone(),
+                None => {
+                    let name = k.params.push(Word::Fixed(c as u32));
+                    self.words.push((c, name.clone()));
+                    name
+                }
+            },
+        }
+    }
+
+    /// `Σ coef·coord`, or nothing where all factors are 0.
+    fn sum(&mut self, k: &mut Builder, coef: &[i64], coords: &[String]) -> Option<String> {
+        let mut terms = Vec::new();
+        for (c, x) in coef.iter().zip(coords) {
+            match c {
+                0 => {}
+                1 => terms.push(x.clone()),
+                _ => terms.push(format!("{x} * {}", self.word(k, *c))),
+            }
+        }
+        (!terms.is_empty()).then(|| terms.join(" + "))
+    }
+
+    /// The row's part at these coordinates of `batch ++ rows`.
+    pub fn row(&mut self, k: &mut Builder, coords: &[String]) -> Part {
+        self.part(k, 0, coords)
+    }
+
+    /// The part of a step of k at these coordinates.
+    pub fn step(&mut self, k: &mut Builder, coords: &[String]) -> Part {
+        self.part(k, self.side.batch.len() + self.side.rows.len(), coords)
+    }
+
+    fn part(&mut self, k: &mut Builder, first: usize, coords: &[String]) -> Part {
+        let own = first..first + coords.len();
+        let is_row = first == 0;
+        let coef = self.base.coef[own.clone()].to_vec();
+        let mut base = self.sum(k, &coef, coords).unwrap_or_default();
+        if is_row {
+            base = if base.is_empty() { self.offset.clone() } else { format!("{} + {base}", self.offset) };
+        }
+        let mut parts = Vec::new();
+        for g in 0..self.guards.len() {
+            let coef = self.guards[g].at.coef[own.clone()].to_vec();
+            let sum = self.sum(k, &coef, coords);
+            let Guard { div, bias, stride, .. } = self.guards[g];
+            let offset = if is_row { self.guards[g].at.offset + bias[0] } else { bias[1] };
+            let offset = if offset == 0 { None } else { Some(self.word(k, offset)) };
+            let at = match (sum, offset) {
+                (None, None) if !is_row => {
+                    parts.push(None);
+                    continue;
+                }
+                (None, None) => "0u".into(),
+                (Some(s), None) => s,
+                (None, Some(o)) => o,
+                (Some(s), Some(o)) => format!("{o} + {s}"),
+            };
+            let at = k.name(at);
+            if div == 1 {
+                parts.push(Some((at, None)));
+                continue;
+            }
+            let (d, s) = (self.word(k, div), self.word(k, stride));
+            let mut quotient = k.name(format!("{at} / {d}"));
+            let remainder = k.name(format!("{at} % {d}"));
+            if is_row && bias != [0, 0] {
+                let back = self.word(k, (bias[0] + bias[1]) / div);
+                quotient = k.name(format!("{quotient} - {back}"));
+            }
+            let step = if stride == 1 { quotient.clone() } else { format!("{quotient} * {s}") };
+            base = if base.is_empty() { step } else { format!("{base} + {step}") };
+            parts.push(Some((quotient, Some(remainder))));
+        }
+        let base = if base.is_empty() { base } else { k.name(base) };
+        Part { base, guards: parts }
+    }
+
+    /// Address and guard of the element at a row and a step.
+    fn at(&mut self, k: &mut Builder, row: &Part, step: &Part) -> (String, Option<String>) {
+        let mut address =
+            if step.base.is_empty() { row.base.clone() } else { format!("{} + {}", row.base, step.base) };
+        let mut conditions = Vec::new();
+        for g in 0..self.guards.len() {
+            let (div, stride, bound) = (self.guards[g].div, self.guards[g].stride, self.guards[g].bound.clone());
+            let (r, s) = (row.guards[g].clone().unwrap_or(("0u".into(), Some("0u".into()))), step.guards[g].clone());
+            let mut position = match &s {
+                None => r.0,
+                Some((s, _)) => format!("{} + {s}", r.0),
+            };
+            if div > 1 {
+                let remainder = match (&r.1, s.and_then(|s| s.1)) {
+                    (Some(r), Some(s)) => k.name(format!("{r} + {s}")),
+                    (Some(r), None) => r.clone(),
+                    (None, Some(s)) => s,
+                    (None, None) => "0u".into(),
+                };
+                let d = self.word(k, div);
+                let carry = k.name(format!("{remainder} == {d}"));
+                conditions.push(format!("({remainder} == 0u || {carry})"));
+                position = format!("{position} + select(0u, 1u, {carry})");
+                let stride = self.word(k, stride);
+                address = format!("{address} + select(0u, {stride}, {carry})");
+            }
+            let position = k.name(position);
+            conditions.push(k.name(format!("{position} < {bound}")));
+        }
+        if conditions.is_empty() {
+            return (k.name(address), None);
+        }
+        let guard = k.name(conditions.join(" && "));
+        (k.name(format!("select(0u, {address}, {guard})")), Some(guard))
+    }
+
+    /// One element, cast, as the name of an `f32`.
+    pub fn one(&mut self, k: &mut Builder, row: &Part, step: &Part) -> String {
+        let (address, guard) = self.at(k, row, step);
+        let loaded = k.load(self.side.buf, &address);
+        let value = match guard {
+            None => k.read(loaded),
+            Some(guard) => k.read(format!("select({}, {loaded}, {guard})", self.fill)),
+        };
+        match self.cast(k, &value) {
+            Some(cast) => k.read(cast),
+            None => value,
+        }
+    }
+
+    /// Four neighbours, cast, as the name of a `vec4f`.
+    pub fn four(&mut self, k: &mut Builder, row: &Part, step: &Part) -> String {
+        let (address, guard) = self.at(k, row, step);
+        let loaded = k.load4(self.side.buf, &address);
+        let value = match guard {
+            None => k.read(loaded),
+            Some(guard) => k.read(format!("select(vec4f({}), {loaded}, {guard})", self.fill)),
+        };
+        if self.cast(k, &value).is_none() {
+            return value;
+        }
+        let lanes: Vec<String> = ["x", "y", "z", "w"]
+            .iter()
+            .map(|c| self.cast(k, &format!("{value}.{c}")).unwrap_or_default())
+            .collect();
+        k.read(format!("vec4f({})", lanes.join(", ")))
+    }
+
+    /// The casts of an element, or nothing where there is nothing to do.
+    fn cast(&self, k: &Builder, x: &str) -> Option<String> {
+        let mut from = self.dtype;
+        let mut out = x.to_string();
+        for to in &self.side.casts {
+            out = ops::cast(k.caps, from, *to, &out);
+            from = *to;
+        }
+        (out != x).then_some(out)
+    }
+}
+
+impl Side {
+    /// Whether four elements that follow each other along coordinate `d` of `batch ++ rows ++ k`, whose extent is
+    /// `extent`, are one aligned vector under one guard.
+    pub fn wide(&self, d: usize, extent: usize, rank: usize) -> bool {
+        let others = |at: &Linear| (0..rank).all(|c| c == d || at.coef[c] % 4 == 0);
+        extent % 4 == 0
+            && self.at.base.coef[d] == 1
+            && self.at.base.offset % 4 == 0
+            && others(&self.at.base)
+            && self.at.terms.iter().all(|t| t.at.ignores(d) && t.stride % 4 == 0)
+    }
+}

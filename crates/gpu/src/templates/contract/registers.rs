@@ -1,0 +1,276 @@
+//! A contraction in registers alone: each invocation sums PER_M rows × 4 columns.
+//!
+//! ```text
+//!                 lane 0   lane 1   lane 2 …
+//!               ┌────────┬────────┬────────┐   B: each lane reads its own four columns
+//!          k →  │ 4 cols │ 4 cols │ 4 cols │
+//!   ┌────┐      ├────────┼────────┼────────┤
+//!   │ A  │      │        │        │        │   A: lane l reads row l (and l + lanes, …) of the PER_M rows that the
+//!   │rows│      │ PER_M  │ PER_M  │ PER_M  │   subgroup shares; the others get it by a broadcast
+//!   └────┘      └────────┴────────┴────────┘
+//! ```
+//!
+//! On a CPU that runs shaders a load costs as much as dozens of multiply-adds, and it is made once for each lane: so
+//! every element is loaded by one lane of the subgroup. Elsewhere `lanes` is 1 and each invocation reads for itself.
+
+use thalweg_graph::schedule::ir::BufferSpec;
+
+use super::{
+    super::{
+        Caps,
+        kernel::{Builder, Kernel, Source, linear_grid},
+    },
+    Tile,
+    epilogue::{Epilogue, LANES, decode, quads},
+    normal::{Normal, Side},
+    operand::{Loader, Part},
+};
+
+/// How the elements of an operand are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Four neighbours along the last summed coordinate.
+    AlongK,
+    /// Four neighbours along the rows.
+    AlongRows,
+    /// One by one.
+    Single,
+}
+
+impl Reads {
+    /// What a side allows.
+    pub fn of(side: &Side, k: &[usize], total: usize) -> Reads {
+        let (rows, rank) = (side.batch.len() + side.rows.len(), side.batch.len() + side.rows.len() + k.len());
+        if k.last().is_some_and(|e| side.wide(rank - 1, *e, rank)) {
+            Reads::AlongK
+        } else if total % 4 == 0 && side.rows.last().is_some_and(|e| side.wide(rows - 1, *e, rank)) {
+            Reads::AlongRows
+        } else {
+            Reads::Single
+        }
+    }
+}
+
+/// The kernel: the whole contraction, or partial sums in scratch memory where `tile.splits` is more than 1.
+pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Kernel {
+    let mut k = Builder::new(caps, buffers);
+    let Tile { per_m, lanes, groups, splits, chunk, .. } = tile;
+    let (tiles_m, tiles_n) = (c.m.div_ceil(per_m), c.n.div_ceil(4 * lanes));
+    let total = tiles_m * tiles_n * c.batch * splits;
+    let [m, n] = [c.m, c.n].map(|e| k.params.fixed(e));
+    let words = [total, tiles_m, tiles_n, c.batch].map(|e| k.params.fixed(e));
+    let tile_word = if lanes > 1 { "sg_id" } else { "lid" };
+    k.line(format!("let tile = (wid.y * nwg.x + wid.x) * {groups}u + {tile_word};"));
+    k.line(format!("if tile >= {} {{ return; }}", words[0]));
+    let m0 = k.name(format!("tile % {} * {per_m}u", words[1]));
+    let rest = k.name(format!("tile / {}", words[1]));
+    let lane = if lanes > 1 { " + lane" } else { "" };
+    let n0 = k.name(format!("({rest} % {} * {lanes}u{lane}) * 4u", words[2]));
+    let rest = k.name(format!("{rest} / {}", words[2]));
+    let batch = if c.batch == 1 { "0u".to_string() } else { k.name(format!("{rest} % {}", words[3])) };
+    let split = if splits == 1 { String::new() } else { k.name(format!("{rest} / {}", words[3])) };
+
+    let mut a = Operand::new(&mut k, c, &c.a, c.m);
+    let mut b = Operand::new(&mut k, c, &c.b, c.n);
+    let batch_a = a.batch(&mut k, &batch);
+    let batch_b = b.batch(&mut k, &batch);
+    let loads = match a.reads {
+        Reads::AlongRows => per_m.div_ceil(4 * lanes),
+        _ => per_m.div_ceil(lanes),
+    };
+    let rows: Vec<Part> = (0..loads)
+        .map(|r| {
+            let (each, last) = if a.reads == Reads::AlongRows { (4, 4) } else { (1, 1) };
+            let own = if lanes > 1 { format!("{m0} + (lane + {}u) * {each}u", r * lanes) } else { format!("{m0} + {}u", r * each) };
+            let row = k.name(format!("min({own}, {m} - {last}u)"));
+            a.row(&mut k, &batch_a, &row, 0)
+        })
+        .collect();
+    let columns: Vec<Part> = if b.reads == Reads::AlongRows || b.side.rows.last().is_some_and(|e| e % 4 == 0) {
+        let first = k.name(format!("min({n0}, {n} - 4u)"));
+        let count = if b.reads == Reads::AlongRows { 1 } else { 4 };
+        (0..count).map(|j| b.row(&mut k, &batch_b, &first, j)).collect()
+    } else {
+        (0..4)
+            .map(|j| {
+                let column = k.name(format!("min({n0} + {j}u, {n} - 1u)"));
+                b.row(&mut k, &batch_b, &column, 0)
+            })
+            .collect()
+    };
+    for i in 0..per_m {
+        k.line(format!("var c{i} = vec4f();"));
+    }
+
+    // The loops over k; only the first is split.
+    let step = if a.reads == Reads::AlongK || b.reads == Reads::AlongK { 4 } else { 1 };
+    let mut coords = Vec::new();
+    for (d, extent) in c.k.iter().enumerate() {
+        let (mut from, mut end) = ("0u".to_string(), k.params.fixed(*extent));
+        if d == 0 && splits > 1 {
+            let chunk = k.params.fixed(chunk);
+            from = k.name(format!("{split} * {chunk}"));
+            end = k.name(format!("min({from} + {chunk}, {end})"));
+        }
+        let j = k.fresh("k");
+        let advance = if d + 1 == c.k.len() && step > 1 { format!("{j} += {step}u") } else { format!("{j}++") };
+        k.open(format!("for (var {j} = {from}; {j} < {end}; {advance}) {{"));
+        coords.push(j);
+    }
+    products(&mut k, (&mut a, &rows), (&mut b, &columns), &coords, step, tile);
+    for _ in &c.k {
+        k.close();
+    }
+
+    if splits > 1 {
+        partial(&mut k, c, &split, &batch, &m0, &n0, [&m, &n], &words[3], per_m);
+        k.scratch_len = splits * c.batch * c.m * c.n;
+    } else {
+        let mut epilogue = Epilogue::new(&mut k, c);
+        let quads = quads(c);
+        let (points, inside): (Vec<String>, Vec<String>) = if quads {
+            (vec![k.name(format!("min({n0}, {n} - 4u)"))], vec![format!("{n0} < {n}")])
+        } else {
+            (0..4).map(|j| (k.name(format!("min({n0} + {j}u, {n} - 1u)")), format!("{n0} + {j}u < {n}"))).unzip()
+        };
+        epilogue.columns(&mut k, &batch, &points);
+        for i in 0..per_m {
+            let row = if i == 0 { m0.clone() } else { format!("({m0} + {i}u)") };
+            let inside: Vec<String> = inside.iter().map(|x| format!("{row} < {m} && {x}")).collect();
+            epilogue.row(&mut k, &row, &format!("c{i}"), &inside);
+        }
+    }
+    k.subgroups = lanes > 1;
+    let entry = if splits > 1 { "contract_split" } else { "contract" };
+    let workgroup = [(groups * lanes) as u32, 1, 1];
+    k.finish(entry, workgroup, linear_grid(total.div_ceil(groups), caps.max_grid))
+}
+
+/// `c_i += a_i · b` for one step of k, or for four.
+fn products(
+    k: &mut Builder,
+    (a, rows): (&mut Operand, &[Part]),
+    (b, columns): (&mut Operand, &[Part]),
+    coords: &[String],
+    step: usize,
+    tile: Tile,
+) {
+    let lanes = tile.lanes;
+    let share = |k: &mut Builder, values: &[String], i: usize| match lanes {
+        1 => values[i].clone(),
+        _ => k.name(format!("subgroupBroadcast({}, {}u)", values[i / lanes], i % lanes)),
+    };
+    let first_a = a.loader.step(k, coords);
+    let first_b = b.loader.step(k, coords);
+    let four_a: Vec<String> = match a.reads {
+        Reads::AlongK => rows.iter().map(|row| a.loader.four(k, row, &first_a)).collect(),
+        _ => vec![],
+    };
+    let four_b: Vec<String> = match b.reads {
+        Reads::AlongK => columns.iter().map(|column| b.loader.four(k, column, &first_b)).collect(),
+        _ => vec![],
+    };
+    for (kk, lane) in LANES.iter().enumerate().take(step) {
+        let mut at = coords.to_vec();
+        if let Some(last) = at.last_mut()
+            && kk > 0
+        {
+            *last = k.name(format!("{last} + {kk}u"));
+        }
+        let values_b: Vec<String> = match b.reads {
+            Reads::AlongK => four_b.iter().map(|v| format!("{v}.{lane}")).collect(),
+            reads => {
+                let part = b.loader.step(k, &at);
+                let wide = reads == Reads::AlongRows;
+                columns
+                    .iter()
+                    .map(|c| if wide { b.loader.four(k, c, &part) } else { b.loader.one(k, c, &part) })
+                    .collect()
+            }
+        };
+        let vector = match values_b.len() {
+            1 => values_b[0].clone(),
+            _ => k.read(format!("vec4f({})", values_b.join(", "))),
+        };
+        let values_a: Vec<String> = match a.reads {
+            Reads::AlongK => (0..tile.per_m).map(|i| format!("{}.{lane}", share(k, &four_a, i))).collect(),
+            Reads::AlongRows => {
+                let part = a.loader.step(k, &at);
+                let four: Vec<String> = rows.iter().map(|row| a.loader.four(k, row, &part)).collect();
+                (0..tile.per_m).map(|i| format!("{}.{}", share(k, &four, i / 4), LANES[i % 4])).collect()
+            }
+            Reads::Single => {
+                let part = a.loader.step(k, &at);
+                let single: Vec<String> = rows.iter().map(|row| a.loader.one(k, row, &part)).collect();
+                (0..tile.per_m).map(|i| share(k, &single, i)).collect()
+            }
+        };
+        for (i, x) in values_a.iter().enumerate() {
+            k.line(format!("c{i} += {x} * {vector};"));
+        }
+    }
+}
+
+/// Stores the sums of one split: scratch is `[splits, batch, m, n]`.
+fn partial(
+    k: &mut Builder,
+    c: &Normal,
+    split: &str,
+    batch: &str,
+    m0: &str,
+    n0: &str,
+    [m, n]: [&String; 2],
+    batches: &str,
+    per_m: usize,
+) {
+    let base = k.name(format!("({split} * {batches} + {batch}) * {m}"));
+    for i in 0..per_m {
+        k.open(format!("if {m0} + {i}u < {m} && {n0} < {n} {{"));
+        let at = k.name(format!("({base} + {m0} + {i}u) * {n} + {n0}"));
+        if c.n % 4 == 0 {
+            k.store4(Source::Scratch, &at, &format!("c{i}"));
+        } else {
+            for (j, lane) in LANES.iter().enumerate() {
+                k.open(format!("if {n0} + {j}u < {n} {{"));
+                k.store(Source::Scratch, &format!("{at} + {j}u"), &format!("c{i}.{lane}"));
+                k.close();
+            }
+        }
+        k.close();
+    }
+}
+
+/// A side with its words and the way it is read.
+struct Operand<'a> {
+    side: &'a Side,
+    loader: Loader<'a>,
+    reads: Reads,
+    batch: Vec<String>,
+    rows: Vec<String>,
+}
+
+impl<'a> Operand<'a> {
+    fn new(k: &mut Builder, c: &Normal, side: &'a Side, total: usize) -> Operand<'a> {
+        let extents = [&side.batch[..], &side.rows, &c.k].concat();
+        let loader = Loader::new(k, side, &extents);
+        let batch = side.batch.iter().map(|e| k.params.fixed(*e)).collect();
+        let rows = side.rows.iter().map(|e| k.params.fixed(*e)).collect();
+        Operand { side, loader, reads: Reads::of(side, &c.k, total), batch, rows }
+    }
+
+    fn batch(&self, k: &mut Builder, batch: &str) -> Vec<String> {
+        decode(k, batch, &self.side.batch, &self.batch)
+    }
+
+    /// The part of the row `ahead` behind flat row `row`, on the same last coordinate.
+    fn row(&mut self, k: &mut Builder, batch: &[String], row: &str, ahead: usize) -> Part {
+        let mut coords = batch.to_vec();
+        coords.extend(decode(k, row, &self.side.rows, &self.rows));
+        if ahead > 0
+            && let Some(last) = coords.last_mut()
+        {
+            *last = k.name(format!("{last} + {ahead}u"));
+        }
+        self.loader.row(k, &coords)
+    }
+}

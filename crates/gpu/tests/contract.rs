@@ -1,0 +1,373 @@
+//! The contraction template on a device, against plain loops over [`Access::at`].
+
+#![allow(missing_docs)]
+
+use thalweg_gpu::{GpuBackend, Selector};
+use thalweg_graph::{
+    Conv, DType, Op, Window,
+    backend::{Backend, Region, Trace, TraceNode, TraceOutput},
+    ops::{binary::BinaryOp, unary::UnaryOp},
+    schedule::ir::*,
+};
+
+fn gpu() -> GpuBackend {
+    let name = std::env::var("THALWEG_DEVICE").unwrap_or_default();
+    GpuBackend::open(&Selector::Name(name)).expect("a device with Vulkan, Metal or DX12 (mesa-vulkan-drivers will do)")
+}
+
+fn noise(seed: u32, n: usize) -> Vec<f64> {
+    (0..n as u32)
+        .map(|i| {
+            let mut h = i.wrapping_add(seed.wrapping_mul(0x9e37_79b9));
+            h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
+            h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
+            f64::from((h ^ (h >> 16)) >> 8) / f64::from(1 << 23) - 1.0
+        })
+        .collect()
+}
+
+/// A contraction with its operands' contents. Buffers: 0 is A, 1 is B, then what the body reads, then outputs.
+struct Case {
+    c: Contract,
+    buffers: Vec<BufferSpec>,
+    data: Vec<Vec<f64>>,
+    what: String,
+}
+
+/// What the body does.
+#[derive(Clone, Copy, PartialEq)]
+enum Body0 {
+    Plain,
+    /// `y = relu(acc + bias[last axis of n])`, and `z = acc` as f16.
+    BiasRelu,
+}
+
+fn linear(offset: i64, coef: Vec<i64>) -> Linear {
+    Linear { offset, coef }
+}
+
+fn plain(coef: Vec<i64>) -> Access {
+    Access { base: linear(0, coef), terms: vec![], fill: 0.0 }
+}
+
+fn strides(shape: &[usize]) -> Vec<i64> {
+    let mut s = vec![1; shape.len()];
+    for d in (0..shape.len().saturating_sub(1)).rev() {
+        s[d] = s[d + 1] * shape[d + 1] as i64;
+    }
+    s
+}
+
+fn points(extents: &[usize]) -> Vec<Vec<usize>> {
+    extents.iter().fold(vec![vec![]], |points, e| {
+        points.iter().flat_map(|p| (0..*e).map(move |i| [&p[..], &[i]].concat())).collect()
+    })
+}
+
+impl Case {
+    fn new(what: String, kind: ContractKind, extents: [Vec<usize>; 4], a: Operand, b: Operand, dtype: DType) -> Case {
+        let [batch, m, n, k] = extents;
+        let len = |at: &Access, extents: &[usize]| points(extents).iter().filter_map(|i| at.at(i)).max().unwrap_or(0) + 1;
+        let la = len(&a.at, &[&batch[..], &m, &k].concat());
+        let lb = len(&b.at, &[&batch[..], &k, &n].concat());
+        let spec = |dtype, len, i| BufferSpec { dtype, len, place: Place::Leaf(i) };
+        let round = |x: Vec<f64>| x.into_iter().map(|x| dtype.round(x)).collect();
+        Case {
+            c: Contract { kind, batch, m, n, k, a, b, body: Body::default() },
+            buffers: vec![spec(dtype, la, 0), spec(dtype, lb, 1)],
+            data: vec![round(noise(1, la)), round(noise(2, lb))],
+            what,
+        }
+    }
+
+    fn check(mut self, gpu: &GpuBackend, kind: Body0, to: DType) {
+        let c = &mut self.c;
+        let shape = [&c.batch[..], &c.m, &c.n].concat();
+        let len: usize = shape.iter().product();
+        let at = linear(0, strides(&shape));
+        let mut push = |inst, dtype| {
+            c.body.insts.push(inst);
+            c.body.dtypes.push(dtype);
+            c.body.insts.len() - 1
+        };
+        let acc = push(Inst::Acc, DType::F32);
+        let mut outputs = vec![to];
+        let mut values = vec![acc];
+        if kind == Body0::BiasRelu {
+            let columns = *shape.last().unwrap();
+            let mut coef = vec![0; shape.len()];
+            *coef.last_mut().unwrap() = 1;
+            let bias = push(Inst::Load { buf: 2, at: plain(coef) }, DType::F32);
+            let sum = push(Inst::Binary(BinaryOp::Add, acc, bias), DType::F32);
+            values[0] = push(Inst::Unary(UnaryOp::Relu, sum), DType::F32);
+            values.push(push(Inst::Cast(acc), DType::F16));
+            outputs.push(DType::F16);
+            self.buffers.push(BufferSpec { dtype: DType::F32, len: columns, place: Place::Leaf(2) });
+            self.data.push(noise(3, columns));
+        }
+        let first = self.buffers.len();
+        for (i, dtype) in outputs.iter().enumerate() {
+            self.buffers.push(BufferSpec { dtype: *dtype, len, place: Place::Output(i) });
+            c.body.stores.push(Store { buf: first + i, at: at.clone(), value: values[i] });
+        }
+        let label = self.what.clone();
+        let schedule = Schedule {
+            buffers: self.buffers.clone(),
+            launches: vec![Launch { kind: LaunchKind::Contract(self.c.clone()), label }],
+            outputs: (first..first + outputs.len()).collect(),
+            ..Schedule::default()
+        };
+        let got = run(gpu, &schedule, &self.data, &self.what);
+        let c = &self.c;
+        let depth: usize = c.k.iter().product();
+        let ks = points(&c.k);
+        for (flat, i) in points(&shape).iter().enumerate() {
+            let (nb, nm) = (c.batch.len(), c.m.len());
+            let (mut sum, mut size) = (0.0, 0.0);
+            for k in &ks {
+                let left = [&i[..nb + nm], k].concat();
+                let right = [&i[..nb], k, &i[nb + nm..]].concat();
+                let cast = |o: &Operand, at: Option<usize>, data: &[f64]| {
+                    let x = at.map_or(o.at.fill, |at| data[at]);
+                    o.casts.iter().fold(x, |x, d| d.round(x))
+                };
+                let x = cast(&c.a, c.a.at.at(&left), &self.data[0]) * cast(&c.b, c.b.at.at(&right), &self.data[1]);
+                sum += x;
+                size += x.abs();
+            }
+            let expect = match kind {
+                Body0::Plain => vec![to.round(sum)],
+                Body0::BiasRelu => {
+                    vec![to.round((sum + self.data[2][*i.last().unwrap()]).max(0.0)), DType::F16.round(sum)]
+                }
+            };
+            for (o, want) in expect.iter().enumerate() {
+                let ulp = match outputs[o] {
+                    DType::F16 => 1e-3,
+                    DType::BF16 => 8e-3,
+                    _ => 1e-7,
+                };
+                let allowed = size * 1.2e-7 * (depth as f64).sqrt().max(4.0) + want.abs() * ulp;
+                let got = got[o][flat];
+                assert!((got - want).abs() <= allowed, "{}: output {o} at {i:?}: got {got}, want {want}", self.what);
+            }
+        }
+    }
+}
+
+fn run(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
+    let node = TraceNode { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, label: "test".into() };
+    let leaf = |(data, spec): (&Vec<f64>, &BufferSpec)| {
+        let storage = gpu.upload(&encode(spec.dtype, data)).unwrap();
+        (0, Region { storage, offset: 0, len: data.len(), dtype: spec.dtype })
+    };
+    let trace = Trace {
+        nodes: vec![node],
+        leaves: data.iter().zip(&schedule.buffers).map(leaf).collect(),
+        outputs: schedule.outputs.iter().map(|_| TraceOutput { node: 0, target: None }).collect(),
+        ..Trace::default()
+    };
+    let regions = gpu.run_schedule(schedule.clone(), &trace).unwrap_or_else(|e| panic!("{what}: {e}"));
+    regions.iter().map(|r| decode(r.dtype, &gpu.read(r).unwrap_or_else(|e| panic!("{what}: {e}")))).collect()
+}
+
+fn encode(dtype: DType, data: &[f64]) -> Vec<u8> {
+    let each = |x: &f64| match dtype {
+        DType::F16 => half::f16::from_f64(*x).to_le_bytes().to_vec(),
+        DType::BF16 => half::bf16::from_f64(*x).to_le_bytes().to_vec(),
+        _ => (*x as f32).to_le_bytes().to_vec(),
+    };
+    data.iter().flat_map(each).collect()
+}
+
+fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
+    let each = |b: &[u8]| match dtype {
+        DType::F16 => half::f16::from_le_bytes([b[0], b[1]]).to_f64(),
+        DType::BF16 => half::bf16::from_le_bytes([b[0], b[1]]).to_f64(),
+        _ => f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+    };
+    bytes.chunks_exact(dtype.size_bytes()).map(each).collect()
+}
+
+/// `a [batch, m, k]` or its transpose, times `b [batch, k, n]` or its transpose; `shared`: b has no batch.
+fn matmul(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool, shared: bool, dtype: DType) -> Case {
+    let [bm, bn, bk] = [m as i64, n as i64, k as i64];
+    let a = plain(if ta { vec![bm * bk, 1, bm] } else { vec![bm * bk, bk, 1] });
+    let sb = if shared { 0 } else { bk * bn };
+    let b = plain(if tb { vec![sb, 1, bk] } else { vec![sb, bn, 1] });
+    let operand = |buf, at| Operand { buf, at, casts: vec![] };
+    let what = format!("matmul {batch}×{m}×{n}×{k} ta {ta} tb {tb} shared {shared} {dtype}");
+    let extents = [vec![batch], vec![m], vec![n], vec![k]];
+    Case::new(what, ContractKind::Matmul, extents, operand(0, a), operand(1, b), dtype)
+}
+
+#[test]
+fn products_of_odd_sizes_in_every_layout() {
+    let gpu = gpu();
+    let sizes = [[1, 1, 1], [1, 7, 5], [7, 1, 13], [3, 5, 1], [17, 13, 19], [31, 33, 32], [32, 32, 4], [33, 36, 8], [64, 10, 40]];
+    for size in sizes {
+        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+            matmul(1, size, ta, tb, false, DType::F32).check(&gpu, Body0::Plain, DType::F32);
+        }
+    }
+}
+
+#[test]
+fn batches_and_bodies_and_storage() {
+    let gpu = gpu();
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        for shared in [false, true] {
+            matmul(3, [9, 20, 12], false, false, shared, dtype).check(&gpu, Body0::BiasRelu, dtype);
+            matmul(2, [20, 9, 12], false, true, shared, dtype).check(&gpu, Body0::BiasRelu, DType::F32);
+            matmul(2, [8, 13, 7], true, false, shared, dtype).check(&gpu, Body0::Plain, dtype);
+        }
+    }
+}
+
+#[test]
+fn operands_are_cast_as_they_are_read() {
+    let gpu = gpu();
+    for (size, tb) in [([33, 20, 16], false), ([5, 7, 9], true)] {
+        let mut case = matmul(1, size, false, tb, false, DType::F32);
+        case.c.a.casts = vec![DType::F16];
+        case.c.b.casts = vec![DType::F16, DType::F32];
+        case.check(&gpu, Body0::Plain, DType::F32);
+    }
+}
+
+#[test]
+fn long_sums_are_split() {
+    let gpu = gpu();
+    matmul(1, [5, 8, 70_001], false, false, false, DType::F32).check(&gpu, Body0::BiasRelu, DType::F32);
+    matmul(1, [3, 5, 40_000], true, false, false, DType::F32).check(&gpu, Body0::BiasRelu, DType::F32);
+    matmul(2, [8, 12, 4096], false, true, false, DType::F32).check(&gpu, Body0::Plain, DType::F16);
+}
+
+struct Shape {
+    b: usize,
+    c: usize,
+    o: usize,
+    image: [usize; 2],
+    kernel: [usize; 2],
+    stride: usize,
+    pad: usize,
+    dilation: usize,
+    groups: usize,
+}
+
+impl Shape {
+    fn out(&self) -> [usize; 2] {
+        [0, 1].map(|d| (self.image[d] + 2 * self.pad - self.dilation * (self.kernel[d] - 1) - 1) / self.stride + 1)
+    }
+
+    fn conv(&self) -> Conv {
+        let window = Window {
+            kernel: self.kernel.to_vec(),
+            stride: vec![self.stride; 2],
+            dilation: vec![self.dilation; 2],
+            pad: vec![self.pad; 2],
+        };
+        Conv { window, groups: self.groups }
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!(
+            "{what} x [{}, {}, {:?}] o {} kernel {:?} stride {} pad {} dilation {} groups {}",
+            self.b, self.c, self.image, self.o, self.kernel, self.stride, self.pad, self.dilation, self.groups
+        )
+    }
+
+    /// `y[b, g·O + o, oy, ox] = Σ x[b, g·C + c, oy·s + ky·d − p, …] w[g·O + o, c, ky, kx]`; y comes out as [g, o, b, oy, ox].
+    fn forward(&self, dtype: DType) -> Case {
+        let (cg, og) = (self.c / self.groups, self.o / self.groups);
+        let [kh, kw] = self.kernel;
+        let [oh, ow] = self.out();
+        let [h, w] = self.image.map(|e| e as i64);
+        let ws = strides(&[self.o, cg, kh, kw]);
+        let a = plain(vec![og as i64 * ws[0], ws[0], ws[1], ws[2], ws[3]]);
+        // g, c, ky, kx, b, oy, ox
+        let plane = h * w;
+        let base = linear(0, vec![cg as i64 * plane, plane, 0, 0, self.c as i64 * plane, 0, 0]);
+        let (s, d, p) = (self.stride as i64, self.dilation as i64, -(self.pad as i64));
+        let terms = vec![
+            Term { at: linear(p, vec![0, 0, d, 0, 0, s, 0]), div: 1, bound: h, stride: w },
+            Term { at: linear(p, vec![0, 0, 0, d, 0, 0, s]), div: 1, bound: w, stride: 1 },
+        ];
+        let b = Access { base, terms, fill: 0.0 };
+        let extents = [vec![self.groups], vec![og], vec![self.b, oh, ow], vec![cg, kh, kw]];
+        let operand = |buf, at| Operand { buf, at, casts: vec![] };
+        Case::new(self.name("conv"), ContractKind::Conv(self.conv()), extents, operand(0, a), operand(1, b), dtype)
+    }
+
+    /// `dx[g, c, b, y, x] = Σ_{o, ky, kx} w[o, c, ky, kx] dy[b, o, (y + p − ky·d) / s, …]`.
+    fn input(&self, dtype: DType) -> Case {
+        let (cg, og) = (self.c / self.groups, self.o / self.groups);
+        let [kh, kw] = self.kernel;
+        let [oh, ow] = self.out();
+        let ws = strides(&[self.o, cg, kh, kw]);
+        // g, c, o, ky, kx
+        let a = plain(vec![og as i64 * ws[0], ws[1], ws[0], ws[2], ws[3]]);
+        let plane = (oh * ow) as i64;
+        // g, o, ky, kx, b, y, x
+        let base = linear(0, vec![og as i64 * plane, plane, 0, 0, self.o as i64 * plane, 0, 0]);
+        let (s, d, p) = (self.stride as i64, self.dilation as i64, self.pad as i64);
+        let terms = vec![
+            Term { at: linear(p, vec![0, 0, -d, 0, 0, 1, 0]), div: s, bound: oh as i64, stride: ow as i64 },
+            Term { at: linear(p, vec![0, 0, 0, -d, 0, 0, 1]), div: s, bound: ow as i64, stride: 1 },
+        ];
+        let b = Access { base, terms, fill: 0.0 };
+        let extents = [vec![self.groups], vec![cg], vec![self.b, self.image[0], self.image[1]], vec![og, kh, kw]];
+        let operand = |buf, at| Operand { buf, at, casts: vec![] };
+        Case::new(self.name("conv_input"), ContractKind::ConvInput(self.conv()), extents, operand(0, a), operand(1, b), dtype)
+    }
+
+    /// `dw[g, o, c, ky, kx] = Σ_{b, oy, ox} dy[b, o, oy, ox] x[b, c, oy·s + ky·d − p, …]`.
+    fn weight(&self, dtype: DType) -> Case {
+        let (cg, og) = (self.c / self.groups, self.o / self.groups);
+        let [kh, kw] = self.kernel;
+        let [oh, ow] = self.out();
+        let [h, w] = self.image.map(|e| e as i64);
+        let out_plane = (oh * ow) as i64;
+        // g, o, b, oy, ox
+        let a = plain(vec![og as i64 * out_plane, out_plane, self.o as i64 * out_plane, ow as i64, 1]);
+        let plane = h * w;
+        // g, b, oy, ox, c, ky, kx
+        let base = linear(0, vec![cg as i64 * plane, self.c as i64 * plane, 0, 0, plane, 0, 0]);
+        let (s, d, p) = (self.stride as i64, self.dilation as i64, -(self.pad as i64));
+        let terms = vec![
+            Term { at: linear(p, vec![0, 0, s, 0, 0, d, 0]), div: 1, bound: h, stride: w },
+            Term { at: linear(p, vec![0, 0, 0, s, 0, 0, d]), div: 1, bound: w, stride: 1 },
+        ];
+        let b = Access { base, terms, fill: 0.0 };
+        let extents = [vec![self.groups], vec![og], vec![cg, kh, kw], vec![self.b, oh, ow]];
+        let operand = |buf, at| Operand { buf, at, casts: vec![] };
+        Case::new(self.name("conv_weight"), ContractKind::ConvWeight(self.conv()), extents, operand(0, a), operand(1, b), dtype)
+    }
+}
+
+#[test]
+fn convolutions_and_their_adjoints() {
+    let gpu = gpu();
+    let shapes = [
+        Shape { b: 1, c: 1, o: 1, image: [1, 1], kernel: [1, 1], stride: 1, pad: 0, dilation: 1, groups: 1 },
+        Shape { b: 2, c: 3, o: 8, image: [8, 8], kernel: [3, 3], stride: 1, pad: 1, dilation: 1, groups: 1 },
+        Shape { b: 2, c: 4, o: 5, image: [7, 9], kernel: [3, 2], stride: 2, pad: 1, dilation: 1, groups: 1 },
+        Shape { b: 3, c: 2, o: 4, image: [11, 10], kernel: [3, 3], stride: 3, pad: 2, dilation: 2, groups: 2 },
+        Shape { b: 2, c: 6, o: 6, image: [6, 8], kernel: [3, 3], stride: 1, pad: 1, dilation: 1, groups: 6 },
+        Shape { b: 1, c: 2, o: 35, image: [5, 12], kernel: [1, 1], stride: 1, pad: 0, dilation: 1, groups: 1 },
+    ];
+    for shape in &shapes {
+        for dtype in [DType::F32, DType::F16] {
+            shape.forward(dtype).check(&gpu, Body0::Plain, dtype);
+            shape.input(dtype).check(&gpu, Body0::Plain, dtype);
+            shape.weight(dtype).check(&gpu, Body0::BiasRelu, dtype);
+        }
+    }
+}
+
+#[test]
+fn a_weight_gradient_sums_over_images_and_pixels() {
+    let gpu = gpu();
+    let shape = Shape { b: 48, c: 1, o: 4, image: [28, 28], kernel: [3, 3], stride: 1, pad: 1, dilation: 1, groups: 1 };
+    shape.weight(DType::F32).check(&gpu, Body0::Plain, DType::F32);
+}
