@@ -5,7 +5,7 @@
 use thalweg_gpu::{GpuBackend, Selector};
 use thalweg_graph::{
     Conv, DType, Op, Window,
-    backend::{Backend, Region, Trace, TraceNode, TraceOutput},
+    backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput},
     ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::*,
 };
@@ -156,7 +156,8 @@ impl Case {
 }
 
 fn run(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
-    let node = TraceNode { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, label: "test".into() };
+    let label = Label { op: "test", path: None, location: std::panic::Location::caller() };
+    let node = TraceNode { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, label };
     let leaf = |(data, spec): (&Vec<f64>, &BufferSpec)| {
         let storage = gpu.upload(&encode(spec.dtype, data)).unwrap();
         (0, Region { storage, offset: 0, len: data.len(), dtype: spec.dtype })
