@@ -19,6 +19,16 @@ fn fill(device: &Device, seed: u32, shape: &[usize], scale: f32) -> Tensor {
     Tensor::from_slice(device, &data, shape)
 }
 
+/// What all threads of this process have worked, where the system tells: on a busy machine the steadier number.
+fn cpu_seconds() -> Option<f64> {
+    let mut total = 0.0;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        total += text.split(' ').next()?.parse::<f64>().ok()? / 1e9;
+    }
+    Some(total)
+}
+
 /// Times `call`, which gives the tensors to compute.
 fn time(name: &str, rate: (f64, &str), mut call: impl FnMut() -> Result<Vec<Tensor>>) -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +36,8 @@ fn time(name: &str, rate: (f64, &str), mut call: impl FnMut() -> Result<Vec<Tens
         return Ok(());
     }
     let mut times = Vec::new();
-    let begin = Instant::now();
+    call()?.iter().try_for_each(Tensor::eval)?;
+    let (begin, busy) = (Instant::now(), cpu_seconds());
     while times.len() < 5 || (begin.elapsed().as_secs_f64() < 1.0 && times.len() < 50) {
         let start = Instant::now();
         for tensor in call()? {
@@ -34,13 +45,14 @@ fn time(name: &str, rate: (f64, &str), mut call: impl FnMut() -> Result<Vec<Tens
         }
         times.push(start.elapsed().as_secs_f64());
     }
-    times.remove(0);
+    let busy = cpu_seconds().zip(busy).map_or(f64::NAN, |(end, begin)| (end - begin) / times.len() as f64);
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
     println!(
-        "{name:10} {:9.3} ms  (least {:9.3})  {:8.1} {}",
+        "{name:10} {:9.3} ms  (least {:9.3}, busy {:9.3})  {:8.1} {}",
         median * 1e3,
         times[0] * 1e3,
+        busy * 1e3,
         rate.0 / median / 1e9,
         rate.1
     );

@@ -115,6 +115,24 @@ impl<'a> View<'a> {
     }
 }
 
+impl View<'_> {
+    /// Writes elements `start + t · step`. What lies between may belong to another thread, so there is no slice of it.
+    #[inline]
+    pub fn scatter<T: Pod>(&self, start: usize, step: isize, from: &[T]) {
+        if from.is_empty() {
+            return;
+        }
+        let end = start as isize + step * (from.len() as isize - 1);
+        assert!(end >= 0, "elements in front of a buffer");
+        let _: *mut T = self.at(end as usize, 1);
+        let first: *mut T = self.at(start, 1);
+        for (t, x) in from.iter().enumerate() {
+            // SAFETY: between the first and the last element, which are in bounds; see the module's contract.
+            unsafe { *first.offset(t as isize * step) = *x }
+        }
+    }
+}
+
 /// A strided matrix of f32 in a buffer: element `(i, j)` is `start + i · rows + j · cols` of it.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {

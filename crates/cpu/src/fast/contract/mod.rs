@@ -22,6 +22,7 @@ use tile::{Tiling, set_box, stride};
 use super::{
     kernel::{
         access::{MAX_COORDS, Region, Sparse},
+        collapse::drop_guards,
         machine::Bind,
         program::{Options, Program},
     },
@@ -89,6 +90,10 @@ pub const EXTRA: usize = 3;
 impl ContractKernel {
     /// Chooses how to run a contraction.
     pub fn new(c: &Contract, buffers: &[BufferSpec]) -> Result<ContractKernel, String> {
+        let mut c = c.clone();
+        drop_guards(&mut c.a.at, &[&c.batch[..], &c.m, &c.k].concat());
+        drop_guards(&mut c.b.at, &[&c.batch[..], &c.k, &c.n].concat());
+        let c = &c;
         let count = |x: &[usize]| x.iter().product::<usize>();
         let (m, n, k) = (count(&c.m), count(&c.n), count(&c.k));
         if m <= 1 || n <= 1 || k == 0 {

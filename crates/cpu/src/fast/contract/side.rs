@@ -8,10 +8,10 @@ use thalweg_graph::{
 use super::tile::{set_box, stride};
 use crate::{
     fast::kernel::{
-        access::{Coords, MAX_COORDS, Reach, Region, Sparse, runs},
+        access::{Coords, MAX_COORDS, Reach, Region, Sparse},
         alu,
         collapse::collapse_with,
-        machine::fill_run,
+        machine::fill_lanes,
         program::{Options, Program},
     },
     gemm::{Matrix, View},
@@ -226,9 +226,7 @@ impl Pack {
         let tile = to.slice_mut::<u32>(0, row_count * len);
         let mut coords = lo;
         for row in tile.chunks_exact_mut(len) {
-            runs(&region, &lanes, &coords, len, |coords, lane, n| {
-                fill_run(&self.reach, &from, dtype, coords, 0, lanes.end, &mut row[lane..lane + n]);
-            });
+            fill_lanes(&self.reach, &from, dtype, (&region, &lanes, &coords), 0, row);
             for d in rows.clone().rev() {
                 coords[d] += 1;
                 if coords[d] < hi[d] {

@@ -73,6 +73,8 @@ impl Sparse {
 struct Guard {
     at: Sparse,
     step: i64,
+    /// The factor of the lane coordinate in front of the last.
+    next: i64,
     div: i64,
     bound: i64,
     stride: i64,
@@ -93,11 +95,23 @@ pub struct Valid {
     pub step: i64,
 }
 
+/// The most guards that are followed from run to run.
+const GUARDS: usize = 4;
+
+/// Where a run begins: the unguarded address, and the position of each guard.
+#[derive(Clone, Copy)]
+struct Cursor {
+    address: i64,
+    at: [i64; GUARDS],
+}
+
 /// An [`Access`] along lanes.
 #[derive(Clone, Debug)]
 pub struct Reach {
     base: Sparse,
     step: i64,
+    /// The factor of the lane coordinate in front of the last.
+    next: i64,
     guards: Vec<Guard>,
     /// Guards that one arithmetic progression cannot express; then lanes are looked at one by one.
     irregular: bool,
@@ -107,19 +121,21 @@ impl Reach {
     /// Compiles an access for runs along coordinate `last` (any coordinate the access ignores when there are no lanes).
     pub fn new(access: &Access, last: Option<usize>) -> Reach {
         let step_of = |s: &Sparse| last.map_or(0, |d| s.factor(d));
+        let next_of = |s: &Sparse| last.and_then(|d| d.checked_sub(1)).map_or(0, |d| s.factor(d));
         let base = Sparse::new(&access.base);
         let guards: Vec<Guard> = access
             .terms
             .iter()
             .map(|t| {
                 let at = Sparse::new(&t.at);
-                Guard { step: step_of(&at), at, div: t.div, bound: t.bound, stride: t.stride }
+                Guard { step: step_of(&at), next: next_of(&at), at, div: t.div, bound: t.bound, stride: t.stride }
             })
             .collect();
         let divided = |g: &&Guard| g.step != 0 && g.div > 1;
-        let irregular = guards.iter().filter(divided).count() > 1
+        let irregular = guards.len() > GUARDS
+            || guards.iter().filter(divided).count() > 1
             || guards.iter().filter(divided).any(|g| g.step.abs() != 1 && g.step % g.div != 0);
-        Reach { step: step_of(&base), base, guards, irregular }
+        Reach { step: step_of(&base), next: next_of(&base), base, guards, irregular }
     }
 
     /// Adds `factor` times a coordinate to the address.
@@ -137,10 +153,67 @@ impl Reach {
         self.irregular
     }
 
-    /// The lanes of a run of `len` from `coords` that are inside, when not [`Reach::irregular`].
+    fn cursor(&self, coords: &Coords) -> Cursor {
+        let mut at = [0; GUARDS];
+        for (at, guard) in at.iter_mut().zip(&self.guards) {
+            *at = guard.at.at(coords);
+        }
+        Cursor { address: self.base.at(coords), at }
+    }
+
+    /// Calls `visit(lane, len, valid)` for each run of `n` lanes from `coords`, when not [`Reach::irregular`].
     #[inline]
-    pub fn run(&self, coords: &Coords, len: usize) -> Valid {
-        let mut address = self.base.at(coords);
+    pub fn walk(
+        &self,
+        region: &Region,
+        lanes: &Range<usize>,
+        coords: &Coords,
+        n: usize,
+        mut visit: impl FnMut(usize, usize, Valid),
+    ) {
+        let mut cursor = self.cursor(coords);
+        let Some(last) = lanes.clone().last() else {
+            return visit(0, n, self.valid(&cursor, n));
+        };
+        let first = (region.hi[last] - coords[last]).min(n);
+        visit(0, first, self.valid(&cursor, first));
+        if first == n {
+            return;
+        }
+        // From here on runs are whole, and mostly one step of the next coordinate apart.
+        let mut at = *coords;
+        let mut lane = first;
+        let whole = region.hi[last] - region.lo[last];
+        let mut stepped = at[last] == region.lo[last];
+        at[last] = region.lo[last];
+        while lane < n {
+            for d in (lanes.start..last).rev() {
+                at[d] += 1;
+                if at[d] < region.hi[d] {
+                    break;
+                }
+                at[d] = region.lo[d];
+                stepped = false;
+            }
+            if stepped {
+                cursor.address += self.next;
+                for (at, guard) in cursor.at.iter_mut().zip(&self.guards) {
+                    *at += guard.next;
+                }
+            } else {
+                cursor = self.cursor(&at);
+                stepped = true;
+            }
+            let len = whole.min(n - lane);
+            visit(lane, len, self.valid(&cursor, len));
+            lane += len;
+        }
+    }
+
+    /// The lanes of a run of `len` that are inside.
+    #[inline]
+    fn valid(&self, cursor: &Cursor, len: usize) -> Valid {
+        let mut address = cursor.address;
         let mut step = self.step;
         if self.guards.is_empty() {
             return Valid { first: 0, count: len, every: 1, address, step };
@@ -148,8 +221,8 @@ impl Reach {
         let (mut low, mut high) = (0i64, len as i64);
         let mut divided: Option<(&Guard, i64)> = None;
         const NONE: Valid = Valid { first: 0, count: 0, every: 1, address: 0, step: 0 };
-        for guard in &self.guards {
-            let mut at = guard.at.at(coords);
+        for (guard, at) in self.guards.iter().zip(&cursor.at) {
+            let mut at = *at;
             let mut along = guard.step;
             if guard.div > 1 {
                 if along % guard.div == 0 {
@@ -262,6 +335,43 @@ mod tests {
     use super::*;
     use thalweg_graph::schedule::ir::Term;
 
+    /// Whatever the box and the start, walking gives the runs that each point by itself gives.
+    #[test]
+    fn walks_agree_with_the_definition() {
+        let form = |offset, coef: [i64; 3]| Linear { offset, coef: coef.to_vec() };
+        let access = Access {
+            base: form(50, [100, 3, 0]),
+            terms: vec![
+                Term { at: form(-1, [0, 1, 0]), div: 1, bound: 3, stride: 7 },
+                Term { at: form(-2, [1, 0, 2]), div: 1, bound: 9, stride: 1 },
+            ],
+            fill: 0.0,
+        };
+        let reach = Reach::new(&access, Some(2));
+        let mut region = Region::whole(&[3, 4, 5]);
+        region.lo[1] = 1;
+        for start in 0..15 {
+            for n in 1..=(3 * 3 * 5 - start) {
+                let mut coords = region.lo;
+                region.decode(0..3, start, &mut coords);
+                let mut got = Vec::new();
+                reach.walk(&region, &(0..3), &coords, n, |lane, len, valid| {
+                    assert_eq!(lane, got.len());
+                    got.extend((0..len).map(|j| {
+                        let t = j.checked_sub(valid.first)?;
+                        let inside = t.is_multiple_of(valid.every) && t / valid.every < valid.count;
+                        inside.then(|| (valid.address + valid.step * (t / valid.every) as i64) as usize)
+                    }));
+                });
+                for (j, got) in got.iter().enumerate() {
+                    region.decode(0..3, start + j, &mut coords);
+                    assert_eq!(*got, access.at(&coords[..3]));
+                }
+                assert_eq!(got.len(), n);
+            }
+        }
+    }
+
     /// Every run agrees with `Access::at`, for strides and divisors of both signs and kinds.
     #[test]
     fn runs_agree_with_the_definition() {
@@ -288,7 +398,7 @@ mod tests {
                 assert!(!reach.irregular());
                 let mut coords = [0; MAX_COORDS];
                 coords[0] = start;
-                let valid = reach.run(&coords, 10);
+                let valid = reach.valid(&reach.cursor(&coords), 10);
                 for j in 0..10 {
                     let want = access.at(&[start + j]);
                     let got = (j >= valid.first && (j - valid.first).is_multiple_of(valid.every))

@@ -1,6 +1,6 @@
 //! Merging loop coordinates that walk memory as one.
 
-use thalweg_graph::schedule::ir::{Body, Inst, Linear};
+use thalweg_graph::schedule::ir::{Access, Body, Inst, Linear};
 
 /// Drops coordinates of extent 1 and merges neighbours of one group where every access allows it.
 ///
@@ -8,6 +8,25 @@ use thalweg_graph::schedule::ir::{Body, Inst, Linear};
 /// were.
 pub fn collapse(groups: &mut [&mut Vec<usize>], body: &mut Body) {
     collapse_with(groups, linears(body));
+}
+
+/// Drops the guards of an access that hold everywhere in a nest of these extents.
+pub fn drop_guards(at: &mut Access, extents: &[usize]) {
+    let base = &mut at.base;
+    at.terms.retain(|term| {
+        let reach = |c: &i64, e: &usize| c * (*e as i64 - 1);
+        let ends = || term.at.coef.iter().zip(extents).map(|(c, e)| reach(c, e));
+        let low = term.at.offset + ends().map(|x| x.min(0)).sum::<i64>();
+        let high = term.at.offset + ends().map(|x| x.max(0)).sum::<i64>();
+        if term.div != 1 || low < 0 || high >= term.bound || extents.contains(&0) {
+            return true;
+        }
+        base.offset += term.stride * term.at.offset;
+        for (to, c) in base.coef.iter_mut().zip(&term.at.coef) {
+            *to += term.stride * c;
+        }
+        false
+    });
 }
 
 /// [`collapse`], for any set of linear forms.

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    ops::Range,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -122,9 +123,10 @@ impl<'a> Machine<'a> {
             match what {
                 What::Load { buf, dtype, at, fill } => self.load(dst, *buf, *dtype, at, *fill),
                 What::Gather { .. } => self.gather(dst, what),
-                What::InBounds(at) => {
-                    self.set(dst, |m, y| m.runs(y, |coords, y| inside(at, coords, m.program.lanes.end, y)))
-                }
+                What::InBounds(at) => self.set(dst, |m, y| {
+                    let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
+                    inside(at, (&m.region, &lanes, &m.coords), y);
+                }),
                 What::Word(word) => self.set(dst, |_, y| y.fill(*word)),
                 What::Scalar(i) => self.set(dst, |m, y| y.fill(m.bind.scalars[*i])),
                 What::Index { at, step, class } => self.set(dst, |m, y| {
@@ -183,7 +185,8 @@ impl<'a> Machine<'a> {
             }
         }
         self.set(dst, |m, y| {
-            m.runs(y, |coords, y| fill_run(at, &view, dtype, coords, fill, m.program.lanes.end, y));
+            let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
+            fill_lanes(at, &view, dtype, (&m.region, &lanes, &m.coords), fill, y);
         });
     }
 
@@ -200,38 +203,36 @@ impl<'a> Machine<'a> {
                 *outside |= i < 0 || i >= *bound;
                 i.clamp(0, (*bound - 1).max(0)) * stride
             };
-            let mut start = 0;
-            m.runs(y, |coords, y| {
-                let lanes = start..start + y.len();
-                start = lanes.end;
-                if *bound == 0 {
-                    outside = true;
-                    return y.fill(*fill);
-                }
-                if at.irregular() {
+            if *bound == 0 {
+                outside = true;
+                return y.fill(*fill);
+            }
+            let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
+            if at.irregular() {
+                return runs(&m.region, &lanes, &m.coords, y.len(), |coords, lane, len| {
                     let mut coords = *coords;
-                    for (j, y) in y.iter_mut().enumerate() {
-                        *y = at
-                            .point(&coords)
-                            .map_or(*fill, |a| get_word(&view, *dtype, a + clamped(lanes.start + j, &mut outside)));
-                        coords[m.program.lanes.end - 1] += 1;
+                    for lane in lane..lane + len {
+                        let word = |a| get_word(&view, *dtype, a + clamped(lane, &mut outside));
+                        y[lane] = at.point(&coords).map_or(*fill, word);
+                        coords[lanes.end.saturating_sub(1)] += 1;
                     }
-                    return;
-                }
-                let mut valid = at.run(coords, y.len());
-                if valid.count < y.len() {
+                });
+            }
+            at.walk(&m.region, &lanes, &m.coords, y.len(), |start, len, mut valid| {
+                let y = &mut y[start..start + len];
+                if valid.count < len {
                     y.fill(*fill);
                 }
                 if valid.count == 0 {
                     return;
                 }
                 if !along {
-                    valid.address += clamped(lanes.start, &mut outside);
+                    valid.address += clamped(start, &mut outside);
                     return copy_run(&view, *dtype, valid, y);
                 }
                 for t in 0..valid.count {
                     let lane = valid.first + t * valid.every;
-                    let address = valid.address + valid.step * t as i64 + clamped(lanes.start + lane, &mut outside);
+                    let address = valid.address + valid.step * t as i64 + clamped(start + lane, &mut outside);
                     y[lane] = get_word(&view, *dtype, address);
                 }
             });
@@ -281,44 +282,50 @@ impl Drop for Machine<'_> {
     }
 }
 
-/// The lanes of one run, by a guarded access.
-pub fn fill_run(
+/// The lanes of a block, by a guarded access.
+#[inline]
+pub fn fill_lanes(
     at: &Reach,
     view: &View<'_>,
     dtype: DType,
-    coords: &Coords,
+    (region, lanes, coords): (&Region, &Range<usize>, &Coords),
     fill: u32,
-    lanes_end: usize,
     y: &mut [u32],
 ) {
     if at.irregular() {
-        let mut coords: [usize; MAX_COORDS] = *coords;
-        for y in y {
-            *y = at.point(&coords).map_or(fill, |a| get_word(view, dtype, a));
-            coords[lanes_end - 1] += 1;
+        return runs(region, lanes, coords, y.len(), |coords, lane, len| {
+            let mut coords: [usize; MAX_COORDS] = *coords;
+            for y in &mut y[lane..lane + len] {
+                *y = at.point(&coords).map_or(fill, |a| get_word(view, dtype, a));
+                coords[lanes.end.saturating_sub(1)] += 1;
+            }
+        });
+    }
+    at.walk(region, lanes, coords, y.len(), |lane, len, valid| {
+        let y = &mut y[lane..lane + len];
+        if valid.count < len {
+            y.fill(fill);
         }
-        return;
-    }
-    let valid = at.run(coords, y.len());
-    if valid.count < y.len() {
-        y.fill(fill);
-    }
-    copy_run(view, dtype, valid, y);
+        copy_run(view, dtype, valid, y);
+    });
 }
 
-/// Whether each lane of one run is inside a guarded access.
-fn inside(at: &Reach, coords: &Coords, lanes_end: usize, y: &mut [u32]) {
+/// Whether each lane of a block is inside a guarded access.
+fn inside(at: &Reach, (region, lanes, coords): (&Region, &Range<usize>, &Coords), y: &mut [u32]) {
     if at.irregular() {
-        let mut coords: [usize; MAX_COORDS] = *coords;
-        for y in y {
-            *y = u32::from(at.point(&coords).is_some());
-            coords[lanes_end - 1] += 1;
-        }
-        return;
+        return runs(region, lanes, coords, y.len(), |coords, lane, len| {
+            let mut coords: [usize; MAX_COORDS] = *coords;
+            for y in &mut y[lane..lane + len] {
+                *y = u32::from(at.point(&coords).is_some());
+                coords[lanes.end.saturating_sub(1)] += 1;
+            }
+        });
     }
-    let valid = at.run(coords, y.len());
     y.fill(0);
-    y.iter_mut().skip(valid.first).step_by(valid.every).take(valid.count).for_each(|y| *y = 1);
+    at.walk(region, lanes, coords, y.len(), |lane, len, valid| {
+        let run = y[lane..lane + len].iter_mut().skip(valid.first);
+        run.step_by(valid.every).take(valid.count).for_each(|y| *y = 1);
+    });
 }
 
 /// One element as a word of its class.
@@ -354,6 +361,17 @@ pub fn copy_run(view: &View<'_>, dtype: DType, valid: Valid, y: &mut [u32]) {
         }
         return;
     }
+    if every == 1 && step > 1 && dtype.size_bytes() == 4 {
+        let (step, y) = (step as usize, &mut y[first..first + count]);
+        let x = view.slice::<u32>(address as usize, step * (count - 1) + 1);
+        // Known strides become shuffles.
+        return match step {
+            2 => gather_every::<2>(x, y),
+            3 => gather_every::<3>(x, y),
+            4 => gather_every::<4>(x, y),
+            _ => y.iter_mut().zip(x.chunks(step)).for_each(|(y, x)| *y = x[0]),
+        };
+    }
     // The stretch of the buffer that the run lies in.
     let span = step.unsigned_abs() as usize * (count - 1) + 1;
     let start = if step > 0 { address } else { address + step * (count as i64 - 1) } as usize;
@@ -375,6 +393,15 @@ pub fn copy_run(view: &View<'_>, dtype: DType, valid: Valid, y: &mut [u32]) {
     }
 }
 
+/// `y[t] = x[t · N]`.
+fn gather_every<const N: usize>(x: &[u32], y: &mut [u32]) {
+    let (parts, rest) = x.as_chunks::<N>();
+    y.iter_mut().zip(parts).for_each(|(y, x)| *y = x[0]);
+    if let (Some(y), Some(x)) = (y.get_mut(parts.len()), rest.first()) {
+        *y = *x;
+    }
+}
+
 /// Writes words, rounded to the buffer's dtype, at `address + t · step`.
 #[inline]
 fn put_run(view: &View<'_>, dtype: DType, address: i64, step: i64, src: &[u32]) {
@@ -384,14 +411,13 @@ fn put_run(view: &View<'_>, dtype: DType, address: i64, step: i64, src: &[u32]) 
         DType::F16 if step == 1 => view.slice_mut::<half::f16>(at, n).convert_from_f32_slice(cast_slice(src)),
         DType::BF16 if step == 1 => view.slice_mut::<half::bf16>(at, n).convert_from_f32_slice(cast_slice(src)),
         _ if step == 1 => view.slice_mut::<u32>(at, n).copy_from_slice(src),
-        // Element by element: what lies between may belong to another thread.
+        DType::F32 | DType::I32 | DType::U32 | DType::Bool => view.scatter::<u32>(at, step as isize, src),
         _ => {
             for (t, word) in src.iter().enumerate() {
                 let at = (address + step * t as i64) as usize;
                 match dtype {
                     DType::F16 => view.slice_mut(at, 1)[0] = half::f16::from_f32(f32::from_bits(*word)),
-                    DType::BF16 => view.slice_mut(at, 1)[0] = half::bf16::from_f32(f32::from_bits(*word)),
-                    _ => view.slice_mut(at, 1)[0] = *word,
+                    _ => view.slice_mut(at, 1)[0] = half::bf16::from_f32(f32::from_bits(*word)),
                 }
             }
         }

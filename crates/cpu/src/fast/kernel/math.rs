@@ -11,7 +11,7 @@ const ROUND: f32 = 12_582_912.0;
 /// `2ⁿ` for `n` in -126 ..= 127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
-    f32::from_bits(((n + 127) as u32) << 23)
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
 /// `x = n · ln 2 + r` with `|r| ≤ ln 2 / 2`, for `|x| < 200`: `(n, r)`.
@@ -41,7 +41,7 @@ pub fn exp(x: f32) -> f32 {
     let (n, r) = split(bounded);
     // In two factors, because 2ⁿ itself may be too large or too small for a normal number.
     let half = n >> 1;
-    let y = (exp_small_m1(r) + 1.0) * power_of_two(half) * power_of_two(n - half);
+    let y = (exp_small_m1(r) + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half));
     if x.is_nan() { x } else { y }
 }
 
@@ -54,7 +54,7 @@ pub fn exp2(x: f32) -> f32 {
     let n = (t.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let half = n >> 1;
     let r = (bounded - (t - ROUND)) * std::f32::consts::LN_2;
-    let y = (exp_small_m1(r) + 1.0) * power_of_two(half) * power_of_two(n - half);
+    let y = (exp_small_m1(r) + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half));
     if x.is_nan() { x } else { y }
 }
 
@@ -65,7 +65,7 @@ pub fn expm1(x: f32) -> f32 {
     let bounded = if bounded > -40.0 { bounded } else { -40.0 };
     let (n, r) = split(bounded);
     // 2ⁿ (eʳ - 1) + (2ⁿ - 1), halved until the end so that 2¹²⁸ does not occur.
-    let half = power_of_two(n - 1);
+    let half = power_of_two(n.wrapping_sub(1));
     let y = (exp_small_m1(r) * half + (half - 0.5)) * 2.0;
     // x itself keeps the sign of zero.
     if x.is_nan() || x == 0.0 { x } else { y }
@@ -79,7 +79,7 @@ fn significand(x: f32) -> (f32, f32) {
     let shift = if tiny { -23.0 } else { 0.0 };
     // Moves the interval's start from 1 to √½ before the exponent is read.
     let bits = scaled.to_bits().wrapping_add(0x3f80_0000 - 0x3f35_04f3);
-    let e = (bits >> 23) as i32 - 127;
+    let e = ((bits >> 23) as i32).wrapping_sub(127);
     let m = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3));
     (e as f32 + shift, m - 1.0)
 }

@@ -15,7 +15,7 @@ use thalweg_graph::{
 use super::{
     access::{MAX_COORDS, Reach, Sparse},
     alu,
-    collapse::collapse,
+    collapse::{collapse, drop_guards},
 };
 
 /// Lanes of a block, where rows are longer than [`ROW`].
@@ -128,6 +128,12 @@ impl Program {
     /// Compiles a loop. `dtype_of` gives the element type of each buffer. `Err` is a reason why it cannot be done.
     pub fn new(l: &Loop, options: &Options, dtype_of: &dyn Fn(BufId) -> DType) -> Result<Program, String> {
         let mut l = l.clone();
+        let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
+        for inst in &mut l.body.insts {
+            if let Inst::Load { at, .. } | Inst::Gather { at, .. } = inst {
+                drop_guards(at, &extents);
+            }
+        }
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut rest = l.outer.as_slice();
         for len in &options.groups {

@@ -80,6 +80,34 @@ macro_rules! fold {
     }};
 }
 
+/// Replaces each lane's value and position where the new one is before it.
+macro_rules! seek {
+    ($arch:expr, $value:expr, $found:expr, $x:expr, $first:expr, $each:expr, $t:ty, |$a:ident, $b:ident| $before:expr) => {{
+        struct Kernel<'a> {
+            value: &'a mut [$t],
+            found: &'a mut [u32],
+            x: &'a [$t],
+            first: u32,
+            each: u32,
+        }
+        impl NullaryFnOnce for Kernel<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn call(self) {
+                let Kernel { value, found, x, first, each } = self;
+                for (i, ((a, p), &$b)) in value.iter_mut().zip(found).zip(x).enumerate() {
+                    let $a = *a;
+                    let before = $before;
+                    *a = if before { $b } else { $a };
+                    *p = if before { first.wrapping_add(each.wrapping_mul(i as u32)) } else { *p };
+                }
+            }
+        }
+        let (value, x) = (cast_slice_mut($value), cast_slice($x));
+        $arch.dispatch(Kernel { value, found: $found, x, first: $first, each: $each })
+    }};
+}
+
 impl Acc {
     /// Starts over with `lanes` lanes.
     pub fn reset(&mut self, op: ReduceOp, class: Class, lanes: usize) {
@@ -97,7 +125,7 @@ impl Acc {
         use ReduceOp::*;
         assert!(if row { self.value.len() == WIDTH } else { self.value.len() == x.len() }, "lanes of an accumulator");
         if finds(op) {
-            return self.find(op, class, x, position, row);
+            return self.find(arch, op, class, x, position, row);
         }
         let acc = &mut self.value[..];
         match (op, class) {
@@ -115,12 +143,22 @@ impl Acc {
         }
     }
 
-    fn find(&mut self, op: ReduceOp, class: Class, x: &[u32], position: usize, row: bool) {
-        for (i, x) in x.iter().enumerate() {
-            let (lane, at) = if row { (i % WIDTH, position + i) } else { (i, position) };
-            if before(op, class, (*x, at as u32), (self.value[lane], self.position[lane])) {
-                self.value[lane] = *x;
-                self.position[lane] = at as u32;
+    /// Elements of one lane come in the order of their positions, so a later one wins only if it is strictly before.
+    fn find(&mut self, arch: Arch, op: ReduceOp, class: Class, x: &[u32], position: usize, row: bool) {
+        for (part, x) in x.chunks(if row { WIDTH } else { x.len().max(1) }).enumerate() {
+            let (value, found) = (&mut self.value[..x.len()], &mut self.position[..x.len()]);
+            let (first, each) = ((position + part * WIDTH) as u32, u32::from(row));
+            match (op, class) {
+                (ReduceOp::ArgMax, Class::Float) => {
+                    seek!(arch, value, found, x, first, each, f32, |a, b| (b > a) | (b.is_nan() & !a.is_nan()));
+                }
+                (_, Class::Float) => {
+                    seek!(arch, value, found, x, first, each, f32, |a, b| (b < a) | (b.is_nan() & !a.is_nan()));
+                }
+                (ReduceOp::ArgMax, Class::Int) => seek!(arch, value, found, x, first, each, i32, |a, b| b > a),
+                (_, Class::Int) => seek!(arch, value, found, x, first, each, i32, |a, b| b < a),
+                (ReduceOp::ArgMax, _) => seek!(arch, value, found, x, first, each, u32, |a, b| b > a),
+                _ => seek!(arch, value, found, x, first, each, u32, |a, b| b < a),
             }
         }
     }
