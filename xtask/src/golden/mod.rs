@@ -27,11 +27,11 @@ mod train;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use thalweg_device::DeviceExt;
 use thalweg_graph::{DType, Device};
 
 use self::{allow::Allow, report::Tally, store::Store};
@@ -167,7 +167,8 @@ fn run_family(args: &GoldenArgs, allow: &Allow, family: &str, index: &Value, run
         };
         any = true;
         let outcome = outcome.unwrap_or_else(|e| Outcome::Failed { share: f64::INFINITY, why: format!("{e:#}") });
-        let listed = allow.names(family, name, case["op"].as_str().unwrap_or_default());
+        let reason = if let Outcome::Unsupported(reason) = &outcome { reason.as_str() } else { "" };
+        let listed = allow.names(family, name, case["op"].as_str().unwrap_or_default(), reason);
         tally.add(name, outcome, case["advisory"].as_bool().unwrap_or(false), listed);
     }
     Ok(any.then_some(tally))
@@ -214,13 +215,11 @@ fn label(args: &GoldenArgs) -> String {
 }
 
 fn open(args: &GoldenArgs) -> Result<Device> {
-    if args.strict {
-        if args.device != "cpu" {
-            bail!("--strict is for --device cpu");
-        }
-        return Ok(Device::new(Arc::new(thalweg_cpu::StrictCpu::new())));
+    match (args.strict, args.device.as_str()) {
+        (true, "cpu" | "strict") => Ok(Device::strict()),
+        (true, _) => bail!("--strict is for --device cpu"),
+        (false, name) => Ok(Device::named(name)?),
     }
-    bail!("no device matches '{}'", args.device)
 }
 
 fn json(path: &Path) -> Result<Value> {
