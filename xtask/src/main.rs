@@ -1,8 +1,22 @@
-//! Thalweg's tasks. `cargo xtask help` lists them.
+//! Thalweg's tasks. `cargo xtask help` lists them; the same binary, stripped, is the bundle.
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod bundle;
+mod check;
+#[path = "../../examples/digits.rs"]
+#[expect(dead_code, reason = "its main belongs to the example")]
+mod digits;
 mod golden;
+#[path = "../../examples/mnist.rs"]
+#[expect(dead_code, reason = "its main belongs to the example")]
+mod mnist;
+mod run;
+mod shaders;
+mod sizes;
+mod soak;
+mod test;
 
 /// Thalweg's tasks.
 #[derive(Parser)]
@@ -14,13 +28,43 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// All tests. Installs the software Vulkan driver on Debian and Ubuntu where there is no adapter.
+    Test(test::TestArgs),
     /// Golden reference vectors: a folder of them on one device.
     Golden(golden::GoldenArgs),
+    /// Every kernel through validation and to SPIR-V, MSL and HLSL, without a GPU.
+    Shaders(shaders::ShaderArgs),
+    /// The benchmarks, CPU and adapters side by side.
+    Bench(thalweg_benches::BenchArgs),
+    /// Thousands of steps; fails when memory grows.
+    Soak(soak::SoakArgs),
+    /// Format, lints, shaders, docs with every listing compiled, number of third-party crates, publishing.
+    Check(check::CheckArgs),
+    /// One stripped binary with conformance, benches and examples, for a machine without a toolchain.
+    Bundle(bundle::BundleArgs),
+    /// Lines of each source file, longest first.
+    Sizes,
+    /// The adapters of this machine; fails when there is none.
+    Adapters,
+    /// The example of that name.
+    Digits(digits::Options),
+    /// The example of that name.
+    Mnist(mnist::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     env_logger::init();
     match Cli::parse().task {
+        Task::Test(args) => test::run(&args),
         Task::Golden(args) => golden::run(args),
+        Task::Shaders(args) => shaders::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
+        Task::Check(args) => check::run(&args),
+        Task::Bundle(args) => bundle::run(&args),
+        Task::Sizes => sizes::run(),
+        Task::Adapters => test::adapters(),
+        Task::Digits(options) => digits::run(&options),
+        Task::Mnist(options) => mnist::run(&options),
     }
 }

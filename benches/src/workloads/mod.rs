@@ -1,0 +1,46 @@
+//! The workloads. Shapes, seeds and rates are those of the published definitions, version 1.
+
+mod contraction;
+mod elementwise;
+mod optimizer;
+mod reduce;
+mod rows;
+mod train;
+
+use anyhow::{Result, bail};
+
+use crate::clock::{Clock, Work};
+
+/// Every workload, in order.
+pub const ALL: [&str; 15] =
+    ["W1", "W2", "W3", "W4f", "W4b", "W5", "W6", "W7", "W8r", "W8c", "W8a", "W9", "W11", "W12", "W15"];
+
+/// Runs one workload, in every size.
+pub fn run(name: &str, clock: &mut Clock) -> Result<()> {
+    match name {
+        "W1" => contraction::matmul(clock, "W1"),
+        "W2" => contraction::matmul(clock, "W2"),
+        "W3" => contraction::batched(clock),
+        "W4f" => contraction::conv(clock),
+        "W4b" => contraction::conv_backward(clock),
+        "W5" => contraction::depthwise(clock),
+        "W6" => rows::softmax(clock),
+        "W7" => rows::layer_norm(clock),
+        "W8r" | "W8c" | "W8a" => reduce::sum(clock, name),
+        "W9" => elementwise::gelu(clock),
+        "W11" => train::mlp(clock),
+        "W12" => train::cnn(clock),
+        "W15" => optimizer::adam(clock),
+        other => bail!("there is no workload {other}; there are {}", ALL.join(", ")),
+    }
+}
+
+/// Work counted in operations.
+fn flop(name: &'static str, amount: f64) -> Work {
+    Work { name, params: Vec::new(), amount, unit: "GFLOP/s" }
+}
+
+/// Work counted in bytes moved.
+fn bytes(name: &'static str, amount: usize) -> Work {
+    Work { name, params: Vec::new(), amount: amount as f64, unit: "GB/s" }
+}
