@@ -120,7 +120,8 @@ fn unary_functions_hold_their_relative_accuracy() {
 #[test]
 fn binary_functions_hold_their_relative_accuracy() {
     let gpu = Bare::open();
-    let special = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, -2.0, -3.0, 7.5, 1e-5, 100.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    let special =
+        [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, -2.0, -3.0, 7.5, 1e-5, 100.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
     let mut pairs: Vec<(f32, f32)> = special.iter().flat_map(|a| special.iter().map(move |b| (*a, *b))).collect();
     for i in 0..8000 {
         let a = 10f64.powf(-3.0 + 6.0 * f64::from(i % 89) / 88.0) as f32;
@@ -173,6 +174,7 @@ fn tests_by_bits() {
     let inf = eval(&gpu, "select(0.0, 1.0, is_inf_bits(x))", false, &x, &x);
     assert_eq!(nan, x.map(|x| f32::from(u8::from(x.is_nan()))));
     assert_eq!(inf, x.map(|x| f32::from(u8::from(x.is_infinite()))));
-    let xor = eval(&gpu, "select(0.0, 1.0, xor(x == 1.0, b == 1.0))", false, &[0.0, 1.0, 0.0, 1.0], &[0.0, 0.0, 1.0, 1.0]);
+    let xor =
+        eval(&gpu, "select(0.0, 1.0, xor(x == 1.0, b == 1.0))", false, &[0.0, 1.0, 0.0, 1.0], &[0.0, 0.0, 1.0, 1.0]);
     assert_eq!(xor, [0.0, 1.0, 1.0, 0.0]);
 }

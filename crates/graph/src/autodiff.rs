@@ -1,6 +1,6 @@
 //! Reverse-mode differentiation, from graph to graph: gradients are lazy tensors, and have gradients of their own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -11,7 +11,8 @@ use crate::{
 /// Gradients, by the leaf they belong to.
 #[derive(Clone, Debug, Default)]
 pub struct Grads {
-    by_leaf: HashMap<u64, Tensor>,
+    /// Ordered, so that mapping them records the same graph every time and plans are found again.
+    by_leaf: BTreeMap<u64, Tensor>,
 }
 
 impl Grads {
