@@ -9,17 +9,25 @@ mod epilogue;
 mod normal;
 mod operand;
 mod registers;
+mod staged;
 mod sum;
 
 use thalweg_graph::schedule::ir::{BufferSpec, Contract};
 
-use self::{normal::Normal, registers::Reads};
+use self::{
+    normal::Normal,
+    registers::Reads,
+    staged::{Stage, TILE_K},
+};
 use super::{Caps, kernel::Kernel, shape::MAX_ITERATIONS};
 
 /// Bytes of scratch above which k is not split just to occupy the device.
 const MAX_SCRATCH: usize = 64 << 20;
 
-/// The form of a kernel.
+/// Workgroups that keep a large device busy.
+const MANY_TILES: usize = 192;
+
+/// The form of a kernel in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
     /// Rows of an invocation; its columns are 4.
@@ -44,16 +52,43 @@ pub fn kernels(c: &Contract, buffers: &[BufferSpec], caps: &Caps) -> Option<Vec<
     if !floats || empty {
         return None;
     }
+    if let Some((normal, stage)) = choose_stage(c, caps) {
+        return Some(with_sum(&normal, buffers, caps, stage.splits, staged::kernel(&normal, buffers, caps, stage)));
+    }
     let (normal, tile) = choose(c, caps)?;
-    Some(kernels_as(&normal, buffers, caps, tile))
+    Some(with_sum(&normal, buffers, caps, tile.splits, registers::kernel(&normal, buffers, caps, tile)))
 }
 
-fn kernels_as(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Vec<Kernel> {
-    let main = registers::kernel(c, buffers, caps, tile);
-    match tile.splits {
+fn with_sum(c: &Normal, buffers: &[BufferSpec], caps: &Caps, splits: usize, main: Kernel) -> Vec<Kernel> {
+    match splits {
         1 => vec![main],
         splits => vec![main, sum::kernel(c, buffers, caps, splits)],
     }
+}
+
+/// The staged form, for hardware and for products that are large enough along every side.
+fn choose_stage(c: &Contract, caps: &Caps) -> Option<(Normal, Stage)> {
+    let plain = Normal::new(c, false);
+    // Results should be neighbours along the columns.
+    let normal = if epilogue::dense(&plain) { plain } else { Normal::new(c, true) };
+    let depth: usize = normal.k.iter().product();
+    if caps.software || normal.m < 16 || normal.n < 16 || depth < TILE_K || caps.max_workgroup < 256 {
+        return None;
+    }
+    // The largest tile that still gives every core of a large device something to do.
+    let forms = [(16, 16, 2), (8, 8, 2), (8, 8, 1)];
+    let tiles = |(x, y, blocks): (usize, usize, usize)| {
+        normal.batch * normal.m.div_ceil(4 * y * blocks) * normal.n.div_ceil(4 * x * blocks)
+    };
+    let form = forms.into_iter().find(|form| tiles(*form) >= MANY_TILES).unwrap_or((8, 8, 1));
+    // Each step of k is an iteration, and each tile one more.
+    let longest = MAX_ITERATIONS / (TILE_K + 1) * TILE_K;
+    let fits = (MAX_SCRATCH / 4 / (normal.batch * normal.m * normal.n)).max(1);
+    let wanted = (MANY_TILES / tiles(form)).min(depth / 256).min(fits).min(64).max(1);
+    let splits = wanted.max(depth.div_ceil(longest - TILE_K));
+    let chunk = depth.div_ceil(splits).next_multiple_of(TILE_K);
+    let (x, y, blocks) = form;
+    Some((normal, Stage { x, y, blocks, splits: depth.div_ceil(chunk), chunk }))
 }
 
 /// The orientation and tile that cost least.

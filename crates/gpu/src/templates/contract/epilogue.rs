@@ -27,6 +27,14 @@ pub fn quads(c: &Normal) -> bool {
     c.outer[2].last().is_some_and(|e| e % 4 == 0)
 }
 
+/// Whether results are neighbours in memory along the columns, or along neither side.
+pub fn dense(c: &Normal) -> bool {
+    let Some(store) = c.body.stores.first() else { return true };
+    let [batch, m, n] = c.outer.each_ref().map(|extents| extents.len());
+    let near = |d: usize, count: usize| count > 0 && store.at.coef[d - 1] == 1;
+    near(batch + m + n, n) || !near(batch + m, m)
+}
+
 impl<'a> Epilogue<'a> {
     /// Makes the words.
     pub fn new(k: &mut Builder, c: &'a Normal) -> Epilogue<'a> {
@@ -40,6 +48,10 @@ impl<'a> Epilogue<'a> {
     pub fn columns(&mut self, k: &mut Builder, batch: &str, columns: &[String]) {
         self.batch = decode(k, batch, &self.c.outer[0], &self.words[0]);
         self.columns = columns.iter().map(|n| decode(k, n, &self.c.outer[2], &self.words[2])).collect();
+        for v in 0..self.hoisted.len() {
+            self.hoisted[v] = false;
+            self.writer.forget(v);
+        }
         if columns.len() > 1 {
             return;
         }

@@ -121,6 +121,11 @@ impl<'a> Loader<'a> {
         (!terms.is_empty()).then(|| terms.join(" + "))
     }
 
+    /// Elements between neighbours along coordinate `d` of `batch ++ rows ++ k`, where no axis is divided.
+    pub fn stride(&self, d: usize) -> i64 {
+        self.base.coef[d]
+    }
+
     /// The row's part at these coordinates of `batch ++ rows`.
     pub fn row(&mut self, k: &mut Builder, coords: &[String]) -> Part {
         self.part(k, 0, coords)

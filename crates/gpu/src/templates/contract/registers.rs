@@ -123,7 +123,10 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
     }
 
     if splits > 1 {
-        partial(&mut k, c, &split, &batch, &m0, &n0, [&m, &n], &words[3], per_m);
+        for i in 0..per_m {
+            let row = if i == 0 { m0.clone() } else { k.name(format!("{m0} + {i}u")) };
+            partial(&mut k, c, [&split, &batch, &words[3]], [&row, &n0], [&m, &n], &format!("c{i}"));
+        }
         k.scratch_len = splits * c.batch * c.m * c.n;
     } else {
         let mut epilogue = Epilogue::new(&mut k, c);
@@ -211,46 +214,45 @@ fn products(
     }
 }
 
-/// Stores the sums of one split: scratch is `[splits, batch, m, n]`.
-fn partial(
+/// Stores four sums of one split: scratch is `[splits, batch, m, n]`.
+pub fn partial(
     k: &mut Builder,
     c: &Normal,
-    split: &str,
-    batch: &str,
-    m0: &str,
-    n0: &str,
-    [m, n]: [&String; 2],
-    batches: &str,
-    per_m: usize,
+    [split, batch, batches]: [&str; 3],
+    [row, n0]: [&str; 2],
+    [m, n]: [&str; 2],
+    acc: &str,
 ) {
     let base = k.name(format!("({split} * {batches} + {batch}) * {m}"));
-    for i in 0..per_m {
-        k.open(format!("if {m0} + {i}u < {m} && {n0} < {n} {{"));
-        let at = k.name(format!("({base} + {m0} + {i}u) * {n} + {n0}"));
-        if c.n % 4 == 0 {
-            k.store4(Source::Scratch, &at, &format!("c{i}"));
-        } else {
-            for (j, lane) in LANES.iter().enumerate() {
-                k.open(format!("if {n0} + {j}u < {n} {{"));
-                k.store(Source::Scratch, &format!("{at} + {j}u"), &format!("c{i}.{lane}"));
-                k.close();
-            }
+    k.open(format!("if {row} < {m} && {n0} < {n} {{"));
+    let at = k.name(format!("({base} + {row}) * {n} + {n0}"));
+    if c.n % 4 == 0 {
+        k.store4(Source::Scratch, &at, acc);
+    } else {
+        for (j, lane) in LANES.iter().enumerate() {
+            k.open(format!("if {n0} + {j}u < {n} {{"));
+            k.store(Source::Scratch, &format!("{at} + {j}u"), &format!("{acc}.{lane}"));
+            k.close();
         }
-        k.close();
     }
+    k.close();
 }
 
 /// A side with its words and the way it is read.
-struct Operand<'a> {
-    side: &'a Side,
-    loader: Loader<'a>,
-    reads: Reads,
+pub struct Operand<'a> {
+    /// The side.
+    pub side: &'a Side,
+    /// Its addresses.
+    pub loader: Loader<'a>,
+    /// How its elements are read.
+    pub reads: Reads,
     batch: Vec<String>,
     rows: Vec<String>,
 }
 
 impl<'a> Operand<'a> {
-    fn new(k: &mut Builder, c: &Normal, side: &'a Side, total: usize) -> Operand<'a> {
+    /// Binds the buffer and makes the words; `total` counts the side's rows.
+    pub fn new(k: &mut Builder, c: &Normal, side: &'a Side, total: usize) -> Operand<'a> {
         let extents = [&side.batch[..], &side.rows, &c.k].concat();
         let loader = Loader::new(k, side, &extents);
         let batch = side.batch.iter().map(|e| k.params.fixed(*e)).collect();
@@ -258,12 +260,13 @@ impl<'a> Operand<'a> {
         Operand { side, loader, reads: Reads::of(side, &c.k, total), batch, rows }
     }
 
-    fn batch(&self, k: &mut Builder, batch: &str) -> Vec<String> {
+    /// The side's batch coordinates.
+    pub fn batch(&self, k: &mut Builder, batch: &str) -> Vec<String> {
         decode(k, batch, &self.side.batch, &self.batch)
     }
 
     /// The part of the row `ahead` behind flat row `row`, on the same last coordinate.
-    fn row(&mut self, k: &mut Builder, batch: &[String], row: &str, ahead: usize) -> Part {
+    pub fn row(&mut self, k: &mut Builder, batch: &[String], row: &str, ahead: usize) -> Part {
         let mut coords = batch.to_vec();
         coords.extend(decode(k, row, &self.side.rows, &self.rows));
         if ahead > 0
@@ -272,5 +275,13 @@ impl<'a> Operand<'a> {
             *last = k.name(format!("{last} + {ahead}u"));
         }
         self.loader.row(k, &coords)
+    }
+
+    /// Whether neighbouring rows are nearer to each other in memory than neighbouring steps of k.
+    pub fn rows_are_near(&self) -> bool {
+        let rows = self.side.batch.len() + self.side.rows.len();
+        let stride = |d: usize| self.loader.stride(d).unsigned_abs();
+        let last = self.side.at.base.coef.len();
+        !self.side.rows.is_empty() && (last == rows || stride(rows - 1) < stride(last - 1))
     }
 }
