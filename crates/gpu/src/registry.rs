@@ -16,6 +16,8 @@ use thalweg_graph::{
 
 use crate::templates::{Caps, kernel::Kernel, kernels};
 
+mod contractions;
+
 /// Devices for which kernels differ: without f16 or subgroups, a GPU with both, one whose f16 conversions need help, and
 /// software Vulkan.
 pub fn devices() -> Vec<(&'static str, Caps)> {
@@ -34,8 +36,11 @@ pub fn specs() -> Vec<(String, Kernel)> {
     let mut specs = Vec::new();
     for (device, caps) in devices() {
         for dtype in [DType::F32, DType::F16, DType::BF16, DType::I32, DType::U32, DType::Bool] {
-            for (name, buffers, nest) in launches(dtype) {
-                let launch = Launch { kind: LaunchKind::Loop(nest), label: name.into() };
+            let loops = launches(dtype).into_iter().map(|(name, b, nest)| (name, b, LaunchKind::Loop(nest)));
+            let products = if dtype.is_float() { contractions::contractions(dtype) } else { vec![] };
+            let products = products.into_iter().map(|(name, b, c)| (name, b, LaunchKind::Contract(c)));
+            for (name, buffers, kind) in loops.chain(products) {
+                let launch = Launch { kind, label: name.into() };
                 let made = kernels(&launch, &buffers, &caps).unwrap_or_else(|e| panic!("{name} {dtype}: {e}"));
                 for (i, kernel) in made.into_iter().enumerate() {
                     specs.push((format!("{name}/{dtype}/{device}/{i}"), kernel));

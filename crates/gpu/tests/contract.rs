@@ -216,6 +216,7 @@ fn on_bare(bare: &Bare, caps: &Caps, schedule: &Schedule, data: &[Vec<f64>]) -> 
         })
         .collect();
     for kernel in &kernels {
+        thalweg_gpu::registry::check(kernel).unwrap_or_else(|e| panic!("{e}\n{}", kernel.wgsl(0)));
         let words: Vec<u32> = kernel
             .words
             .iter()
@@ -415,6 +416,8 @@ fn convolutions_and_their_adjoints(gpu: &Runner) {
         Shape { b: 2, c: 4, o: 5, image: [7, 9], kernel: [3, 2], stride: 2, pad: 1, dilation: 1, groups: 1 },
         Shape { b: 3, c: 2, o: 4, image: [11, 10], kernel: [3, 3], stride: 3, pad: 2, dilation: 2, groups: 2 },
         Shape { b: 2, c: 6, o: 6, image: [6, 8], kernel: [3, 3], stride: 1, pad: 1, dilation: 1, groups: 6 },
+        Shape { b: 2, c: 17, o: 18, image: [6, 8], kernel: [3, 3], stride: 1, pad: 1, dilation: 1, groups: 1 },
+        Shape { b: 1, c: 16, o: 17, image: [9, 10], kernel: [3, 3], stride: 2, pad: 2, dilation: 2, groups: 1 },
         Shape { b: 1, c: 2, o: 35, image: [5, 12], kernel: [1, 1], stride: 1, pad: 0, dilation: 1, groups: 1 },
     ];
     for shape in &shapes {
