@@ -47,6 +47,12 @@ impl Tensor {
     pub(crate) fn windows(&self, window: &Window, out: &[usize], fill: f64, aligned: bool) -> Tensor {
         let n = window.kernel.len();
         let lead = self.rank() - if aligned { 2 * n } else { n };
+        if !aligned && side_by_side(window, out, &self.shape()[lead..]) {
+            // No window overlaps another or hangs over: [.., O·K..] is [.., O, K..] with the axes of O in front.
+            let split: Vec<usize> = (0..n).flat_map(|d| [out[d], window.kernel[d]]).collect();
+            let axes = (0..lead).chain((0..n).map(|d| lead + 2 * d)).chain((0..n).map(|d| lead + 2 * d + 1));
+            return self.reshape([&self.shape()[..lead], &split].concat()).permute(axes.collect::<Vec<_>>());
+        }
         let shape = [&self.shape()[..lead], out, &window.kernel].concat();
         let op = Op::Windows { window: window.clone(), fill, aligned };
         Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
@@ -174,4 +180,14 @@ fn whole(window: &Window, out: usize, input: usize, d: usize, include_pad: bool)
     let end = (out - 1) * window.stride[d] + window.kernel[d];
     let pad = window.pad[d];
     (include_pad || pad == 0) && end <= input + 2 * pad
+}
+
+/// Whether the windows tile the input.
+fn side_by_side(window: &Window, out: &[usize], input: &[usize]) -> bool {
+    (0..out.len()).all(|d| {
+        window.pad[d] == 0
+            && window.stride[d] == window.kernel[d]
+            && (window.dilation[d] == 1 || window.kernel[d] == 1)
+            && out[d] * window.kernel[d] == input[d]
+    })
 }

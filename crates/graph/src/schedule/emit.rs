@@ -39,6 +39,9 @@ impl Form {
 pub enum Trouble {
     /// This node would have to be in a buffer.
     Materialise(NodeId),
+    /// Loop coordinate `coordinate` must become two, of which the second has this extent, so that a position along one axis of
+    /// a reshape can be told apart into several; or else this node be in a buffer.
+    Split { coordinate: usize, inner: usize, source: NodeId },
     /// A node that the kernel computes is wanted at another position than it is computed for.
     Elsewhere,
     /// The kernel would get too large.
@@ -473,11 +476,7 @@ impl<'g> Emitter<'g> {
                     result[*target] = Form::plain(lin);
                 }
                 (several, targets) => {
-                    // One or more axes into several: possible where the address alone matters, or the position is constant
-                    // or a single stride apart from it.
-                    let Some(parts) = self.unflatten(several, targets, outer, inner, forms) else {
-                        return Err(Trouble::Materialise(source));
-                    };
+                    let parts = self.unflatten(source, several, targets, outer, inner, forms)?;
                     for (target, form) in targets.iter().zip(parts) {
                         result[*target] = form;
                     }
@@ -486,18 +485,20 @@ impl<'g> Emitter<'g> {
         }
     }
 
-    /// Splits a position into several axes when it is `Σ c_d · i_d` with every `c_d · (extent_d - 1)` staying within one of
-    /// the target axes.
+    /// Splits a position into several axes: every coordinate in it must move within one of them, or be split so that its
+    /// parts do.
     fn unflatten(
         &self,
+        source: NodeId,
         several: &[usize],
         targets: &[usize],
         outer: &[usize],
         inner: &[usize],
         forms: &[Form],
-    ) -> Option<Vec<Form>> {
+    ) -> Outcome<Vec<Form>> {
+        let trouble = Trouble::Materialise(source);
         if !several.iter().all(|d| forms[*d].is_plain()) {
-            return None;
+            return Err(trouble);
         }
         let extents: Vec<usize> = several.iter().map(|d| outer[*d]).collect();
         let mut flat = self.zero();
@@ -505,25 +506,31 @@ impl<'g> Emitter<'g> {
             flat = add_scaled(&flat, &forms[*d].lin, stride as i64);
         }
         let target_extents: Vec<usize> = targets.iter().map(|d| inner[*d]).collect();
-        let steps = strides(&target_extents);
+        let steps: Vec<i64> = strides(&target_extents).into_iter().map(|s| s as i64).collect();
+        if flat.offset < 0 || flat.coef.iter().any(|c| *c < 0) {
+            return Err(trouble);
+        }
         let mut parts = vec![self.zero(); targets.len()];
-        let mut reach = vec![0i64; targets.len()];
         let mut offset = flat.offset;
-        if offset < 0 {
-            return None;
+        for (part, step) in parts.iter_mut().zip(&steps) {
+            part.offset = offset / step;
+            offset %= step;
         }
-        for (t, step) in steps.iter().enumerate() {
-            parts[t].offset = offset / *step as i64;
-            offset %= *step as i64;
-            reach[t] = parts[t].offset;
+        let mut reach: Vec<i64> = parts.iter().map(|p| p.offset).collect();
+        for (coordinate, coef) in flat.coef.iter().enumerate().filter(|(_, c)| **c != 0) {
+            let Some(t) = steps.iter().position(|step| coef % step == 0) else { return Err(trouble) };
+            let (scale, extent, room) = (coef / steps[t], self.extents[coordinate].max(1), target_extents[t]);
+            // Along the outermost axis a coordinate may run as far as it likes; elsewhere it must not carry over.
+            if scale == 1 && extent > room && t > 0 && extent.is_multiple_of(room) {
+                return Err(Trouble::Split { coordinate, inner: room, source });
+            }
+            parts[t].coef[coordinate] = scale;
+            reach[t] += scale * (extent - 1) as i64;
         }
-        for (d, coef) in flat.coef.iter().enumerate().filter(|(_, c)| **c != 0) {
-            let t = steps.iter().position(|step| *coef > 0 && coef % *step as i64 == 0)?;
-            parts[t].coef[d] = coef / steps[t] as i64;
-            reach[t] += parts[t].coef[d] * (self.extents[d].max(1) - 1) as i64;
+        match reach.iter().zip(&target_extents).all(|(r, n)| *r < *n as i64) {
+            true => Ok(parts.into_iter().map(Form::plain).collect()),
+            false => Err(trouble),
         }
-        let stays = reach.iter().zip(&target_extents).all(|(r, n)| *r < *n as i64);
-        stays.then(|| parts.into_iter().map(Form::plain).collect())
     }
 
     /// Follows views and casts from a contraction's operand to a buffer: the buffer, its access, and the casts.
@@ -540,7 +547,12 @@ impl<'g> Emitter<'g> {
             if fill {
                 return Err(Trouble::Materialise(id));
             }
-            match self.through_view(id, &forms)? {
+            let through = self.through_view(id, &forms).map_err(|trouble| match trouble {
+                // A contraction's coordinates are what they are.
+                Trouble::Split { source, .. } => Trouble::Materialise(source),
+                other => other,
+            });
+            match through? {
                 Some((source, inner)) => (id, forms) = (source, inner),
                 None if node.op == Op::Cast && node.dtype.is_float() => {
                     casts.push(node.dtype);

@@ -109,7 +109,7 @@ impl<'g> Planner<'g> {
                     cheap[id] &= cheap[*i];
                 }
             }
-            if !is_view && !matches!(node.op, Op::Leaf | Op::Scalar(_) | Op::Iota(_)) {
+            if !is_view && !constant[id] && node.op != Op::Leaf {
                 cost[id] += 1;
                 cheap[id] &= is_cheap(&node.op);
             }
@@ -160,7 +160,7 @@ impl<'g> Planner<'g> {
                 Ok(launch) => reads[id] = reads_of(&launch),
                 Err(Trouble::Materialise(node)) => return Err(node),
                 // Too large an expression: cut it at the largest inlined input.
-                Err(Trouble::Large | Trouble::Elsewhere) => {
+                Err(Trouble::Large | Trouble::Elsewhere | Trouble::Split { .. }) => {
                     let inlined = self.graph.nodes[id].inputs.iter().copied().find(|i| !self.in_buffer(*i));
                     return Err(inlined.unwrap_or(id));
                 }
@@ -442,6 +442,9 @@ impl Merger<'_, '_> {
     }
 }
 
+/// Splits of loop coordinates after which a kernel gives up and reads from a buffer instead.
+const MAX_SPLITS: usize = 4;
+
 /// The launch of a kernel, with node ids for buffers.
 pub fn emit_kernel(
     graph: &Graph,
@@ -449,17 +452,54 @@ pub fn emit_kernel(
     in_buffer: &dyn Fn(NodeId) -> bool,
     stores: &dyn Fn(NodeId) -> bool,
 ) -> Result<LaunchKind, Trouble> {
+    let mut splits: Vec<(usize, usize)> = Vec::new();
+    loop {
+        match emit_split(graph, kernel, &splits, in_buffer, stores) {
+            Err(Trouble::Split { coordinate, inner, source }) => match splits.len() {
+                MAX_SPLITS => return Err(Trouble::Materialise(source)),
+                _ if matches!(kernel.domain, Domain::Contraction(_)) => return Err(Trouble::Materialise(source)),
+                _ => splits.push((coordinate, inner)),
+            },
+            done => return done,
+        }
+    }
+}
+
+/// Loop coordinates over the points of a domain: for each its domain axis, extent and step along the axis; how many are
+/// not reduced, which come first. `splits` are applied in order.
+fn coordinates(dims: &[usize], reduced: &[bool], splits: &[(usize, usize)]) -> (Vec<(usize, usize, usize)>, usize) {
+    let kept = (0..dims.len()).filter(|d| !reduced[*d]);
+    let order = kept.chain((0..dims.len()).filter(|d| reduced[*d]));
+    let mut coordinates: Vec<(usize, usize, usize)> = order.map(|d| (d, dims[d], 1)).collect();
+    for (c, inner) in splits {
+        let (d, extent, step) = coordinates[*c];
+        coordinates.splice(*c..=*c, [(d, extent / inner, step * inner), (d, *inner, step)]);
+    }
+    let outer = coordinates.iter().filter(|(d, ..)| !reduced[*d]).count();
+    (coordinates, outer)
+}
+
+fn emit_split(
+    graph: &Graph,
+    kernel: &Kernel,
+    splits: &[(usize, usize)],
+    in_buffer: &dyn Fn(NodeId) -> bool,
+    stores: &dyn Fn(NodeId) -> bool,
+) -> Result<LaunchKind, Trouble> {
     let contract = match &kernel.domain {
         Domain::Points { .. } => None,
         Domain::Contraction(id) => Some((*id, Coordinates::of(graph, *id))),
     };
+    let mut split = 0;
     let (extents, dims): (Vec<usize>, Vec<Linear>) = match (&kernel.domain, &contract) {
         (Domain::Points { dims, reduced }, _) => {
-            let order: Vec<usize> =
-                (0..dims.len()).filter(|d| !reduced[*d]).chain((0..dims.len()).filter(|d| reduced[*d])).collect();
-            let unit =
-                |d: usize| Linear { offset: 0, coef: (0..dims.len()).map(|c| i64::from(order[c] == d)).collect() };
-            (order.iter().map(|d| dims[*d]).collect(), (0..dims.len()).map(unit).collect())
+            let (order, outer) = coordinates(dims, reduced, splits);
+            split = outer;
+            let axis = |d: usize| Linear {
+                offset: 0,
+                coef: order.iter().map(|(of, _, step)| if *of == d { *step as i64 } else { 0 }).collect(),
+            };
+            (order.iter().map(|(_, extent, _)| *extent).collect(), (0..dims.len()).map(axis).collect())
         }
         (Domain::Contraction(_), Some((id, c))) => {
             let shape = &graph.nodes[*id].shape;
@@ -504,7 +544,6 @@ pub fn emit_kernel(
     let body = std::mem::take(&mut emitter.body);
     Ok(match (&kernel.domain, contract) {
         (Domain::Points { .. }, _) => {
-            let split = reduced.iter().filter(|r| !**r).count();
             let nest = Loop { outer: extents[..split].to_vec(), inner: extents[split..].to_vec(), body };
             // One number per row has one place per row; spread over the row it is a launch of its own.
             let levels = nest.levels();
