@@ -141,7 +141,30 @@ fn main() -> Result<()> {
         let grads = tracked.max_pool2d(2).backward_from(&g)?;
         Ok(grads.get(&tracked).into_iter().cloned().collect())
     })?;
+    network(d)?;
     let logits = fill(d, 1, &[128, 10], 1.0);
     time("softmax10", (4.0 * logits.count() as f64, "GB/s"), || Ok(vec![logits.softmax(-1)]))?;
     time("add10", (4.0 * logits.count() as f64, "GB/s"), || Ok(vec![&logits + 1.5]))
+}
+
+/// The forward and backward pass of a small convolutional network (that of workload W12) on a batch of 64.
+fn network(d: &Device) -> Result<()> {
+    let x = fill(d, 1, &[64, 1, 28, 28], 1.0);
+    let target = fill(d, 2, &[64, 10], 1.0);
+    let same = ConvConfig { padding: vec![1, 1], ..ConvConfig::default() };
+    let shapes: [&[usize]; 8] =
+        [&[32, 1, 3, 3], &[32, 1, 1], &[64, 32, 3, 3], &[64, 1, 1], &[3136, 128], &[128], &[128, 10], &[10]];
+    let params: Vec<Tensor> = shapes.iter().zip(3..).map(|(s, seed)| fill(d, seed, s, 0.05).track()).collect();
+    let flop = 6.0 * 64.0 * f64::from(32 * 784 * 9 + 64 * 196 * 288 + 3136 * 128 + 1280);
+    time("network", (flop, "GFLOP/s"), || {
+        let [w1, b1, w2, b2, w3, b3, w4, b4] = &params[..] else { return Ok(Vec::new()) };
+        let h = (x.conv2d(w1, &same) + b1).relu().max_pool2d(2);
+        let h = (h.conv2d(w2, &same) + b2).relu().max_pool2d(2);
+        let h = (h.flatten(1..).matmul(w3) + b3).relu();
+        let logits = h.matmul(w4) + b4;
+        let loss = (logits.log_softmax(-1) * &target).sum(..) * (-1.0 / 64.0);
+        let grads = loss.backward()?;
+        // One run for all of them.
+        Ok(vec![params.iter().filter_map(|p| grads.get(p)).fold(loss, |sum, g| sum + g.sum(..))])
+    })
 }

@@ -116,19 +116,25 @@ impl<'a> View<'a> {
 }
 
 impl View<'_> {
-    /// Writes elements `start + t · step`. What lies between may belong to another thread, so there is no slice of it.
+    /// Writes rows of `len` elements: `start + row · next + t · step`. What lies between may belong to another thread, so
+    /// there is no slice of it.
     #[inline]
-    pub fn scatter<T: Pod>(&self, start: usize, step: isize, from: &[T]) {
+    pub fn scatter_rows<T: Pod>(&self, start: usize, next: isize, step: isize, len: usize, from: &[T]) {
         if from.is_empty() {
             return;
         }
-        let end = start as isize + step * (from.len() as isize - 1);
-        assert!(end >= 0, "elements in front of a buffer");
-        let _: *mut T = self.at(end as usize, 1);
+        let rows = from.len().div_ceil(len) as isize;
+        let ends = [next * (rows - 1), step * (len as isize - 1)];
+        let low: isize = ends.iter().map(|e| (*e).min(0)).sum();
+        let high: isize = ends.iter().map(|e| (*e).max(0)).sum();
+        assert!(start as isize + low >= 0, "elements in front of a buffer");
+        let _: *mut T = self.at((start as isize + high) as usize, 1);
         let first: *mut T = self.at(start, 1);
-        for (t, x) in from.iter().enumerate() {
-            // SAFETY: between the first and the last element, which are in bounds; see the module's contract.
-            unsafe { *first.offset(t as isize * step) = *x }
+        for (row, from) in from.chunks(len).enumerate() {
+            for (t, x) in from.iter().enumerate() {
+                // SAFETY: between the lowest and the highest element, which are in bounds; see the module's contract.
+                unsafe { *first.offset(row as isize * next + t as isize * step) = *x }
+            }
         }
     }
 }

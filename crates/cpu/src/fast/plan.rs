@@ -1,6 +1,12 @@
 //! A schedule compiled for the fast executor, and its runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use thalweg_graph::{
     DType, Error, ErrorKind, Result,
@@ -137,11 +143,15 @@ impl Plan {
             for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
                 let flag = AtomicBool::new(false);
                 let bind = Bind { views: &views, scalars: &scalars, flag: &flag };
+                let start = timed().then(Instant::now);
                 match kernel {
                     Kernel::Loop(program) => {
                         program.execute(bind, &access::Region::whole(&program.extents), true);
                     }
                     Kernel::Contract(kernel) => kernel.execute(bind, pool)?,
+                }
+                if let Some(start) = start {
+                    eprintln!("{:9.3} ms  {}", start.elapsed().as_secs_f64() * 1e3, launch.label);
                 }
                 if flag.load(Ordering::Relaxed) && fault.is_none() {
                     *fault = Some(launch.label.clone());
@@ -190,6 +200,14 @@ impl Plan {
         }
         Ok(views)
     }
+}
+
+/// Whether `THALWEG_DEBUG=launches` asks for the time of each launch.
+fn timed() -> bool {
+    static TIMED: OnceLock<bool> = OnceLock::new();
+    *TIMED.get_or_init(|| {
+        std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|part| part.trim() == "launches"))
+    })
 }
 
 /// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.

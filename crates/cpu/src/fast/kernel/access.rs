@@ -112,7 +112,12 @@ pub struct Reach {
     step: i64,
     /// The factor of the lane coordinate in front of the last.
     next: i64,
+    /// Guards, those first that are constant along a run.
     guards: Vec<Guard>,
+    /// How many those are.
+    constant: usize,
+    /// Whether all others are the same for each run, and at most one of the constant ones skips runs.
+    alike: bool,
     /// Guards that one arithmetic progression cannot express; then lanes are looked at one by one.
     irregular: bool,
 }
@@ -123,7 +128,7 @@ impl Reach {
         let step_of = |s: &Sparse| last.map_or(0, |d| s.factor(d));
         let next_of = |s: &Sparse| last.and_then(|d| d.checked_sub(1)).map_or(0, |d| s.factor(d));
         let base = Sparse::new(&access.base);
-        let guards: Vec<Guard> = access
+        let mut guards: Vec<Guard> = access
             .terms
             .iter()
             .map(|t| {
@@ -131,11 +136,17 @@ impl Reach {
                 Guard { step: step_of(&at), next: next_of(&at), at, div: t.div, bound: t.bound, stride: t.stride }
             })
             .collect();
+        guards.sort_by_key(|g| g.step != 0);
+        let constant = guards.iter().take_while(|g| g.step == 0).count();
+        let skips = |g: &&Guard| g.div > 1 && g.next != 0;
+        let alike = guards[constant..].iter().all(|g| g.next == 0)
+            && guards[..constant].iter().filter(skips).all(|g| g.next.abs() == 1)
+            && guards[..constant].iter().filter(skips).count() <= 1;
         let divided = |g: &&Guard| g.step != 0 && g.div > 1;
         let irregular = guards.len() > GUARDS
             || guards.iter().filter(divided).count() > 1
             || guards.iter().filter(divided).any(|g| g.step.abs() != 1 && g.step % g.div != 0);
-        Reach { step: step_of(&base), next: next_of(&base), base, guards, irregular }
+        Reach { step: step_of(&base), next: next_of(&base), base, guards, constant, alike, irregular }
     }
 
     /// Adds `factor` times a coordinate to the address.
@@ -171,57 +182,133 @@ impl Reach {
         n: usize,
         mut visit: impl FnMut(usize, usize, Valid),
     ) {
-        let mut cursor = self.cursor(coords);
+        self.walk_rows(region, lanes, coords, n, |lane, len, rows, valid, next| {
+            for row in 0..rows {
+                let address = valid.address + next * row as i64;
+                visit(lane + row * len, len, Valid { address, ..valid });
+            }
+        });
+    }
+
+    /// Calls `visit(lane, len, rows, valid, next)` for stretches of `rows` runs of `len` lanes each: `valid` is the first
+    /// run, and the others are `next` elements apart. Where stretches overlap, the later one holds.
+    #[inline]
+    pub fn walk_rows(
+        &self,
+        region: &Region,
+        lanes: &Range<usize>,
+        coords: &Coords,
+        n: usize,
+        mut visit: impl FnMut(usize, usize, usize, Valid, i64),
+    ) {
         let Some(last) = lanes.clone().last() else {
-            return visit(0, n, self.valid(&cursor, n));
+            return visit(0, n, 1, self.valid(&self.cursor(coords), n), 0);
         };
-        let first = (region.hi[last] - coords[last]).min(n);
-        visit(0, first, self.valid(&cursor, first));
-        if first == n {
-            return;
-        }
-        // From here on runs are whole, and mostly one step of the next coordinate apart.
-        let mut at = *coords;
-        let mut lane = first;
         let whole = region.hi[last] - region.lo[last];
-        let mut stepped = at[last] == region.lo[last];
-        at[last] = region.lo[last];
-        while lane < n {
+        let mut at = *coords;
+        let mut lane = 0;
+        loop {
+            let cursor = self.cursor(&at);
+            let len = (region.hi[last] - at[last]).min(n - lane);
+            if len < whole || last == lanes.start || !self.alike {
+                visit(lane, len, 1, self.valid(&cursor, len), 0);
+                lane += len;
+            } else {
+                let rows = (region.hi[last - 1] - at[last - 1]).min((n - lane) / whole);
+                let mut valid = self.along(&cursor, whole);
+                let mut next = self.next;
+                let (mut from, mut to) = (0, rows as i64);
+                let mut skipping: Option<(&Guard, i64)> = None;
+                for (guard, at) in self.guards[..self.constant].iter().zip(&cursor.at) {
+                    if guard.div > 1 {
+                        if guard.next != 0 {
+                            let inside = interval(*at, guard.next, (guard.bound - 1) * guard.div + 1);
+                            (from, to) = (from.max(inside.0), to.min(inside.1));
+                            skipping = Some((guard, *at));
+                        } else if *at < 0 || *at % guard.div != 0 || *at / guard.div >= guard.bound {
+                            to = 0;
+                        } else {
+                            valid.address += guard.stride * (at / guard.div);
+                        }
+                        continue;
+                    }
+                    if guard.next != 0 {
+                        let inside = interval(*at, guard.next, guard.bound);
+                        (from, to) = (from.max(inside.0), to.min(inside.1));
+                    } else if *at < 0 || *at >= guard.bound {
+                        to = 0;
+                    }
+                    valid.address += guard.stride * at;
+                    next += guard.stride * guard.next;
+                }
+                let from = from.clamp(0, rows as i64) as usize;
+                let to = to.clamp(from as i64, rows as i64) as usize;
+                let none = Valid { count: 0, ..valid };
+                if let Some((guard, at)) = skipping {
+                    // Runs that are there are `div` apart, since `next` is 1 or -1; those between are not.
+                    visit(lane, whole, rows, none, 0);
+                    let phase = (-(at + guard.next * from as i64) * guard.next).rem_euclid(guard.div) as usize;
+                    for row in (from + phase..to).step_by(guard.div as usize) {
+                        let quotient = (at + guard.next * row as i64) / guard.div;
+                        let address = valid.address + next * row as i64 + guard.stride * quotient;
+                        visit(lane + row * whole, whole, 1, Valid { address, ..valid }, 0);
+                    }
+                } else {
+                    valid.address += next * from as i64;
+                    for (first, end, valid) in [(0, from, none), (from, to, valid), (to, rows, none)] {
+                        if first < end {
+                            visit(lane + first * whole, whole, end - first, valid, next);
+                        }
+                    }
+                }
+                lane += rows * whole;
+                at[last - 1] += rows - 1;
+            }
+            if lane >= n {
+                return;
+            }
+            at[last] = region.lo[last];
             for d in (lanes.start..last).rev() {
                 at[d] += 1;
                 if at[d] < region.hi[d] {
                     break;
                 }
                 at[d] = region.lo[d];
-                stepped = false;
             }
-            if stepped {
-                cursor.address += self.next;
-                for (at, guard) in cursor.at.iter_mut().zip(&self.guards) {
-                    *at += guard.next;
-                }
-            } else {
-                cursor = self.cursor(&at);
-                stepped = true;
-            }
-            let len = whole.min(n - lane);
-            visit(lane, len, self.valid(&cursor, len));
-            lane += len;
         }
     }
 
     /// The lanes of a run of `len` that are inside.
     #[inline]
     fn valid(&self, cursor: &Cursor, len: usize) -> Valid {
+        self.across(cursor, self.along(cursor, len))
+    }
+
+    /// Applies the guards that are constant along a run.
+    #[inline]
+    fn across(&self, cursor: &Cursor, mut valid: Valid) -> Valid {
+        for (guard, at) in self.guards[..self.constant].iter().zip(&cursor.at) {
+            let quotient = if guard.div == 1 { *at } else { at.div_euclid(guard.div) };
+            if quotient < 0 || quotient >= guard.bound || quotient * guard.div != *at {
+                valid.count = 0;
+            }
+            valid.address += guard.stride * quotient;
+        }
+        valid
+    }
+
+    /// Applies the other guards.
+    #[inline]
+    fn along(&self, cursor: &Cursor, len: usize) -> Valid {
         let mut address = cursor.address;
         let mut step = self.step;
-        if self.guards.is_empty() {
+        if self.guards.len() == self.constant {
             return Valid { first: 0, count: len, every: 1, address, step };
         }
         let (mut low, mut high) = (0i64, len as i64);
         let mut divided: Option<(&Guard, i64)> = None;
         const NONE: Valid = Valid { first: 0, count: 0, every: 1, address: 0, step: 0 };
-        for (guard, at) in self.guards.iter().zip(&cursor.at) {
+        for (guard, at) in self.guards[self.constant..].iter().zip(&cursor.at[self.constant..]) {
             let mut at = *at;
             let mut along = guard.step;
             if guard.div > 1 {
@@ -339,29 +426,36 @@ mod tests {
     #[test]
     fn walks_agree_with_the_definition() {
         let form = |offset, coef: [i64; 3]| Linear { offset, coef: coef.to_vec() };
-        let access = Access {
-            base: form(50, [100, 3, 0]),
-            terms: vec![
-                Term { at: form(-1, [0, 1, 0]), div: 1, bound: 3, stride: 7 },
-                Term { at: form(-2, [1, 0, 2]), div: 1, bound: 9, stride: 1 },
-            ],
-            fill: 0.0,
-        };
-        let reach = Reach::new(&access, Some(2));
+        let term = |at, div, bound, stride| Term { at, div, bound, stride };
+        let cases = [
+            vec![term(form(-1, [0, 1, 0]), 1, 3, 7), term(form(-2, [1, 0, 2]), 1, 9, 1)],
+            vec![term(form(-1, [0, 1, 0]), 2, 2, 7), term(form(1, [0, 0, 1]), 2, 3, 1)],
+            vec![term(form(4, [0, -1, 0]), 2, 3, 7), term(form(5, [0, 0, -1]), 1, 4, 1)],
+            vec![term(form(1, [1, 0, 0]), 2, 2, 7), term(form(0, [0, 2, 0]), 1, 5, 3)],
+            vec![term(form(0, [0, 3, 0]), 2, 5, 7), term(form(0, [0, 0, 3]), 1, 9, 1)],
+            vec![],
+        ];
+        for terms in cases {
+            walk_case(&Access { base: form(50, [100, 3, 0]), terms, fill: 0.0 });
+        }
+    }
+
+    fn walk_case(access: &Access) {
+        let reach = Reach::new(access, Some(2));
+        assert!(!reach.irregular());
         let mut region = Region::whole(&[3, 4, 5]);
         region.lo[1] = 1;
         for start in 0..15 {
             for n in 1..=(3 * 3 * 5 - start) {
                 let mut coords = region.lo;
                 region.decode(0..3, start, &mut coords);
-                let mut got = Vec::new();
+                let mut got = vec![Some(usize::MAX); n];
                 reach.walk(&region, &(0..3), &coords, n, |lane, len, valid| {
-                    assert_eq!(lane, got.len());
-                    got.extend((0..len).map(|j| {
-                        let t = j.checked_sub(valid.first)?;
-                        let inside = t.is_multiple_of(valid.every) && t / valid.every < valid.count;
-                        inside.then(|| (valid.address + valid.step * (t / valid.every) as i64) as usize)
-                    }));
+                    for (j, got) in got[lane..lane + len].iter_mut().enumerate() {
+                        let t = j.checked_sub(valid.first);
+                        let t = t.filter(|t| t.is_multiple_of(valid.every) && t / valid.every < valid.count);
+                        *got = t.map(|t| (valid.address + valid.step * (t / valid.every) as i64) as usize);
+                    }
                 });
                 for (j, got) in got.iter().enumerate() {
                     region.decode(0..3, start + j, &mut coords);

@@ -252,6 +252,25 @@ impl<'a> Machine<'a> {
             }
             return;
         };
+        if put.ignored.is_empty() && put.step != 0 && !put.src.uniform && put.dtype.size_bytes() == 4 {
+            return put.reach.walk_rows(
+                &self.region,
+                &self.program.lanes,
+                &self.coords,
+                self.n,
+                |lane, len, rows, valid, next| {
+                    let src = &src[lane..lane + rows * len];
+                    if valid.step == 1 {
+                        for (row, src) in src.chunks_exact(len).enumerate() {
+                            let at = (valid.address + next * row as i64) as usize;
+                            view.slice_mut::<u32>(at, len).copy_from_slice(src);
+                        }
+                    } else {
+                        view.scatter_rows(valid.address as usize, next as isize, valid.step as isize, len, src);
+                    }
+                },
+            );
+        }
         runs(&self.region, &self.program.lanes, &self.coords, self.n, |coords, lane, len| {
             if put.ignored.iter().any(|d| coords[*d] != 0) {
                 return;
@@ -301,13 +320,44 @@ pub fn fill_lanes(
             }
         });
     }
-    at.walk(region, lanes, coords, y.len(), |lane, len, valid| {
-        let y = &mut y[lane..lane + len];
+    at.walk_rows(region, lanes, coords, y.len(), |lane, len, rows, valid, next| {
+        let y = &mut y[lane..lane + rows * len];
         if valid.count < len {
             y.fill(fill);
         }
-        copy_run(view, dtype, valid, y);
+        if valid.count == 0 {
+            return;
+        }
+        if dtype.size_bytes() == 4 && valid.step >= 1 && next >= 0 && rows > 1 {
+            return copy_rows(view, valid, next as usize, len, y);
+        }
+        for (row, y) in y.chunks_exact_mut(len).enumerate() {
+            let address = valid.address + next * row as i64;
+            copy_run(view, dtype, Valid { address, ..valid }, y);
+        }
     });
+}
+
+/// Copies many runs of one shape, `next` elements apart.
+#[inline]
+fn copy_rows(view: &View<'_>, valid: Valid, next: usize, len: usize, y: &mut [u32]) {
+    let Valid { first, count, every, address, step } = valid;
+    let (step, rows) = (step as usize, y.len() / len);
+    let span = step * (count - 1) + 1;
+    let x = view.slice::<u32>(address as usize, next * (rows - 1) + span);
+    for (row, y) in y.chunks_exact_mut(len).enumerate() {
+        let x = &x[row * next..row * next + span];
+        match (every, step) {
+            (1, 1) if count < 64 => y[first..first + count].iter_mut().zip(x).for_each(|(y, x)| *y = *x),
+            (1, 1) => y[first..first + count].copy_from_slice(x),
+            (1, 2) => gather_every::<2>(x, &mut y[first..first + count]),
+            (1, 4) => gather_every::<4>(x, &mut y[first..first + count]),
+            _ => {
+                let y = y[first..].chunks_mut(every);
+                y.zip(x.chunks(step)).for_each(|(y, x)| y[0] = x[0]);
+            }
+        }
+    }
 }
 
 /// Whether each lane of a block is inside a guarded access.
@@ -411,7 +461,7 @@ fn put_run(view: &View<'_>, dtype: DType, address: i64, step: i64, src: &[u32]) 
         DType::F16 if step == 1 => view.slice_mut::<half::f16>(at, n).convert_from_f32_slice(cast_slice(src)),
         DType::BF16 if step == 1 => view.slice_mut::<half::bf16>(at, n).convert_from_f32_slice(cast_slice(src)),
         _ if step == 1 => view.slice_mut::<u32>(at, n).copy_from_slice(src),
-        DType::F32 | DType::I32 | DType::U32 | DType::Bool => view.scatter::<u32>(at, step as isize, src),
+        DType::F32 | DType::I32 | DType::U32 | DType::Bool => view.scatter_rows(at, 0, step as isize, n, src),
         _ => {
             for (t, word) in src.iter().enumerate() {
                 let at = (address + step * t as i64) as usize;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use thalweg_graph::{
     Class, DType, ReduceOp,
     ops::{binary::BinaryOp, unary::UnaryOp},
-    schedule::ir::{BufId, Inst, Level, Loop, Val},
+    schedule::ir::{Access, BufId, Inst, Level, Loop, Val},
 };
 
 use super::{
@@ -70,6 +70,8 @@ pub struct Put {
     pub dtype: DType,
     pub at: Sparse,
     pub step: i64,
+    /// The same address, to be walked.
+    pub reach: Reach,
     pub src: Src,
     /// Coordinates that the address ignores: the element is written where they are all 0.
     pub ignored: Vec<usize>,
@@ -463,6 +465,10 @@ impl<'a> Builder<'a> {
             buf: store.buf,
             dtype: (self.dtype_of)(store.buf),
             step: self.lanes.clone().last().map_or(0, |d| at.factor(d)),
+            reach: Reach::new(
+                &Access { base: store.at.clone(), terms: Vec::new(), fill: 0.0 },
+                self.lanes.clone().last(),
+            ),
             at,
             src: self.src(store.value),
             ignored,
