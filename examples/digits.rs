@@ -9,7 +9,7 @@ use clap::Parser;
 use thalweg::{data::picture, prelude::*, train};
 
 const BATCH: usize = 64;
-const LR: f64 = 8e-3;
+const LR: f64 = 4e-3;
 /// Share of the steps in which the learning rate rises.
 const WARM_UP: f64 = 0.1;
 /// What the command promises.
@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, default_value = "auto")]
     precision: Precision,
     /// Passes over the training images.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 12)]
     epochs: u32,
     /// Seed of weights, order and dropout.
     #[arg(long, default_value_t = 0)]
@@ -51,12 +51,12 @@ struct Net {
 impl Net {
     fn new(device: &Device, rng: &mut Rng) -> thalweg::graph::Result<Net> {
         Ok(Net {
-            conv1: Conv2d::new(1, 16, 3).padding(1).bias(false).init(device, rng)?,
-            norm1: BatchNorm2d::new(16).init(device, rng)?,
-            conv2: Conv2d::new(16, 32, 3).padding(1).bias(false).init(device, rng)?,
-            norm2: BatchNorm2d::new(32).init(device, rng)?,
+            conv1: Conv2d::new(1, 32, 3).padding(1).bias(false).init(device, rng)?,
+            norm1: BatchNorm2d::new(32).init(device, rng)?,
+            conv2: Conv2d::new(32, 64, 3).padding(1).bias(false).init(device, rng)?,
+            norm2: BatchNorm2d::new(64).init(device, rng)?,
             dropout: Dropout::new(0.25, rng)?,
-            head: Linear::new(32 * 2 * 2, 10).init(device, rng)?,
+            head: Linear::new(64 * 2 * 2, 10).init(device, rng)?,
         })
     }
 
