@@ -90,7 +90,8 @@ fn points(extents: &[usize]) -> Vec<Vec<usize>> {
 impl Case {
     fn new(what: String, kind: ContractKind, extents: [Vec<usize>; 4], a: Operand, b: Operand, dtype: DType) -> Case {
         let [batch, m, n, k] = extents;
-        let len = |at: &Access, extents: &[usize]| points(extents).iter().filter_map(|i| at.at(i)).max().unwrap_or(0) + 1;
+        let len =
+            |at: &Access, extents: &[usize]| points(extents).iter().filter_map(|i| at.at(i)).max().unwrap_or(0) + 1;
         let la = len(&a.at, &[&batch[..], &m, &k].concat());
         let lb = len(&b.at, &[&batch[..], &k, &n].concat());
         let spec = |dtype, len, i| BufferSpec { dtype, len, place: Place::Leaf(i) };
@@ -273,7 +274,19 @@ fn matmul(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool, shared: bool,
 }
 
 fn products_of_odd_sizes(gpu: &Runner) {
-    let sizes = [[1, 1, 1], [1, 7, 5], [7, 1, 13], [3, 5, 1], [17, 13, 19], [31, 33, 32], [32, 32, 4], [33, 36, 8], [64, 10, 40], [129, 70, 20], [16, 131, 18]];
+    let sizes = [
+        [1, 1, 1],
+        [1, 7, 5],
+        [7, 1, 13],
+        [3, 5, 1],
+        [17, 13, 19],
+        [31, 33, 32],
+        [32, 32, 4],
+        [33, 36, 8],
+        [64, 10, 40],
+        [129, 70, 20],
+        [16, 131, 18],
+    ];
     for size in sizes {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
             matmul(1, size, ta, tb, false, DType::F32).check(gpu, Body0::Plain, DType::F32);
@@ -382,7 +395,14 @@ impl Shape {
         let b = Access { base, terms, fill: 0.0 };
         let extents = [vec![self.groups], vec![cg], vec![self.b, self.image[0], self.image[1]], vec![og, kh, kw]];
         let operand = |buf, at| Operand { buf, at, casts: vec![] };
-        Case::new(self.name("conv_input"), ContractKind::ConvInput(self.conv()), extents, operand(0, a), operand(1, b), dtype)
+        Case::new(
+            self.name("conv_input"),
+            ContractKind::ConvInput(self.conv()),
+            extents,
+            operand(0, a),
+            operand(1, b),
+            dtype,
+        )
     }
 
     /// `dw[g, o, c, ky, kx] = Σ_{b, oy, ox} dy[b, o, oy, ox] x[b, c, oy·s + ky·d − p, …]`.
@@ -405,7 +425,14 @@ impl Shape {
         let b = Access { base, terms, fill: 0.0 };
         let extents = [vec![self.groups], vec![og], vec![cg, kh, kw], vec![self.b, oh, ow]];
         let operand = |buf, at| Operand { buf, at, casts: vec![] };
-        Case::new(self.name("conv_weight"), ContractKind::ConvWeight(self.conv()), extents, operand(0, a), operand(1, b), dtype)
+        Case::new(
+            self.name("conv_weight"),
+            ContractKind::ConvWeight(self.conv()),
+            extents,
+            operand(0, a),
+            operand(1, b),
+            dtype,
+        )
     }
 }
 

@@ -160,7 +160,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step:
     }
     for (i, tensor) in nodes.iter().enumerate() {
         // One handle is `gathered`'s own.
-        if Arc::strong_count(&tensor.0) > held[i] + 1 {
+        if !is_output[i] && Arc::strong_count(&tensor.0) > held[i] + 1 {
             // Of a view, what it shows: the view can be had again for nothing.
             let mut i = i;
             while crate::schedule::is_view(&trace.nodes[i].op) {

@@ -152,7 +152,8 @@ impl<R: Rule> Optimizer<R> {
 
     #[track_caller]
     fn run(&mut self, module: &mut impl Module, grads: Grads, loss: Option<&Tensor>) -> Result<()> {
-        let g = self.arena.gather(&grads);
+        // The update has no gradient of its own; untracked, its nodes let go of each other once they are computed.
+        let g = self.arena.gather(&grads).detach();
         g.check()?;
         drop(grads);
         let p = self.arena.flat();

@@ -7,8 +7,7 @@ use thalweg_graph::{
 
 /// Buffers 0 and 1 are read, buffer 2 is written, all of `dtype`.
 pub fn contractions(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Contract)> {
-    let buffers: Vec<BufferSpec> =
-        (0..3).map(|i| BufferSpec { dtype, len: 1 << 24, place: Place::Leaf(i) }).collect();
+    let buffers: Vec<BufferSpec> = (0..3).map(|i| BufferSpec { dtype, len: 1 << 24, place: Place::Leaf(i) }).collect();
     let products = [
         ("matmul", [256, 256, 256], false, false),
         ("matmul_nt", [256, 256, 256], false, true),

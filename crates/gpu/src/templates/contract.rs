@@ -45,9 +45,7 @@ pub struct Tile {
 /// The kernels of a contraction, in order; `None` where it must be a plain loop nest: operands that are not floats, or a
 /// k that cannot be split into parts that one invocation may sum.
 pub fn kernels(c: &Contract, buffers: &[BufferSpec], caps: &Caps) -> Option<Vec<Kernel>> {
-    let floats = [&c.a, &c.b].iter().all(|o| {
-        buffers[o.buf].dtype.is_float() && o.casts.iter().all(|d| d.is_float())
-    });
+    let floats = [&c.a, &c.b].iter().all(|o| buffers[o.buf].dtype.is_float() && o.casts.iter().all(|d| d.is_float()));
     let empty = c.batch.iter().chain(&c.m).chain(&c.n).chain(&c.k).any(|e| *e == 0);
     if !floats || empty {
         return None;
@@ -132,7 +130,8 @@ fn cost(c: &Normal, per_m: usize, lanes: usize, tiles: usize) -> f64 {
 /// Into how many parts k is split, and how long each is along the first coordinate: so that the device is occupied, and no
 /// invocation loops too often.
 fn split(c: &Normal, caps: &Caps, tiles: usize) -> Option<(usize, usize)> {
-    let step = if [(&c.a, c.m), (&c.b, c.n)].iter().any(|(s, t)| Reads::of(s, &c.k, *t) == Reads::AlongK) { 4 } else { 1 };
+    let step =
+        if [(&c.a, c.m), (&c.b, c.n)].iter().any(|(s, t)| Reads::of(s, &c.k, *t) == Reads::AlongK) { 4 } else { 1 };
     let Some(first) = c.k.first().copied() else { return Some((1, 1)) };
     let unit = if c.k.len() == 1 { step } else { 1 };
     let iterations = |chunk: usize| {

@@ -130,8 +130,7 @@ fn merge(groups: &mut [Vec<usize>], forms: &mut [&mut Linear]) {
         while d < group.len() {
             let at = first + d;
             let one = group[d] == 1;
-            let joins =
-                d + 1 < group.len() && forms.iter().all(|f| f.coef[at] == f.coef[at + 1] * group[d + 1] as i64);
+            let joins = d + 1 < group.len() && forms.iter().all(|f| f.coef[at] == f.coef[at + 1] * group[d + 1] as i64);
             if !one && !joins {
                 d += 1;
                 continue;

@@ -83,9 +83,21 @@ impl<'a> Loader<'a> {
         let dtype = k.buffers[side.buf].dtype;
         let mut loader = Loader { side, dtype, base, offset, guards, fill, words: Vec::new() };
         // All words are made here, outside of any loop and in a fixed order.
-        let coefs: Vec<i64> = loader.base.coef.iter().copied().chain(loader.guards.iter().flat_map(|g| {
-            g.at.coef.iter().copied().chain([g.div, g.bias[0] + g.at.offset, g.bias[1], g.stride, (g.bias[0] + g.bias[1]) / g.div])
-        })).collect();
+        let coefs: Vec<i64> = loader
+            .base
+            .coef
+            .iter()
+            .copied()
+            .chain(loader.guards.iter().flat_map(|g| {
+                g.at.coef.iter().copied().chain([
+                    g.div,
+                    g.bias[0] + g.at.offset,
+                    g.bias[1],
+                    g.stride,
+                    (g.bias[0] + g.bias[1]) / g.div,
+                ])
+            }))
+            .collect();
         for c in coefs {
             loader.word(k, c);
         }
@@ -183,8 +195,7 @@ impl<'a> Loader<'a> {
 
     /// Address and guard of the element at a row and a step.
     fn at(&mut self, k: &mut Builder, row: &Part, step: &Part) -> (String, Option<String>) {
-        let mut address =
-            if step.base.is_empty() { row.base.clone() } else { format!("{} + {}", row.base, step.base) };
+        let mut address = if step.base.is_empty() { row.base.clone() } else { format!("{} + {}", row.base, step.base) };
         let mut conditions = Vec::new();
         for g in 0..self.guards.len() {
             let (div, stride, bound) = (self.guards[g].div, self.guards[g].stride, self.guards[g].bound.clone());
@@ -242,10 +253,8 @@ impl<'a> Loader<'a> {
         if self.cast(k, &value).is_none() {
             return value;
         }
-        let lanes: Vec<String> = ["x", "y", "z", "w"]
-            .iter()
-            .map(|c| self.cast(k, &format!("{value}.{c}")).unwrap_or_default())
-            .collect();
+        let lanes: Vec<String> =
+            ["x", "y", "z", "w"].iter().map(|c| self.cast(k, &format!("{value}.{c}")).unwrap_or_default()).collect();
         k.read(format!("vec4f({})", lanes.join(", ")))
     }
 

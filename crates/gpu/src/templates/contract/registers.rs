@@ -81,7 +81,11 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
     let rows: Vec<Part> = (0..loads)
         .map(|r| {
             let (each, last) = if a.reads == Reads::AlongRows { (4, 4) } else { (1, 1) };
-            let own = if lanes > 1 { format!("{m0} + (lane + {}u) * {each}u", r * lanes) } else { format!("{m0} + {}u", r * each) };
+            let own = if lanes > 1 {
+                format!("{m0} + (lane + {}u) * {each}u", r * lanes)
+            } else {
+                format!("{m0} + {}u", r * each)
+            };
             let row = k.name(format!("min({own}, {m} - {last}u)"));
             a.row(&mut k, &batch_a, &row, 0)
         })
