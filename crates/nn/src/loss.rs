@@ -85,7 +85,7 @@ impl CrossEntropy {
         along[axis] = classes;
         // A comparison with every class instead of a gather: it is part of the same sweep as the softmax, and so is its
         // gradient, which is then no scatter.
-        let hit = target.eq(&Tensor::arange(log_p.device(), classes).reshape(along));
+        let hit = target.eq(Tensor::arange(log_p.device(), classes).reshape(along));
         let nll = -log_p;
         let weighted = match self.weights(log_p, axis) {
             Some(w) => nll * w,

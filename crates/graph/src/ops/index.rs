@@ -124,7 +124,7 @@ impl Tensor {
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         match self.index_of("one_hot", self) {
-            Ok(ids) => ids.unsqueeze(-1).eq(&Tensor::arange(self.device(), classes)).cast(DType::F32),
+            Ok(ids) => ids.unsqueeze(-1).eq(Tensor::arange(self.device(), classes)).cast(DType::F32),
             Err(failed) => failed,
         }
     }

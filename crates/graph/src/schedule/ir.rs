@@ -313,6 +313,7 @@ pub struct Contract {
 }
 
 /// Work that a backend starts at once.
+#[expect(clippy::large_enum_variant, reason = "there are tens of launches in a plan, and they are read, not moved")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaunchKind {
     /// A loop nest.
