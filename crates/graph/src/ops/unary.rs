@@ -19,7 +19,7 @@ macro_rules! unary_ops {
                 match self { $(UnaryOp::$variant => stringify!($name),)* }
             }
 
-            /// The value as a WGSL expression of `x`, an `f32` (or `i32`, `u32`, `bool` where [`UnaryOp::takes`] says so).
+            /// The value as a WGSL expression of `x`, an `f32` (or `i32`, `u32`, `bool` where [`UnaryOp::result`] says so).
             pub const fn wgsl(self) -> &'static str {
                 match self { $(UnaryOp::$variant => $wgsl,)* }
             }
