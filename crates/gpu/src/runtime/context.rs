@@ -105,10 +105,10 @@ impl Context {
             native_f16,
             mixed_gains: !software && native_f16,
             f64: false,
-            // One binding is kept for the flag word.
-            max_buffers: limits.max_storage_buffers_per_shader_stage.min(32) as usize - 1,
+            // Two bindings are kept for the flag word and for scratch.
+            max_buffers: limits.max_storage_buffers_per_shader_stage.clamp(4, 32) as usize - 2,
             max_tensor_bytes: limits.max_storage_buffer_binding_size,
-            memory_bytes: None,
+            memory_bytes: std::env::var("THALWEG_MEMORY").ok().and_then(|text| bytes(&text)),
             scheduled: true,
         };
         let flags = device.create_buffer(&wgpu::BufferDescriptor {
@@ -198,6 +198,18 @@ impl Context {
     }
 }
 
+/// Bytes written as a number, with `K`, `M` or `G` for powers of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (digits, shift) = match text.as_bytes().last()?.to_ascii_uppercase() {
+        b'K' => (&text[..text.len() - 1], 10),
+        b'M' => (&text[..text.len() - 1], 20),
+        b'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    digits.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 const LOST: &str = "the device was lost";
 
 /// Collects what the device reports by callback.
@@ -220,4 +232,17 @@ fn watch(device: &Device) -> Arc<Mutex<Option<ErrorKind>>> {
         }
     });
     trouble
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn memory_may_be_given_in_gibibytes() {
+        assert_eq!(bytes("8G"), Some(8 << 30));
+        assert_eq!(bytes(" 512 m"), Some(512 << 20));
+        assert_eq!(bytes("1000"), Some(1000));
+        assert_eq!(bytes("much"), None);
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 use thalweg_graph::{
     Error, ErrorKind, Result,
     backend::{PlanReport, Region, Storage, Trace},
-    schedule::ir::{BufId, BufferSpec, Place, Schedule},
+    schedule::ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule},
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
 
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     slot_bytes: Vec<usize>,
     /// For each slot of the schedule its position in `slot_bytes`.
     slot_order: Vec<usize>,
+    /// The slot of the kernels' own memory.
+    scratch: Option<usize>,
     zeroed: Vec<Option<Arc<GpuBuffer>>>,
     words: Option<wgpu::Buffer>,
     /// What `words` holds, and the scalars and address remainders that it was made from.
@@ -102,8 +104,11 @@ impl Plan {
         let Schedule { buffers, launches, slots, outputs, .. } = schedule;
         let mut steps: Vec<Step> = Vec::new();
         let (mut offset, mut scratch) = (0, 0);
-        for launch in &launches {
-            for kernel in kernels(launch, &buffers, &context.caps)? {
+        for launch in launches.iter().filter(|l| !is_empty(l)) {
+            let made = kernels(launch, &buffers, &context.caps).map_err(|e| {
+                Error::new("plan", ErrorKind::Invalid(format!("{}: {e}", launch.label)))
+            })?;
+            for kernel in made {
                 scratch = scratch.max(kernel.scratch_len * 4);
                 let flag = if kernel.words.contains(&Word::Flag) { context.flag_of(&launch.label) } else { 0 };
                 let size = (kernel.words.len() * 4).next_multiple_of(16);
@@ -114,9 +119,9 @@ impl Plan {
         let listed: Vec<(&Kernel, &str)> = steps.iter().map(|s| (&s.kernel, s.label.as_str())).collect();
         inner.pipelines.prepare(context, &listed)?;
         let kernels = listed.iter().map(|(k, _)| k.wgsl(0)).collect::<std::collections::HashSet<_>>().len();
-        // Scratch is one more slot.
-        let mut sizes: Vec<(usize, usize)> =
-            slots.iter().copied().chain([scratch]).enumerate().map(|(i, s)| (s, i)).collect();
+        // Scratch, if there is any, is one more slot.
+        let slots = slots.iter().map(|s| (*s).max(16)).chain((scratch > 0).then_some(scratch));
+        let mut sizes: Vec<(usize, usize)> = slots.enumerate().map(|(i, s)| (s, i)).collect();
         sizes.sort_by_key(|(size, i)| (std::cmp::Reverse(*size), *i));
         let mut slot_order = vec![0; sizes.len()];
         for (position, (_, i)) in sizes.iter().enumerate() {
@@ -134,7 +139,8 @@ impl Plan {
         Ok(Plan {
             outputs,
             launches: steps,
-            slot_bytes: sizes.iter().map(|(size, _)| *size).filter(|size| *size > 0).collect(),
+            slot_bytes: sizes.iter().map(|(size, _)| *size).collect(),
+            scratch: (scratch > 0).then(|| slot_order[sizes.len() - 1]),
             slot_order,
             zeroed,
             words,
@@ -201,7 +207,7 @@ impl Plan {
         }
         self.bound.clear();
         for (i, spec) in self.buffers.iter().enumerate() {
-            let (holder, start) = match spec.place {
+            let (holder, start_in_holder) = match spec.place {
                 Place::Window { of, offset } => (of, offset),
                 _ => (i, 0),
             };
@@ -220,10 +226,13 @@ impl Plan {
                 },
                 Place::Window { .. } => return Err(broken("a window lies in a window")),
             };
-            let start = ((offset + start) * each) as u64;
+            let start = ((offset + start_in_holder) * each) as u64;
             let down = start / context.alignment * context.alignment;
             let end = start + (spec.len * each) as u64;
             let capacity = buffer.capacity();
+            if !(offset + start_in_holder).is_multiple_of(4) {
+                return Err(broken("a region does not start at a multiple of four elements"));
+            }
             if end > capacity {
                 return Err(broken("a region is longer than its buffer"));
             }
@@ -240,8 +249,7 @@ impl Plan {
             self.bound.push(Bound { buffer: buffer.buffer.clone(), id: buffer.id, offset: down, size, remainder });
         }
         // Behind the buffers: scratch, if any kernel has some.
-        let scratch = self.slot_order[self.slot_order.len() - 1];
-        if scratch < self.slot_bytes.len() {
+        if let Some(scratch) = self.scratch {
             let slot = &shared.slots[scratch];
             let (buffer, size) = (slot.buffer.clone(), slot.capacity().min(context.max_binding));
             self.bound.push(Bound { buffer, id: slot.id, offset: 0, size, remainder: 0 });
@@ -297,12 +305,11 @@ impl Plan {
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 for step in &mut self.launches[done..upto] {
+                    let grid = step.kernel.grid;
                     let variant = step.variant(inner, &self.bound, self.words.as_ref())?;
                     pass.set_pipeline(&variant.pipeline.pipeline);
                     pass.set_bind_group(0, &variant.group, &[]);
-                    let [x, y, z] = step.kernel.grid;
-                    let variant_free = (x, y, z);
-                    pass.dispatch_workgroups(variant_free.0, variant_free.1, variant_free.2);
+                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
                 }
             }
             submission = Some(inner.submit(encoder.finish()));
@@ -412,6 +419,14 @@ fn zeroed(inner: &Inner, shared: &mut Shared, buffers: &[BufferSpec]) -> Result<
         });
     }
     Ok(zeroed)
+}
+
+/// Whether a launch has no point to compute.
+fn is_empty(launch: &Launch) -> bool {
+    match &launch.kind {
+        LaunchKind::Loop(l) => l.outer.contains(&0),
+        LaunchKind::Contract(c) => [&c.batch, &c.m, &c.n].into_iter().any(|extents| extents.contains(&0)),
+    }
 }
 
 fn gpu(storage: &Storage) -> Result<&GpuBuffer> {

@@ -114,6 +114,7 @@ pub struct Builder<'a> {
     code: String,
     depth: usize,
     names: usize,
+    flag_word: Option<String>,
     /// Names of expressions in scope, by block depth.
     known: Vec<HashMap<String, String>>,
 }
@@ -132,6 +133,7 @@ impl<'a> Builder<'a> {
             code: String::new(),
             depth: 1,
             names: 0,
+            flag_word: None,
             known: vec![HashMap::new()],
         }
     }
@@ -188,7 +190,10 @@ impl<'a> Builder<'a> {
     pub fn flag(&mut self, condition: &str) {
         let n = self.bind(Source::Flags);
         self.sources[n].1.store = true;
-        let word = self.params.push(Word::Flag);
+        let word = match &self.flag_word {
+            Some(word) => word.clone(),
+            None => self.flag_word.insert(self.params.push(Word::Flag)).clone(),
+        };
         self.line(format!("if {condition} {{ atomicMax(&b{n}[0], {word}); }}"));
     }
 

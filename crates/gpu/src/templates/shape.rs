@@ -50,39 +50,31 @@ impl Shape {
 /// The form for a normalised loop nest.
 pub fn choose(l: &Loop, kinds: &dyn Fn(usize) -> Kind, caps: &Caps) -> Shape {
     let lanes = lanes(l, kinds);
-    let points = if lanes == Lanes::Outer {
-        4
-    } else if lanes == Lanes::Pair {
-        2
-    } else {
-        1
-    };
-    let step = if lanes == Lanes::Inner { 4 } else { 1 };
-    let invocations = l.rows().div_ceil(points);
-    let cols = l.cols().div_ceil(step);
-    let alone = |width: u32| Shape { lanes, width, height: 1 };
+    let alone = |width: u32| Shape { lanes, width: width.min(caps.max_workgroup), height: 1 };
+    let invocations = l.rows().div_ceil(alone(1).points());
+    let cols = l.cols().div_ceil(alone(1).step());
     if l.inner.is_empty() {
-        let width = if invocations >= 4096 { 256 } else { 64 };
-        return alone(width.min(caps.max_workgroup));
+        return alone(if invocations >= 4096 { 256 } else { 64 });
     }
     let sweeps = sweeps(l);
     let fits = cols * sweeps < MAX_ITERATIONS / 2;
-    let enough = if caps.software { 64 } else { 16_384 };
-    if fits && (invocations >= enough || cols <= 16) {
+    // Neighbouring points of `outer` side by side are neighbours in memory.
+    let column = lanes == Lanes::Outer || (lanes == Lanes::One && strided_inner(l));
+    // Alone an invocation walks its own row: caches like that, GPUs want neighbours to read neighbours.
+    let enough = if caps.software { invocations >= 64 } else { column && invocations >= 16_384 };
+    if fits && (enough || cols <= 16) {
         return alone(64);
     }
-    let memory = caps.workgroup_bytes / 16;
-    // Neighbouring points of `outer` side by side, so that each load of a subgroup is one run of memory.
-    let column = lanes == Lanes::Outer || (lanes == Lanes::One && strided_inner(l));
-    let width = match (column, caps.software) {
-        (true, false) => 16.min((invocations as u32).next_power_of_two()),
-        (true, true) => 8.min((invocations as u32).next_power_of_two()),
-        (false, _) => 1,
+    let side = if caps.software { 8 } else { 16 };
+    let width = if column { side.min((invocations as u32).next_power_of_two()) } else { 1 };
+    // Software is fastest without trees, as long as loops stay short; GPUs with as many lanes as there is work for.
+    let whole = match caps.software {
+        true if cols * sweeps < 16_384 => caps.subgroup_size.clamp(4, 64),
+        false if cols <= 128 => 64,
+        _ => 256,
     };
-    let whole =
-        if caps.software && cols * sweeps / 64 < 256 { caps.subgroup_size.clamp(4, 64).max(width) } else { 256 };
-    let whole = if !caps.software && cols <= 128 { 64.max(width) } else { whole };
-    let whole = whole.min(caps.max_workgroup).min(memory.max(64));
+    // Reductions take up to 16 bytes of workgroup memory for each invocation.
+    let whole = whole.max(width).min(caps.max_workgroup).min(caps.workgroup_bytes / 16);
     Shape { lanes, width, height: (whole / width).max(1) }
 }
 
