@@ -6,6 +6,7 @@
 //!   along k by one thread, and the body is applied.
 
 pub mod side;
+pub mod stencil;
 pub mod tile;
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use thalweg_graph::{
 };
 
 use side::{Shape, Side, Source};
+use stencil::Stencil;
 use tile::{Tiling, set_box, stride};
 
 use super::{
@@ -42,8 +44,22 @@ const LARGE: usize = 1 << 24;
 pub enum ContractKernel {
     /// As a loop with a sum.
     Loop(Program),
+    /// As shifted sums of planes.
+    Planes(Box<Planes>),
     /// As matrix products.
     Product(Box<Product>),
+}
+
+/// See [`ContractKernel::Planes`].
+#[derive(Debug)]
+pub struct Planes {
+    stencil: Stencil,
+    batch: Vec<usize>,
+    /// One tile for each plane.
+    n: Tiling,
+    direct: Option<Direct>,
+    epilogue: Epilogue,
+    sums: BufId,
 }
 
 /// See [`ContractKernel::Product`].
@@ -90,6 +106,13 @@ pub const EXTRA: usize = 3;
 impl ContractKernel {
     /// Chooses how to run a contraction.
     pub fn new(c: &Contract, buffers: &[BufferSpec]) -> Result<ContractKernel, String> {
+        if let Some(stencil) = Stencil::new(c, buffers) {
+            let (n, sums) = (Tiling::new(&c.n, stencil.plane_len()), buffers.len());
+            let epilogue = Epilogue::new(c, buffers, sums, 1, n.count, &n, false)?;
+            let direct = Direct::new(c, buffers, &n).filter(|d| d.cols == 1);
+            let batch = c.batch.clone();
+            return Ok(ContractKernel::Planes(Box::new(Planes { stencil, batch, n, direct, epilogue, sums })));
+        }
         let mut c = c.clone();
         drop_guards(&mut c.a.at, &[&c.batch[..], &c.m, &c.k].concat());
         drop_guards(&mut c.b.at, &[&c.batch[..], &c.k, &c.n].concat());
@@ -158,6 +181,7 @@ impl ContractKernel {
                 program.execute(bind, &Region::whole(&program.extents), true);
                 Ok(())
             }
+            ContractKernel::Planes(planes) => planes.execute(bind, pool),
             ContractKernel::Product(product) => product.execute(bind, pool),
         }
     }
@@ -334,6 +358,42 @@ fn give_back(memory: Memory) {
             tiles.truncate(4);
         }
     });
+}
+
+impl Planes {
+    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_graph::Error> {
+        let mut views = bind.views.to_vec();
+        views.resize(self.sums + EXTRA, pool.empty());
+        let direct = self.direct.as_ref().filter(|d| !views[d.buf].overlaps(&views[self.stencil.x]));
+        let (tiles, plane) = (self.n.tiles(), self.n.len);
+        let count = self.batch.iter().product::<usize>() * tiles;
+        let chunk = ((1 << 15) / plane.max(1)).max(count.div_ceil(64)).max(1);
+        let task = |t: usize| -> Option<()> {
+            let mut views = views.clone();
+            let frame = scratch(self.stencil.frame_len())?;
+            let sums = scratch(plane)?;
+            for index in t * chunk..((t + 1) * chunk).min(count) {
+                let (batch, n) = (index / tiles, self.n.tile(index % tiles));
+                let (mut coords, mut unused) = ([0; MAX_COORDS], [0; MAX_COORDS]);
+                set_box(&self.batch, 0, batch, 1, &mut coords, &mut unused);
+                set_box(&self.stencil.planes, self.batch.len(), index % tiles, 1, &mut coords, &mut unused);
+                let (to, start) = match direct {
+                    Some(direct) => (views[direct.buf], direct.matrix(views[direct.buf], batch, n).start),
+                    None => (sums.view(), 0),
+                };
+                let to = to.slice_mut::<f32>(start, plane);
+                self.stencil.run(pulp::Arch::new(), &views, &coords, frame.view(), to);
+                if direct.is_none() {
+                    views[self.sums] = sums.view();
+                    self.epilogue.apply(Bind { views: &views, ..bind }, (batch, 1), 1, n, false);
+                }
+            }
+            [frame, sums].into_iter().for_each(give_back);
+            Some(())
+        };
+        let done = (0..count.div_ceil(chunk)).into_par_iter().with_max_len(1).map(task).all(|done| done.is_some());
+        if done { Ok(()) } else { Err(super::pool::exhausted(plane * size_of::<f32>())) }
+    }
 }
 
 impl Product {

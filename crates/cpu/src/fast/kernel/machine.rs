@@ -328,7 +328,7 @@ pub fn fill_lanes(
         if valid.count == 0 {
             return;
         }
-        if dtype.size_bytes() == 4 && valid.step >= 1 && next >= 0 && rows > 1 {
+        if dtype.size_bytes() == 4 && valid.step >= 1 && next >= 0 {
             return copy_rows(view, valid, next as usize, len, y);
         }
         for (row, y) in y.chunks_exact_mut(len).enumerate() {
@@ -348,7 +348,7 @@ fn copy_rows(view: &View<'_>, valid: Valid, next: usize, len: usize, y: &mut [u3
     for (row, y) in y.chunks_exact_mut(len).enumerate() {
         let x = &x[row * next..row * next + span];
         match (every, step) {
-            (1, 1) if count < 64 => y[first..first + count].iter_mut().zip(x).for_each(|(y, x)| *y = *x),
+            (1, 1) if count < 64 => copy_short(x, &mut y[first..first + count]),
             (1, 1) => y[first..first + count].copy_from_slice(x),
             (1, 2) => gather_every::<2>(x, &mut y[first..first + count]),
             (1, 4) => gather_every::<4>(x, &mut y[first..first + count]),
@@ -441,6 +441,14 @@ pub fn copy_run(view: &View<'_>, dtype: DType, valid: Valid, y: &mut [u32]) {
             y.for_each(|(t, y)| *y = x[at(t)]);
         }
     }
+}
+
+/// A copy of a few words, without a call.
+#[inline(always)]
+fn copy_short(x: &[u32], y: &mut [u32]) {
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<8>(), y.as_chunks_mut::<8>());
+    ys.iter_mut().zip(xs).for_each(|(y, x)| *y = *x);
+    y_rest.iter_mut().zip(x_rest).for_each(|(y, x)| *y = *x);
 }
 
 /// `y[t] = x[t · N]`.

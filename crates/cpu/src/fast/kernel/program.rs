@@ -22,6 +22,8 @@ use super::{
 pub const BLOCK: usize = 512;
 /// Rows up to this length are one block, so that every value of a row is computed once and stays in cache.
 const ROW: usize = 4096;
+/// Steps of a column from which blocks are as long as rows may be.
+const LONG_COLUMN: usize = 1024;
 
 /// A register, and whether it holds one lane for all.
 #[derive(Clone, Copy, Debug)]
@@ -318,7 +320,13 @@ impl<'a> Builder<'a> {
             extents,
         };
         let lane_count: usize = self.lanes.clone().map(|d| program.extents[d]).product();
-        program.block = if self.kind == Kind::Rows && self.single { lane_count } else { lane_count.min(BLOCK) }.max(1);
+        program.block = match self.kind {
+            Kind::Rows if self.single => lane_count,
+            // Long columns: whole rows of the matrix, so that memory is read in order.
+            Kind::Columns if l.cols() >= LONG_COLUMN => lane_count.min(ROW),
+            _ => lane_count.min(BLOCK),
+        }
+        .max(1);
         program.prologue = self.emit(&sections, 0, &last_use);
         for s in 0..=last_level {
             let before = self.emit(&sections, 1 + 2 * s, &last_use);
