@@ -53,12 +53,8 @@ impl Tensor {
         if other.check().is_err() {
             return other.clone();
         }
-        let shapes = |problem: &str| {
-            let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
-            self.fail("matmul", ErrorKind::Shapes { lhs, rhs, problem: problem.into() })
-        };
         if self.rank() == 0 || other.rank() == 0 {
-            return shapes("do not multiply: a scalar has no axis to sum over");
+            return self.no_product(other, "a scalar has no axis to sum over");
         }
         if self.rank() == 1 {
             let y = self.unsqueeze(0).matmul(other);
@@ -75,10 +71,10 @@ impl Tensor {
         let (lb, lm) = self.shape().split_at(self.rank() - 2);
         let (rb, rm) = other.shape().split_at(other.rank() - 2);
         if lm[1] != rm[0] {
-            return shapes(&format!("do not multiply: {} columns against {} rows", lm[1], rm[0]));
+            return self.no_product(other, &format!("{} columns against {} rows", lm[1], rm[0]));
         }
         let Some(batch) = broadcast(lb, rb) else {
-            return shapes("do not multiply: their batch axes do not broadcast");
+            return self.no_product(other, "their batch axes do not broadcast");
         };
         let (m, k, n) = (lm[0], lm[1], rm[1]);
         let dtype = self.dtype().promote(other.dtype());
@@ -94,6 +90,13 @@ impl Tensor {
         };
         let shape = [&batch[..], &[m, n]].concat();
         Tensor::node(Op::Matmul, vec![lhs, rhs], shape, dtype, self.device(), Location::caller())
+    }
+
+    /// Not a closure: the caller's position does not go through one.
+    #[track_caller]
+    fn no_product(&self, other: &Tensor, why: &str) -> Tensor {
+        let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
+        self.fail("matmul", ErrorKind::Shapes { lhs, rhs, problem: format!("do not multiply: {why}") })
     }
 
     /// Cross-correlation with `weight`, over as many spatial axes as it has beyond two.

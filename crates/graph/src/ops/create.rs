@@ -293,7 +293,11 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn axis(&self, op: &'static str, axis: impl Into<Axis>) -> Result<usize, Tensor> {
         self.check().map_err(|_| self.clone())?;
-        axis.into().of(self.shape()).map_err(|kind| self.fail(op, kind))
+        // Not `map_err`: the caller's position does not go through a closure.
+        match axis.into().of(self.shape()) {
+            Ok(axis) => Ok(axis),
+            Err(kind) => Err(self.fail(op, kind)),
+        }
     }
 }
 
