@@ -7,7 +7,8 @@ mod support;
 pub use cases::Case;
 pub use support::{
     agree::{Tol, assert_agree},
-    devices::{cpu, strict},
+    devices::{cpu, gpu, strict},
     draw::{Draw, Seed},
     gradcheck::{check_gradient, check_second},
+    graphs::random_graph,
 };

@@ -2,4 +2,8 @@
 #![allow(missing_docs)]
 
 mod autodiff;
+mod nn;
 mod ops;
+mod optim;
+mod regression;
+mod training;

@@ -1,1 +1,5 @@
-//! Values of one executor against another.
+//! Values and gradients of one executor against another.
+
+mod agree;
+mod graphs;
+mod messages;

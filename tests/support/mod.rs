@@ -4,3 +4,4 @@ pub mod agree;
 pub mod devices;
 pub mod draw;
 pub mod gradcheck;
+pub mod graphs;

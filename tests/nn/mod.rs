@@ -1,0 +1,3 @@
+//! Layers.
+
+mod layers;

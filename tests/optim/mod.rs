@@ -1,0 +1,4 @@
+//! Update rules.
+
+mod converge;
+mod stale;

@@ -1,0 +1,3 @@
+//! What broke once, or would be expensive to find out later.
+
+mod chain;

@@ -1,0 +1,3 @@
+//! Whole training loops: what they count, and that they repeat to the bit.
+
+mod steady;
