@@ -60,3 +60,8 @@ pub mod prelude {
     pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rule, Sgd};
     pub use thalweg_train::{Score, accuracy, evaluate};
 }
+
+/// The listing in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
