@@ -263,6 +263,15 @@ fn views_of_every_kind() -> Result<()> {
 }
 
 #[test]
+fn large_transposes() -> Result<()> {
+    check("transposes", 1e-6, |d| {
+        let (x, y) = (tensor(d, 1, &[300, 257]), tensor(d, 2, &[257, 300]));
+        let z = tensor(d, 3, &[3, 200, 150]);
+        Ok(vec![x.t() + &y, x.t().cast(DType::F16), z.transpose(1, 2) * 2.0, z.permute([2isize, 1, 0]).exp()])
+    })
+}
+
+#[test]
 fn matrix_products() -> Result<()> {
     let shapes =
         [[1, 1, 1], [3, 5, 7], [16, 16, 16], [1, 300, 40], [300, 1, 40], [33, 65, 1], [130, 70, 257], [64, 64, 2000]];

@@ -67,6 +67,8 @@ impl Program {
 struct Shape {
     /// Rows, or blocks of rows.
     items: usize,
+    /// Points of the coordinates in front of the lanes, in columns.
+    rows: usize,
     /// Blocks of lanes in one go over the lane coordinates.
     blocks: usize,
     /// Lanes in all.
@@ -85,6 +87,7 @@ impl Shape {
         match program.kind {
             Kind::Rows => Shape {
                 items: region.count(0..program.outer),
+                rows: 1,
                 blocks,
                 lanes,
                 lanes_per_item: lanes.min(program.block),
@@ -93,6 +96,7 @@ impl Shape {
             },
             Kind::Columns => Shape {
                 items: region.count(0..program.lanes.start) * blocks,
+                rows: region.count(0..program.lanes.start),
                 blocks,
                 lanes,
                 lanes_per_item: lanes.min(program.block),
@@ -110,8 +114,13 @@ impl Machine<'_> {
         match program.kind {
             Kind::Rows => self.region.decode(0..program.outer, item, &mut self.coords),
             Kind::Columns => {
-                self.region.decode(0..program.lanes.start, item / shape.blocks, &mut self.coords);
-                self.block(shape, item % shape.blocks);
+                let (row, block) = if program.down {
+                    (item % shape.rows, item / shape.rows)
+                } else {
+                    (item / shape.blocks, item % shape.blocks)
+                };
+                self.region.decode(0..program.lanes.start, row, &mut self.coords);
+                self.block(shape, block);
             }
         }
         for (s, sweep) in program.sweeps.iter().enumerate() {

@@ -22,6 +22,8 @@ use super::{
 pub const BLOCK: usize = 512;
 /// Rows up to this length are one block, so that every value of a row is computed once and stays in cache.
 const ROW: usize = 4096;
+/// Lanes of a block of a transpose: few enough for their cache lines and pages to stay while the rows go by.
+const TRANSPOSED: usize = 64;
 /// Steps of a column from which blocks are as long as rows may be.
 const LONG_COLUMN: usize = 1024;
 
@@ -108,6 +110,8 @@ pub struct Program {
     pub lanes: Range<usize>,
     /// Most lanes of a block.
     pub block: usize,
+    /// Whether blocks go down the rows first: a load steps by one element from row to row, and far along the lanes.
+    pub down: bool,
     pub prologue: Vec<Instr>,
     pub sweeps: Vec<Sweep>,
     /// Per-row results.
@@ -310,6 +314,7 @@ impl<'a> Builder<'a> {
             outer,
             lanes: self.lanes.clone(),
             block: 0,
+            down: false,
             prologue: Vec::new(),
             sweeps: Vec::new(),
             puts: Vec::new(),
@@ -320,7 +325,9 @@ impl<'a> Builder<'a> {
             extents,
         };
         let lane_count: usize = self.lanes.clone().map(|d| program.extents[d]).product();
+        program.down = self.transposes();
         program.block = match self.kind {
+            _ if program.down => lane_count.min(TRANSPOSED),
             Kind::Rows if self.single => lane_count,
             // Long columns: whole rows of the matrix, so that memory is read in order.
             Kind::Columns if l.cols() >= LONG_COLUMN => lane_count.min(ROW),
@@ -368,6 +375,18 @@ impl<'a> Builder<'a> {
         program.weight +=
             program.puts.len() + program.sweeps.iter().map(|s| s.puts.len() + s.reductions.len()).sum::<usize>();
         program
+    }
+
+    /// Whether an elementwise loop reads a matrix across its rows.
+    fn transposes(&self) -> bool {
+        if self.kind == Kind::Rows || self.l.cols() != 1 || self.lanes.len() != 1 || self.lanes.start == 0 {
+            return false;
+        }
+        let (row, lane) = (self.lanes.start - 1, self.lanes.start);
+        self.l.body.insts.iter().any(|inst| match inst {
+            Inst::Load { at, .. } => at.base.coef[row].abs() == 1 && at.base.coef[lane].abs() >= TRANSPOSED as i64,
+            _ => false,
+        })
     }
 
     /// A register that nothing uses.
