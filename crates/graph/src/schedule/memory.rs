@@ -21,7 +21,9 @@ pub fn plan(buffers: &mut [BufferSpec], launches: &[Launch], is_temporary: impl 
                 continue;
             }
             let bytes = size(&buffers[written]);
-            let inherited = reusable.iter().position(|b| size(&buffers[*b]) == bytes);
+            // Elements of another size would lie elsewhere, in the way of elements still to be read.
+            let alike = |b: &BufId| buffers[*b].dtype.size_bytes() == buffers[written].dtype.size_bytes();
+            let inherited = reusable.iter().position(|b| alike(b) && size(&buffers[*b]) == bytes);
             let slot = match inherited.map(|i| reusable.swap_remove(i)) {
                 Some(input) => slot_of[input].take().unwrap_or_else(|| unreachable!("a dying input has a slot")),
                 None => take(&mut free, &mut slots, bytes),
