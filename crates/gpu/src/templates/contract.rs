@@ -82,7 +82,7 @@ fn choose_stage(c: &Contract, caps: &Caps) -> Option<(Normal, Stage)> {
     // Each step of k is an iteration, and each tile one more.
     let longest = MAX_ITERATIONS / (TILE_K + 1) * TILE_K;
     let fits = (MAX_SCRATCH / 4 / (normal.batch * normal.m * normal.n)).max(1);
-    let wanted = (MANY_TILES / tiles(form)).min(depth / 256).min(fits).min(64).max(1);
+    let wanted = (MANY_TILES / tiles(form)).min(depth / 256).min(fits).clamp(1, 64);
     let splits = wanted.max(depth.div_ceil(longest - TILE_K));
     let chunk = depth.div_ceil(splits).next_multiple_of(TILE_K);
     let (x, y, blocks) = form;
@@ -147,7 +147,7 @@ fn split(c: &Normal, caps: &Caps, tiles: usize) -> Option<(usize, usize)> {
     let outputs = c.batch * c.m * c.n;
     let useful = iterations(first) / 64;
     let fits = MAX_SCRATCH / 4 / outputs.max(1);
-    let splits = wanted.div_ceil(tiles).min(useful).min(fits).min(256).max(1);
+    let splits = wanted.div_ceil(tiles).min(useful).min(fits).clamp(1, 256);
     let mut chunk = first.div_ceil(splits).next_multiple_of(unit);
     while iterations(chunk) >= MAX_ITERATIONS {
         if chunk <= unit {

@@ -275,7 +275,7 @@ impl Side {
     /// `extent`, are one aligned vector under one guard.
     pub fn wide(&self, d: usize, extent: usize, rank: usize) -> bool {
         let others = |at: &Linear| (0..rank).all(|c| c == d || at.coef[c] % 4 == 0);
-        extent % 4 == 0
+        extent.is_multiple_of(4)
             && self.at.base.coef[d] == 1
             && self.at.base.offset % 4 == 0
             && others(&self.at.base)

@@ -43,7 +43,7 @@ impl Reads {
         let (rows, rank) = (side.batch.len() + side.rows.len(), side.batch.len() + side.rows.len() + k.len());
         if k.last().is_some_and(|e| side.wide(rank - 1, *e, rank)) {
             Reads::AlongK
-        } else if total % 4 == 0 && side.rows.last().is_some_and(|e| side.wide(rows - 1, *e, rank)) {
+        } else if total.is_multiple_of(4) && side.rows.last().is_some_and(|e| side.wide(rows - 1, *e, rank)) {
             Reads::AlongRows
         } else {
             Reads::Single
@@ -230,7 +230,7 @@ pub fn partial(
     let base = k.name(format!("({split} * {batches} + {batch}) * {m}"));
     k.open(format!("if {row} < {m} && {n0} < {n} {{"));
     let at = k.name(format!("({base} + {row}) * {n} + {n0}"));
-    if c.n % 4 == 0 {
+    if c.n.is_multiple_of(4) {
         k.store4(Source::Scratch, &at, acc);
     } else {
         for (j, lane) in LANES.iter().enumerate() {
