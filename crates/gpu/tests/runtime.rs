@@ -68,7 +68,7 @@ fn two_launches(n: usize) -> Case {
     c.schedule.buffers.push(BufferSpec { dtype: DType::F32, len: n, place: Place::Slot(0) });
     let slot = c.schedule.buffers.len() - 1;
     c.schedule.slots = vec![n * 4];
-    let mut launch = |c: &mut Case, from: BufId, to: BufId, scale: bool| {
+    let launch = |c: &mut Case, from: BufId, to: BufId, scale: bool| {
         let a = c.load(x, 0, &[1]);
         let b = if scale { c.inst(Inst::Scalar(0), DType::F32) } else { c.load(from, 0, &[1]) };
         let op = if scale { BinaryOp::Mul } else { BinaryOp::Add };

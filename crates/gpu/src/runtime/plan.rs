@@ -105,9 +105,8 @@ impl Plan {
         let mut steps: Vec<Step> = Vec::new();
         let (mut offset, mut scratch) = (0, 0);
         for launch in launches.iter().filter(|l| !is_empty(l)) {
-            let made = kernels(launch, &buffers, &context.caps).map_err(|e| {
-                Error::new("plan", ErrorKind::Invalid(format!("{}: {e}", launch.label)))
-            })?;
+            let made = kernels(launch, &buffers, &context.caps)
+                .map_err(|e| Error::new("plan", ErrorKind::Invalid(format!("{}: {e}", launch.label))))?;
             for kernel in made {
                 scratch = scratch.max(kernel.scratch_len * 4);
                 let flag = if kernel.words.contains(&Word::Flag) { context.flag_of(&launch.label) } else { 0 };

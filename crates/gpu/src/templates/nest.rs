@@ -62,11 +62,11 @@ pub fn kernel_as(l: &Loop, buffers: &[BufferSpec], caps: &Caps, shape: Shape) ->
     Ok(k.finish(entry, [shape.width * shape.height, 1, 1], linear_grid(groups, caps.max_grid)))
 }
 
-/// Every subgroup must be full, whatever size the driver picks.
+/// Every subgroup must be full, whatever size the driver picks: hardware has at most 64 lanes.
 fn use_subgroups(caps: &Caps, shape: Shape) -> bool {
     caps.subgroups
         && shape.width == 1
-        && shape.height % caps.subgroup_size.max(1) == 0
+        && shape.height.is_multiple_of(caps.subgroup_size.max(1))
         && (shape.height >= 64 || caps.software)
 }
 

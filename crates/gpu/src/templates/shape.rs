@@ -110,8 +110,12 @@ fn lanes(l: &Loop, kinds: &dyn Fn(usize) -> Kind) -> Lanes {
         });
         loads.sum::<usize>() + l.body.stores.iter().map(|s| gain(&plain(&s.at))).sum::<usize>()
     };
-    let outer = l.outer.last().is_some_and(|e| e % 4 == 0).then(|| wide(l.outer.len() - 1)).unwrap_or(0);
-    let inner = l.inner.last().is_some_and(|e| e % 4 == 0).then(|| wide(rank - 1)).unwrap_or(0);
+    let gain = |extent: Option<&usize>, axis: usize| match extent {
+        Some(extent) if extent.is_multiple_of(4) => wide(axis),
+        _ => 0,
+    };
+    let outer = gain(l.outer.last(), l.outer.len().wrapping_sub(1));
+    let inner = gain(l.inner.last(), rank.wrapping_sub(1));
     if outer == 0 && inner == 0 {
         let packed = l.body.stores.iter().any(|s| kinds(s.buf).packed());
         return if packed && l.inner.is_empty() && dense_stores(l) { Lanes::Pair } else { Lanes::One };
