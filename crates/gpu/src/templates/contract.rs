@@ -97,8 +97,10 @@ fn choose(c: &Contract, caps: &Caps) -> Option<(Normal, Tile)> {
     for swap in [false, true] {
         let normal = Normal::new(c, swap);
         for per_m in [1, 4, 8, 16, 32] {
-            // Without sharing, a tall tile costs registers and saves little.
-            if (lanes == 1 && per_m > 8) || (per_m > 1 && per_m / 2 >= normal.m) {
+            // Without sharing, a tall tile costs registers and saves little. Where columns are stored one by one the
+            // body is written four times for each row, and a tall tile takes long to compile.
+            let tallest = if lanes == 1 || !epilogue::quads(&normal) { 8 } else { 32 };
+            if per_m > tallest || (per_m > 1 && per_m / 2 >= normal.m) {
                 continue;
             }
             let tiles = normal.batch * normal.m.div_ceil(per_m) * normal.n.div_ceil(4 * lanes);
