@@ -38,7 +38,7 @@ pub fn movement() -> Vec<Case> {
     }));
     cases.push(
         Case::new("where of views", vec![Draw::Bools(vec![5, 6]), floats(&[6, 5]), floats(&[1, 6])], |x| {
-            x[0].where_(&x[1].t().square(), &x[2].exp())
+            x[0].where_(x[1].t().square(), x[2].exp())
         })
         .terms(16),
     );

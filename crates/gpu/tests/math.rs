@@ -94,7 +94,7 @@ fn unary_functions_hold_their_relative_accuracy() {
     for (op, expr, lo, hi, allowed) in table {
         let mut x = sweep(lo, hi);
         if matches!(op, UnaryOp::Sin | UnaryOp::Cos | UnaryOp::Tan) {
-            x.retain(|x| !(x.abs() > 2e4) || !x.is_finite());
+            x.retain(|x| x.abs() <= 2e4 || !x.is_finite());
         }
         for expr in [expr.to_string(), vectorised(expr)] {
             let y = eval(&gpu, &expr, expr.contains("_v4"), &x, &x);
