@@ -263,6 +263,28 @@ fn views_of_every_kind() -> Result<()> {
 }
 
 #[test]
+fn empty_tensors_and_scalars() -> Result<()> {
+    check("empty", 1e-6, |d| {
+        let (x, y) = (Tensor::zeros(d, [0usize, 3]), Tensor::zeros(d, [4usize, 0]));
+        let s = tensor(d, 1, &[1]).reshape([1isize; 0]);
+        Ok(vec![
+            x.sum(0),
+            x.sum(1),
+            y.sum(0),
+            y.sum(1),
+            y.sum(..),
+            &x + 1.0,
+            y.matmul(&x),
+            x.matmul(&tensor(d, 2, &[3, 5])),
+            Tensor::concat(&[x.clone(), tensor(d, 3, &[2, 3])], 0)?,
+            y.prod(1),
+            &s * 2.0,
+            s.sum(..).exp(),
+        ])
+    })
+}
+
+#[test]
 fn large_transposes() -> Result<()> {
     check("transposes", 1e-6, |d| {
         let (x, y) = (tensor(d, 1, &[300, 257]), tensor(d, 2, &[257, 300]));

@@ -35,7 +35,8 @@ impl Region {
     /// Sets `coords` to point `index` (row-major) of the box of some coordinates.
     pub fn decode(&self, coords: Range<usize>, mut index: usize, at: &mut Coords) {
         for d in coords.rev() {
-            let extent = self.hi[d] - self.lo[d];
+            // An empty sweep begins somewhere too.
+            let extent = (self.hi[d] - self.lo[d]).max(1);
             at[d] = self.lo[d] + index % extent;
             index /= extent;
         }
@@ -209,7 +210,8 @@ impl Reach {
         let mut lane = 0;
         loop {
             let cursor = self.cursor(&at);
-            let len = (region.hi[last] - at[last]).min(n - lane);
+            // The result of an empty row is one lane of no extent.
+            let len = (region.hi[last] - at[last]).max(1).min(n - lane);
             if len < whole || last == lanes.start || !self.alike {
                 visit(lane, len, 1, self.valid(&cursor, len), 0);
                 lane += len;
@@ -400,7 +402,8 @@ pub fn runs(
     let mut at = *coords;
     let mut lane = 0;
     loop {
-        let len = (region.hi[last] - at[last]).min(n - lane);
+        // The result of an empty row is one lane of no extent.
+        let len = (region.hi[last] - at[last]).max(1).min(n - lane);
         visit(&at, lane, len);
         lane += len;
         if lane >= n {
