@@ -51,6 +51,9 @@ pub struct GoldenArgs {
     /// Only families that match; `*` stands for anything.
     #[arg(long)]
     pub family: Option<String>,
+    /// Not families that match; `*` stands for anything. It says which it leaves out.
+    #[arg(long)]
+    pub skip: Option<String>,
     /// Only cases that match; `*` stands for anything.
     #[arg(long)]
     pub case: Option<String>,
@@ -120,6 +123,10 @@ pub fn run(args: GoldenArgs) -> Result<()> {
     for entry in families {
         let family = entry["family"].as_str().context("a family without name")?;
         if !args.family.as_deref().is_none_or(|f| allow::matches(f, family)) {
+            continue;
+        }
+        if args.skip.as_deref().is_some_and(|s| allow::matches(s, family)) {
+            eprintln!("{family}: left out by --skip");
             continue;
         }
         let cases = json(&args.dir.join(entry["index"].as_str().context("a family without index")?))?;
