@@ -149,7 +149,8 @@ impl Clock {
 
 /// Reads the first element, as proof that the value is there.
 pub fn first_element(y: &Tensor) -> Result<f64> {
-    Ok(y.flatten(..).narrow(0, 0, 1).item()?)
+    // A scalar has no axis to flatten; as a vector it has one.
+    Ok(y.reshape([y.count()]).narrow(0, 0, 1).item()?)
 }
 
 fn ms(time: Duration) -> f64 {
