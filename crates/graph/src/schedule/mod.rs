@@ -1,6 +1,7 @@
 //! From a graph to a backend-neutral [`ir::Schedule`]: grouping, order and memory.
 
 pub mod cache;
+mod coordinates;
 mod emit;
 pub mod graph;
 mod group;
