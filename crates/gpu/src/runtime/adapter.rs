@@ -1,5 +1,7 @@
 //! Which devices there are, and choosing one.
 
+use std::sync::OnceLock;
+
 use thalweg_graph::{Error, ErrorKind, Result};
 use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor, InstanceFlags};
 
@@ -36,7 +38,7 @@ impl std::fmt::Display for AdapterInfo {
 
 /// The devices of this machine, best first.
 pub fn adapters() -> Vec<AdapterInfo> {
-    all(&instance()).iter().map(describe).collect()
+    all(instance()).iter().map(describe).collect()
 }
 
 /// Discards the adapters' order of the drivers: hardware first, then by name, so that positions are the same every time.
@@ -46,12 +48,16 @@ fn all(instance: &Instance) -> Vec<Adapter> {
     adapters
 }
 
-fn instance() -> Instance {
+/// One for the process: making one loads every driver.
+fn instance() -> &'static Instance {
+    static INSTANCE: OnceLock<Instance> = OnceLock::new();
     // No validation layers and no extra dispatches in front of indirect ones, in debug builds either.
-    Instance::new(InstanceDescriptor {
-        backends: Backends::PRIMARY,
-        flags: InstanceFlags::empty(),
-        ..InstanceDescriptor::new_without_display_handle()
+    INSTANCE.get_or_init(|| {
+        Instance::new(InstanceDescriptor {
+            backends: Backends::PRIMARY,
+            flags: InstanceFlags::empty(),
+            ..InstanceDescriptor::new_without_display_handle()
+        })
     })
 }
 
@@ -89,7 +95,7 @@ fn describe(adapter: &Adapter) -> AdapterInfo {
 /// # Errors
 /// [`ErrorKind::NoDevice`], with a list of what there is.
 pub(crate) fn select(selector: &Selector) -> Result<Adapter> {
-    let adapters = all(&instance());
+    let adapters = all(instance());
     let listed: Vec<AdapterInfo> = adapters.iter().map(describe).collect();
     let found = match selector {
         Selector::Best => listed.iter().position(|a| a.kind != "cpu"),

@@ -84,20 +84,18 @@ impl Context {
             .map_err(|e| Error::new("open", ErrorKind::Device(format!("'{}' refused a device: {e}", info.name))))?;
         let trouble = watch(&device);
         let native_f16 = features.contains(Features::SHADER_F16);
-        let mut caps = Caps {
+        let subgroups = features.contains(Features::SUBGROUP);
+        let probe::Found { subgroup_size, exact_f16 } = probe::find(&device, &queue, native_f16, subgroups)?;
+        let caps = Caps {
             native_f16,
-            exact_f16: false,
-            subgroups: features.contains(Features::SUBGROUP),
-            subgroup_size: info.subgroup_max_size.max(1),
+            exact_f16,
+            subgroups,
+            subgroup_size,
             software,
             max_grid: limits.max_compute_workgroups_per_dimension,
             max_workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };
-        caps.exact_f16 = probe::exact_f16(&device, &queue, native_f16)?;
-        if caps.subgroups {
-            caps.subgroup_size = probe::subgroup_size(&device, &queue)?;
-        }
         let profile = Profile {
             name: info.name.clone(),
             api: api(info.backend),
@@ -105,8 +103,8 @@ impl Context {
             native_f16,
             mixed_gains: !software && native_f16,
             f64: false,
-            // Two bindings are kept for the flag word and for scratch.
-            max_buffers: limits.max_storage_buffers_per_shader_stage.clamp(4, 32) as usize - 2,
+            // Bindings are kept for the flag word, for scratch, and for words where they are in storage.
+            max_buffers: limits.max_storage_buffers_per_shader_stage.clamp(4, 32) as usize - 2 - usize::from(software),
             max_tensor_bytes: limits.max_storage_buffer_binding_size,
             memory_bytes: std::env::var("THALWEG_MEMORY").ok().and_then(|text| bytes(&text)),
             scheduled: true,

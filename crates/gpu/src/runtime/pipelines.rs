@@ -130,13 +130,16 @@ impl Pipelines {
                 ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size },
                 count: None,
             };
-            let uniform =
-                BufferSize::new(16 * vectors as u64).map(|size| entry(0, BufferBindingType::Uniform, Some(size)));
+            let words = match context.caps.software {
+                true => BufferBindingType::Storage { read_only: true },
+                false => BufferBindingType::Uniform,
+            };
+            let words = BufferSize::new(16 * vectors as u64).map(|size| entry(0, words, Some(size)));
             let storage = written
                 .iter()
                 .enumerate()
                 .map(|(i, w)| entry(i as u32 + 1, BufferBindingType::Storage { read_only: !w }, BufferSize::new(16)));
-            let entries: Vec<BindGroupLayoutEntry> = uniform.into_iter().chain(storage).collect();
+            let entries: Vec<BindGroupLayoutEntry> = words.into_iter().chain(storage).collect();
             let layout =
                 context.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
             let pipeline_layout = context.device.create_pipeline_layout(&PipelineLayoutDescriptor {

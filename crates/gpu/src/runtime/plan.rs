@@ -5,13 +5,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
+    time::Instant,
 };
 
 use thalweg_graph::{
     Error, ErrorKind, Result,
     backend::{PlanReport, Region, Storage, Trace},
-    schedule::ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule},
+    schedule::ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Place, Schedule},
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
 
@@ -19,6 +20,7 @@ use super::{backend::Inner, context::add, pipelines::Pipeline, pool::GpuBuffer, 
 use crate::templates::{
     kernel::{Kernel, Source},
     kernels,
+    normalise::normalise,
     params::Word,
 };
 
@@ -66,12 +68,21 @@ pub(crate) struct Plan {
 
 struct Step {
     kernel: Kernel,
+    /// Set where the launch does nothing but copy: bytes are moved without a kernel, unless they stay in their buffer.
+    copy: Option<Copy>,
     label: String,
     flag: u32,
     /// Where its words are.
     offset: usize,
     variants: Vec<Variant>,
     clock: u64,
+}
+
+/// A dense run of elements that goes from one buffer to another.
+struct Copy {
+    from: (BufId, u64),
+    to: (BufId, u64),
+    bytes: u64,
 }
 
 /// A bind group, and the buffers it was made for.
@@ -92,6 +103,8 @@ struct Bound {
     size: u64,
     /// Elements by which the piece starts behind `offset`.
     remainder: u32,
+    /// Bytes from the buffer's start to the piece.
+    start: u64,
 }
 
 impl Plan {
@@ -107,15 +120,18 @@ impl Plan {
         for launch in launches.iter().filter(|l| !is_empty(l)) {
             let made = kernels(launch, &buffers, &context.caps)
                 .map_err(|e| Error::new("plan", ErrorKind::Invalid(format!("{}: {e}", launch.label))))?;
-            for kernel in made {
+            let copies = copy(launch, &buffers);
+            for (kernel, copy) in made.into_iter().zip(std::iter::once(copies).chain(std::iter::repeat_with(|| None))) {
                 scratch = scratch.max(kernel.scratch_len * 4);
                 let flag = if kernel.words.contains(&Word::Flag) { context.flag_of(&launch.label) } else { 0 };
                 let size = (kernel.words.len() * 4).next_multiple_of(16);
-                steps.push(Step { kernel, label: launch.label.clone(), flag, offset, variants: Vec::new(), clock: 0 });
+                let label = launch.label.clone();
+                steps.push(Step { kernel, copy, label, flag, offset, variants: Vec::new(), clock: 0 });
                 offset += size.next_multiple_of(WORDS_ALIGN);
             }
         }
-        let listed: Vec<(&Kernel, &str)> = steps.iter().map(|s| (&s.kernel, s.label.as_str())).collect();
+        let listed: Vec<(&Kernel, &str)> =
+            steps.iter().filter(|s| s.copy.is_none()).map(|s| (&s.kernel, s.label.as_str())).collect();
         inner.pipelines.prepare(context, &listed)?;
         let kernels = listed.iter().map(|(k, _)| k.wgsl(0)).collect::<std::collections::HashSet<_>>().len();
         // Scratch, if there is any, is one more slot.
@@ -131,7 +147,7 @@ impl Plan {
             context.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("words"),
                 size: offset as u64,
-                usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+                usage: BufferUsages::UNIFORM | BufferUsages::STORAGE | BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             })
         });
@@ -245,13 +261,14 @@ impl Plan {
                 return Err(Error::new("run", ErrorKind::Memory(problem)));
             }
             let remainder = ((start - down) as usize / each) as u32;
-            self.bound.push(Bound { buffer: buffer.buffer.clone(), id: buffer.id, offset: down, size, remainder });
+            let (id, buffer) = (buffer.id, buffer.buffer.clone());
+            self.bound.push(Bound { buffer, id, offset: down, size, remainder, start });
         }
         // Behind the buffers: scratch, if any kernel has some.
         if let Some(scratch) = self.scratch {
             let slot = &shared.slots[scratch];
             let (buffer, size) = (slot.buffer.clone(), slot.capacity().min(context.max_binding));
-            self.bound.push(Bound { buffer, id: slot.id, offset: 0, size, remainder: 0 });
+            self.bound.push(Bound { buffer, id: slot.id, offset: 0, size, remainder: 0, start: 0 });
         }
         Ok(made)
     }
@@ -295,23 +312,46 @@ impl Plan {
         if count == 0 {
             return Ok(None);
         }
-        let parts = if inner.context.caps.software { 1 } else { count.div_ceil(FIRST_SUBMIT).clamp(1, 4) };
+        let timed = timed();
+        let parts = match inner.context.caps.software {
+            _ if timed => count,
+            true => 1,
+            false => count.div_ceil(FIRST_SUBMIT).clamp(1, 4),
+        };
         let mut submission = None;
         let mut done = 0;
         for part in 0..parts {
             let upto = if part + 1 == parts { count } else { (part + 1) * count / parts };
             let mut encoder = inner.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for step in &mut self.launches[done..upto] {
-                    let grid = step.kernel.grid;
-                    let variant = step.variant(inner, &self.bound, self.words.as_ref())?;
-                    pass.set_pipeline(&variant.pipeline.pipeline);
-                    pass.set_bind_group(0, &variant.group, &[]);
-                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+            let mut pass = None;
+            for step in &mut self.launches[done..upto] {
+                if let Some(copy) = &step.copy
+                    && let (from, to) = (&self.bound[copy.from.0], &self.bound[copy.to.0])
+                    && from.id != to.id
+                {
+                    pass = None;
+                    let (from_at, to_at) = (from.start + copy.from.1, to.start + copy.to.1);
+                    encoder.copy_buffer_to_buffer(&from.buffer, from_at, &to.buffer, to_at, copy.bytes);
+                    continue;
                 }
+                let pass = pass.get_or_insert_with(|| {
+                    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
+                });
+                let grid = step.kernel.grid;
+                let variant = step.variant(inner, &self.bound, self.words.as_ref())?;
+                pass.set_pipeline(&variant.pipeline.pipeline);
+                pass.set_bind_group(0, &variant.group, &[]);
+                pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
             }
+            drop(pass);
+            let start = Instant::now();
             submission = Some(inner.submit(encoder.finish()));
+            if timed {
+                inner.context.wait("run", submission.clone())?;
+                let step = &self.launches[done];
+                let (ms, entry) = (start.elapsed().as_secs_f64() * 1e3, step.kernel.entry);
+                eprintln!("launch {done}: {ms:9.3} ms  {entry:12} {:?}  {}", step.kernel.grid, step.label);
+            }
             done = upto;
         }
         Ok(submission)
@@ -418,6 +458,33 @@ fn zeroed(inner: &Inner, shared: &mut Shared, buffers: &[BufferSpec]) -> Result<
         });
     }
     Ok(zeroed)
+}
+
+/// Whether `THALWEG_DEBUG=launches` asks for the time of each launch, which is then waited for.
+fn timed() -> bool {
+    static TIMED: OnceLock<bool> = OnceLock::new();
+    *TIMED.get_or_init(|| {
+        std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|part| part.trim() == "launches"))
+    })
+}
+
+/// The copy that a launch is, if it is one: each element of a dense run goes to the same place of another, unchanged.
+fn copy(launch: &Launch, buffers: &[BufferSpec]) -> Option<Copy> {
+    let LaunchKind::Loop(l) = &launch.kind else { return None };
+    let l = normalise(l);
+    let ([Inst::Load { buf, at }], [store]) = (&l.body.insts[..], &l.body.stores[..]) else { return None };
+    let dense = |at: &Linear| at.coef.iter().all(|c| *c == 1);
+    let dtype = buffers[*buf].dtype;
+    let (bytes, from, to) = (l.rows() * dtype.size_bytes(), at.base.offset as usize, store.at.offset as usize);
+    let (from, to) = (from * dtype.size_bytes(), to * dtype.size_bytes());
+    let same = l.inner.is_empty()
+        && l.outer.len() <= 1
+        && dense(&at.base)
+        && at.terms.is_empty()
+        && dense(&store.at)
+        && dtype == buffers[store.buf].dtype
+        && [bytes, from, to].iter().all(|b| b.is_multiple_of(4));
+    same.then_some(Copy { from: (*buf, from as u64), to: (store.buf, to as u64), bytes: bytes as u64 })
 }
 
 /// Whether a launch has no point to compute.

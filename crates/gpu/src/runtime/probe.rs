@@ -3,15 +3,14 @@
 use thalweg_graph::{Error, ErrorKind, Result};
 use wgpu::{BufferUsages, Device, Queue};
 
-/// Invocations of a subgroup. What adapters report is a range, and on Metal a guess.
-pub(super) fn subgroup_size(device: &Device, queue: &Queue) -> Result<u32> {
-    let text = "@group(0) @binding(0) var<storage, read> x: array<u32>;
-        @group(0) @binding(1) var<storage, read_write> y: array<u32>;
-        @compute @workgroup_size(64)
-        fn probe(@builtin(subgroup_size) size: u32, @builtin(local_invocation_index) lid: u32) {
-            y[lid] = size + x[0];
-        }";
-    Ok(run(device, queue, text, &[0; 64])?[0].max(1))
+/// What a device was found to do.
+pub(super) struct Found {
+    /// Invocations of a subgroup, or 1 where there are no subgroup operations. What adapters report is a range, and on
+    /// Metal a guess.
+    pub subgroup_size: u32,
+    /// Whether the driver's conversions between f32 and f16 are exact: to nearest even, subnormals kept, overflow to
+    /// infinity.
+    pub exact_f16: bool,
 }
 
 /// Numbers whose conversion to f16 is easily got wrong: ties, subnormals, the edge of overflow.
@@ -34,28 +33,37 @@ const TRICKY: [f32; 16] = [
     -0.0,
 ];
 
-/// Whether the driver's conversions between f32 and f16 are exact: to nearest even, subnormals kept, overflow to infinity.
-pub(super) fn exact_f16(device: &Device, queue: &Queue, native: bool) -> Result<bool> {
-    let there = if native { "pack2x16float(vec2f(f32(f16(v)), 0.0))" } else { "want" };
-    let enable = if native { "enable f16;\n" } else { "" };
-    // Low half of y: f32 to f16. Whole of the second half of y: f16 to f32.
+/// Runs the kernel that finds it out.
+///
+/// # Errors
+/// A device that does not run it.
+pub(super) fn find(device: &Device, queue: &Queue, native_f16: bool, subgroups: bool) -> Result<Found> {
+    let there = if native_f16 { "pack2x16float(vec2f(f32(f16(v)), 0.0))" } else { "want" };
+    let enable = if native_f16 { "enable f16;\n" } else { "" };
+    let (argument, size) = if subgroups { (", @builtin(subgroup_size) size: u32", "size") } else { ("", "1u") };
+    // Thirds of y: f32 to f16 in the low half of a word, f16 to f32, the size.
     let text = format!(
         "{enable}@group(0) @binding(0) var<storage, read> x: array<u32>;
         @group(0) @binding(1) var<storage, read_write> y: array<u32>;
-        @compute @workgroup_size(16)
-        fn probe(@builtin(local_invocation_index) lid: u32) {{
-            let v = bitcast<f32>(x[lid]);
-            let want = x[lid + 16u];
-            y[lid] = {there};
-            y[lid + 16u] = bitcast<u32>(unpack2x16float(want).x);
+        @compute @workgroup_size(64)
+        fn probe(@builtin(local_invocation_index) lid: u32{argument}) {{
+            let i = lid % 16u;
+            let v = bitcast<f32>(x[i]);
+            let want = x[i + 16u];
+            y[i] = {there};
+            y[i + 16u] = bitcast<u32>(unpack2x16float(want).x);
+            y[i + 32u] = {size};
         }}"
     );
     let halves: Vec<u32> = TRICKY.iter().map(|v| u32::from(half::f16::from_f32(*v).to_bits())).collect();
     let mut input: Vec<u32> = TRICKY.iter().map(|v| v.to_bits()).collect();
     input.extend(&halves);
+    input.resize(48, 0);
     let output = run(device, queue, &text, &input)?;
-    let back: Vec<u32> = halves.iter().map(|h| half::f16::from_bits(*h as u16).to_f32().to_bits()).collect();
-    Ok(output[..16].iter().map(|w| w & 0xffff).eq(halves.iter().copied()) && output[16..] == back)
+    let back = halves.iter().map(|h| half::f16::from_bits(*h as u16).to_f32().to_bits());
+    let exact_f16 =
+        output[..16].iter().map(|w| w & 0xffff).eq(halves.iter().copied()) && output[16..32].iter().copied().eq(back);
+    Ok(Found { subgroup_size: output[32].max(1), exact_f16 })
 }
 
 /// One workgroup of a kernel with one input and one output of the same length.

@@ -123,7 +123,7 @@ impl Form {
         };
         let coef = at.coef.iter().map(|c| match c {
             0 => None,
-            1 => Some(String::new()),
+            1 if !k.shared => Some(String::new()),
             c => Some(k.params.push(Word::Fixed(*c as u32))),
         });
         Form { offset, coef: coef.collect() }
@@ -159,7 +159,7 @@ impl Forms {
             let bound = k.params.push(Word::Fixed((t.bound * t.div) as u32));
             let stride = match t.stride {
                 0 => None,
-                1 => Some(String::new()),
+                1 if !k.shared => Some(String::new()),
                 s => Some(k.params.push(Word::Fixed(s as u32))),
             };
             (form, div, bound, stride)

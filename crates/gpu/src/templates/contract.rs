@@ -8,11 +8,12 @@
 mod epilogue;
 mod normal;
 mod operand;
+mod plain;
 mod registers;
 mod staged;
 mod sum;
 
-use thalweg_graph::schedule::ir::{BufferSpec, Contract};
+use thalweg_graph::schedule::ir::{BufferSpec, Contract, ContractKind};
 
 use self::{
     normal::Normal,
@@ -27,6 +28,10 @@ const MAX_SCRATCH: usize = 64 << 20;
 /// Workgroups that keep a large device busy.
 const MANY_TILES: usize = 192;
 
+/// Multiply-adds below which software devices use one text for all shapes: of a matrix product, whose own form would read
+/// four elements at once, and of a convolution, whose own form rarely can.
+const SHARED_BELOW: [usize; 2] = [1 << 26, 1 << 28];
+
 /// The form of a kernel in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
@@ -38,8 +43,10 @@ pub struct Tile {
     pub groups: usize,
     /// Parts of k.
     pub splits: usize,
-    /// Extent of a part along the first summed coordinate.
+    /// Extent of a part along the first summed coordinate; where the text is shared, steps of k in a part.
     pub chunk: usize,
+    /// Whether the text is shared by all shapes.
+    pub shared: bool,
 }
 
 /// The kernels of a contraction, in order; `None` where it must be a plain loop nest: operands that are not floats, or a
@@ -66,9 +73,9 @@ fn with_sum(c: &Normal, buffers: &[BufferSpec], caps: &Caps, splits: usize, main
 
 /// The staged form, for hardware and for products that are large enough along every side.
 fn choose_stage(c: &Contract, caps: &Caps) -> Option<(Normal, Stage)> {
-    let plain = Normal::new(c, false);
+    let plain = Normal::new(c, false, false);
     // Results should be neighbours along the columns.
-    let normal = if epilogue::dense(&plain) { plain } else { Normal::new(c, true) };
+    let normal = if epilogue::dense(&plain) { plain } else { Normal::new(c, true, false) };
     let depth: usize = normal.k.iter().product();
     if caps.software || normal.m < 16 || normal.n < 16 || depth < TILE_K || caps.max_workgroup < 256 {
         return None;
@@ -93,9 +100,13 @@ fn choose_stage(c: &Contract, caps: &Caps) -> Option<(Normal, Stage)> {
 fn choose(c: &Contract, caps: &Caps) -> Option<(Normal, Tile)> {
     let lanes = if caps.software && caps.subgroups { caps.subgroup_size.max(1) as usize } else { 1 };
     let groups = if lanes > 1 { (16 / lanes).max(1) } else { 64 };
+    let below = SHARED_BELOW[usize::from(!matches!(c.kind, ContractKind::Matmul))];
+    if lanes > 1 && products(c) < below {
+        return choose_shared(c, caps, lanes, groups);
+    }
     let mut best: Option<(f64, Normal, Tile)> = None;
     for swap in [false, true] {
-        let normal = Normal::new(c, swap);
+        let normal = Normal::new(c, swap, false);
         for per_m in [1, 4, 8, 16, 32] {
             // Without sharing, a tall tile costs registers and saves little. Where columns are stored one by one the
             // body is written four times for each row, and a tall tile takes long to compile.
@@ -107,11 +118,31 @@ fn choose(c: &Contract, caps: &Caps) -> Option<(Normal, Tile)> {
             let Some((splits, chunk)) = split(&normal, caps, tiles) else { continue };
             let cost = cost(&normal, per_m, lanes, tiles);
             if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
-                best = Some((cost, normal.clone(), Tile { per_m, lanes, groups, splits, chunk }));
+                best = Some((cost, normal.clone(), Tile { per_m, lanes, groups, splits, chunk, shared: false }));
             }
         }
     }
     best.map(|(_, normal, tile)| (normal, tile))
+}
+
+/// Multiply-adds of a contraction.
+fn products(c: &Contract) -> usize {
+    [&c.batch, &c.m, &c.n, &c.k].into_iter().flatten().product()
+}
+
+/// One tile for all shapes, in the orientation in which less of it lies outside. For software, where a kernel takes longer
+/// to compile than a small product to compute.
+fn choose_shared(c: &Contract, caps: &Caps, lanes: usize, groups: usize) -> Option<(Normal, Tile)> {
+    let per_m = if matches!(c.kind, ContractKind::Matmul) { 16 } else { 32 };
+    let tiles = |n: &Normal| n.batch * n.m.div_ceil(per_m) * n.n.div_ceil(4 * lanes);
+    let (straight, swapped) = (Normal::new(c, false, true), Normal::new(c, true, true));
+    let normal = if tiles(&swapped) < tiles(&straight) { swapped } else { straight };
+    let depth: usize = normal.k.iter().product();
+    let outputs = normal.batch * normal.m * normal.n;
+    let splits = parts(depth, tiles(&normal), outputs, caps).max(depth.div_ceil(MAX_ITERATIONS - per_m - 1));
+    let chunk = depth.div_ceil(splits).max(1);
+    let splits = depth.div_ceil(chunk).max(1);
+    Some((normal, Tile { per_m, lanes, groups, splits, chunk, shared: true }))
 }
 
 /// Cost in cycles or so of a CPU that runs shaders: a load of each lane's own element is many times a multiply-add.
@@ -132,8 +163,8 @@ fn cost(c: &Normal, per_m: usize, lanes: usize, tiles: usize) -> f64 {
 /// Into how many parts k is split, and how long each is along the first coordinate: so that the device is occupied, and no
 /// invocation loops too often.
 fn split(c: &Normal, caps: &Caps, tiles: usize) -> Option<(usize, usize)> {
-    let step =
-        if [(&c.a, c.m), (&c.b, c.n)].iter().any(|(s, t)| Reads::of(s, &c.k, *t) == Reads::AlongK) { 4 } else { 1 };
+    let along_k = [(&c.a, c.m), (&c.b, c.n)].iter().any(|(s, t)| Reads::of(s, &c.k, *t) == Reads::AlongK);
+    let step = if along_k { 4 } else { 1 };
     let Some(first) = c.k.first().copied() else { return Some((1, 1)) };
     let unit = if c.k.len() == 1 { step } else { 1 };
     let iterations = |chunk: usize| {
@@ -145,11 +176,7 @@ fn split(c: &Normal, caps: &Caps, tiles: usize) -> Option<(usize, usize)> {
         }
         sum
     };
-    let wanted: usize = if caps.software { 16 } else { 16_384 };
-    let outputs = c.batch * c.m * c.n;
-    let useful = iterations(first) / 64;
-    let fits = MAX_SCRATCH / 4 / outputs.max(1);
-    let splits = wanted.div_ceil(tiles).min(useful).min(fits).clamp(1, 256);
+    let splits = parts(iterations(first), tiles, c.batch * c.m * c.n, caps);
     let mut chunk = first.div_ceil(splits).next_multiple_of(unit);
     while iterations(chunk) >= MAX_ITERATIONS {
         if chunk <= unit {
@@ -158,4 +185,12 @@ fn split(c: &Normal, caps: &Caps, tiles: usize) -> Option<(usize, usize)> {
         chunk = (chunk / 2).next_multiple_of(unit);
     }
     Some((first.div_ceil(chunk), chunk))
+}
+
+/// Parts of k that occupy the device, if each is to be worth while and partial sums are to fit.
+fn parts(iterations: usize, tiles: usize, outputs: usize, caps: &Caps) -> usize {
+    let wanted: usize = if caps.software { 16 } else { 16_384 };
+    let useful = iterations / 64;
+    let fits = MAX_SCRATCH / 4 / outputs.max(1);
+    wanted.div_ceil(tiles).min(useful).min(fits).clamp(1, 256)
 }

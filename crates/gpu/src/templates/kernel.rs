@@ -49,7 +49,7 @@ pub struct Kernel {
     pub text: String,
     /// Storage bindings in order.
     pub bindings: Vec<Binding>,
-    /// The uniform's words.
+    /// The run-time words at binding 0.
     pub words: Vec<Word>,
     /// Workgroups.
     pub grid: [u32; 3],
@@ -96,6 +96,23 @@ pub fn linear_grid(count: usize, limit: u32) -> [u32; 3] {
     [count.div_ceil(y) as u32, y as u32, 1]
 }
 
+/// The coordinates of position `flat` in row-major order; `words` name the extents. One division for each: compilers do not
+/// all find the remainder in the quotient, and software Vulkan divides lane by lane.
+pub fn decode(k: &mut Builder, flat: &str, extents: &[usize], words: &[String]) -> Vec<String> {
+    let mut coords = vec![String::new(); extents.len()];
+    let mut rest = flat.to_string();
+    for d in (0..extents.len()).rev() {
+        if d == 0 {
+            coords[0] = rest.clone();
+        } else {
+            let quotient = k.name(format!("{rest} / {}", words[d]));
+            coords[d] = k.name(format!("{rest} - {quotient} * {}", words[d]));
+            rest = quotient;
+        }
+    }
+    coords
+}
+
 /// A kernel being written.
 pub struct Builder<'a> {
     /// What the device can do.
@@ -110,6 +127,9 @@ pub struct Builder<'a> {
     pub subgroups: bool,
     /// Elements that [`Source::Scratch`] must have.
     pub scratch_len: usize,
+    /// Whether the text says nothing of shapes: strides of 1 are words like any other, so that one text serves more
+    /// launches, with slower addresses.
+    pub shared: bool,
     sources: Vec<(Source, Uses)>,
     code: String,
     depth: usize,
@@ -129,6 +149,7 @@ impl<'a> Builder<'a> {
             globals: String::new(),
             subgroups: false,
             scratch_len: 0,
+            shared: false,
             sources: Vec::new(),
             code: String::new(),
             depth: 1,
@@ -294,7 +315,7 @@ impl<'a> Builder<'a> {
             self.code
         );
         let common = thalweg_shaders::common_for(&format!("{functions}{main}"));
-        let text = format!("{}{common}{functions}{main}", self.params.declaration());
+        let text = format!("{}{common}{functions}{main}", self.params.declaration(self.caps));
         let f16 = names(&text, "f16") || bindings.iter().any(|b| names(&b.element, "f16"));
         let subgroups = self.subgroups;
         Kernel {

@@ -20,7 +20,7 @@ use thalweg_graph::{
 use super::{
     Caps,
     body::{Point, Value, Writer},
-    kernel::{Builder, Kernel, linear_grid},
+    kernel::{Builder, Kernel, decode, linear_grid},
     kind::Kind,
     normalise::normalise,
     reduce::Reduction,
@@ -344,19 +344,4 @@ impl Nest<'_> {
         let total = k.read(r.call(acc, self.shape.width, subgroups));
         k.name(r.finish(&total))
     }
-}
-
-/// The coordinates of position `flat` in row-major order; `words` name the extents.
-fn decode(k: &mut Builder, flat: &str, extents: &[usize], words: &[String]) -> Vec<String> {
-    let mut coords = vec![String::new(); extents.len()];
-    let mut rest = flat.to_string();
-    for d in (0..extents.len()).rev() {
-        if d == 0 {
-            coords[0] = rest.clone();
-        } else {
-            coords[d] = k.name(format!("{rest} % {}", words[d]));
-            rest = k.name(format!("{rest} / {}", words[d]));
-        }
-    }
-    coords
 }

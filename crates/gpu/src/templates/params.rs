@@ -1,8 +1,10 @@
-//! The run-time words of a kernel: extents, strides, offsets, constants and host scalars, in one uniform at binding 0.
+//! The run-time words of a kernel: extents, strides, offsets, constants and host scalars, in one buffer at binding 0.
 //!
 //! Kernels are shared by structure: what differs between two uses of one text is in its words.
 
 use std::fmt::Write as _;
+
+use super::Caps;
 
 /// Where a word's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,11 +43,15 @@ impl Params {
         self.push(Word::Fixed(value as u32))
     }
 
-    /// The uniform's declaration; nothing when there are no words.
-    pub fn declaration(&self) -> String {
+    /// The declaration; nothing when there are no words.
+    ///
+    /// In storage on devices that run shaders on the CPU: lavapipe compiles a kernel again at every dispatch, with its
+    /// uniforms as constants, when they decide a branch or a loop.
+    pub fn declaration(&self, caps: &Caps) -> String {
+        let space = if caps.software { "storage, read" } else { "uniform" };
         match self.words.len().div_ceil(4) {
             0 => String::new(),
-            n => format!("@group(0) @binding(0) var<uniform> params: array<vec4u, {n}>;\n"),
+            n => format!("@group(0) @binding(0) var<{space}> params: array<vec4u, {n}>;\n"),
         }
     }
 
@@ -73,7 +79,7 @@ mod tests {
         let mut params = Params::default();
         let names: Vec<String> = (0..5).map(|i| params.fixed(i)).collect();
         assert_eq!(names, ["q0.x", "q0.y", "q0.z", "q0.w", "q1.x"]);
-        assert!(params.declaration().contains("array<vec4u, 2>"));
+        assert!(params.declaration(&Caps::default()).contains("array<vec4u, 2>"));
         assert_eq!(params.into_words()[4], Word::Fixed(4));
     }
 }

@@ -61,7 +61,7 @@ pub fn choose(l: &Loop, kinds: &dyn Fn(usize) -> Kind, caps: &Caps) -> Shape {
     // Neighbouring points of `outer` side by side are neighbours in memory.
     let column = lanes == Lanes::Outer || (lanes == Lanes::One && strided_inner(l));
     // Alone an invocation walks its own row: caches like that, GPUs want neighbours to read neighbours.
-    let enough = if caps.software { invocations >= 64 } else { column && invocations >= 16_384 };
+    let enough = if caps.software { invocations >= 256 } else { column && invocations >= 16_384 };
     if fits && (enough || cols <= 16) {
         return alone(64);
     }
@@ -114,7 +114,13 @@ fn lanes(l: &Loop, kinds: &dyn Fn(usize) -> Kind) -> Lanes {
         Some(extent) if extent.is_multiple_of(4) => wide(axis),
         _ => 0,
     };
-    let outer = gain(l.outer.last(), l.outer.len().wrapping_sub(1));
+    let mut outer = gain(l.outer.last(), l.outer.len().wrapping_sub(1));
+    // Four rows at once are four times the code: worth it only where they read neighbours.
+    let loads = l.body.insts.iter().filter(|inst| matches!(inst, Inst::Load { at, .. } if varies(at)));
+    let loads_wide = |inst: &&Inst| matches!(inst, Inst::Load { at, .. } if along(l.outer.len() - 1).wide(at, &[]));
+    if outer > 0 && 2 * loads.clone().filter(loads_wide).count() < loads.count() {
+        outer = 0;
+    }
     let inner = gain(l.inner.last(), rank.wrapping_sub(1));
     if outer == 0 && inner == 0 {
         let packed = l.body.stores.iter().any(|s| kinds(s.buf).packed());

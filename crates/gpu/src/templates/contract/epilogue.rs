@@ -5,7 +5,7 @@ use thalweg_graph::schedule::ir::{Inst, Val};
 use super::{
     super::{
         body::{Point, Value, Writer},
-        kernel::Builder,
+        kernel::{Builder, decode},
     },
     normal::Normal,
 };
@@ -114,18 +114,3 @@ impl<'a> Epilogue<'a> {
 
 /// The components of a vector.
 pub const LANES: [&str; 4] = ["x", "y", "z", "w"];
-
-/// The coordinates of position `flat` in row-major order; `words` name the extents.
-pub fn decode(k: &mut Builder, flat: &str, extents: &[usize], words: &[String]) -> Vec<String> {
-    let mut coords = vec![String::new(); extents.len()];
-    let mut rest = flat.to_string();
-    for d in (0..extents.len()).rev() {
-        if d == 0 {
-            coords[0] = rest.clone();
-        } else {
-            coords[d] = k.name(format!("{rest} % {}", words[d]));
-            rest = k.name(format!("{rest} / {}", words[d]));
-        }
-    }
-    coords
-}

@@ -33,7 +33,8 @@ pub struct Normal {
     pub m: usize,
     /// Columns of each.
     pub n: usize,
-    /// Extents of the summed coordinates, none of them 1. The first is the largest but for the last.
+    /// Extents of the summed coordinates. The first, along which k is split, is the largest but for the last, unless units
+    /// are kept.
     pub k: Vec<usize>,
     /// The left side.
     pub a: Side,
@@ -46,8 +47,9 @@ pub struct Normal {
 }
 
 impl Normal {
-    /// Normalises; `swap` makes the rows the columns.
-    pub fn new(c: &Contract, swap: bool) -> Normal {
+    /// Normalises; `swap` makes the rows the columns, `units` keeps coordinates of extent 1, so that a convolution of one
+    /// channel has the form of any other.
+    pub fn new(c: &Contract, swap: bool, units: bool) -> Normal {
         let (nb, nm, nn, nk) = (c.batch.len(), c.m.len(), c.n.len(), c.k.len());
         // Both sides over batch ++ rows ++ k.
         let left = c.a.clone();
@@ -63,16 +65,16 @@ impl Normal {
             std::mem::swap(&mut m, &mut n);
             std::mem::swap(&mut a, &mut b);
         }
-        let k = summed(&c.k, (nb + m.len(), &mut a.at), (nb + n.len(), &mut b.at));
+        let k = summed(&c.k, (nb + m.len(), &mut a.at), (nb + n.len(), &mut b.at), units);
         let side = |o: Operand, rows: &[usize]| {
             let Operand { buf, mut at, casts } = o;
             let mut groups = [c.batch.clone(), rows.to_vec()];
-            merge(&mut groups, &mut access_forms(&mut at));
+            merge(&mut groups, &mut access_forms(&mut at), units);
             let [batch, rows] = groups;
             Side { buf, casts, batch, rows, at }
         };
         let mut outer = [c.batch.clone(), m.clone(), n.clone()];
-        merge(&mut outer, &mut body_forms(&mut body));
+        merge(&mut outer, &mut body_forms(&mut body), units);
         Normal {
             batch: c.batch.iter().product(),
             m: m.iter().product(),
@@ -87,14 +89,14 @@ impl Normal {
 }
 
 /// Merges and orders the summed coordinates, which stand behind `first` others on each side.
-fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access)) -> Vec<usize> {
+fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access), units: bool) -> Vec<usize> {
     let mut extents = k.to_vec();
     let (skip_a, skip_b) = (a.0, b.0);
     let mut forms: Vec<(usize, &mut Linear)> = access_forms(a.1).into_iter().map(|f| (skip_a, f)).collect();
     forms.extend(access_forms(b.1).into_iter().map(|f| (skip_b, f)));
     let mut d = 0;
     while d < extents.len() {
-        let one = extents[d] == 1;
+        let one = extents[d] == 1 && !units;
         let joins = d + 1 < extents.len() && {
             let next = extents[d + 1] as i64;
             forms.iter().all(|(skip, f)| f.coef[skip + d] == f.coef[skip + d + 1] * next)
@@ -113,7 +115,7 @@ fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access)) -> Vec<
         d = d.saturating_sub(1);
     }
     // The first coordinate is what is split; the last one is what is contiguous.
-    if extents.len() > 2 {
+    if extents.len() > 2 && !units {
         let largest = (0..extents.len() - 1).max_by_key(|d| (extents[*d], std::cmp::Reverse(*d))).unwrap_or(0);
         extents.swap(0, largest);
         forms.iter_mut().for_each(|(skip, f)| f.coef.swap(*skip, *skip + largest));
@@ -121,15 +123,15 @@ fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access)) -> Vec<
     extents
 }
 
-/// Drops coordinates of extent 1 and merges neighbours within each group wherever every form steps through both as
-/// through one. The groups stand in front of whatever else the forms range over.
-fn merge(groups: &mut [Vec<usize>], forms: &mut [&mut Linear]) {
+/// Drops coordinates of extent 1 (unless `units`) and merges neighbours within each group wherever every form steps
+/// through both as through one. The groups stand in front of whatever else the forms range over.
+fn merge(groups: &mut [Vec<usize>], forms: &mut [&mut Linear], units: bool) {
     let mut first = 0;
     for group in groups {
         let mut d = 0;
         while d < group.len() {
             let at = first + d;
-            let one = group[d] == 1;
+            let one = group[d] == 1 && !units;
             let joins = d + 1 < group.len() && forms.iter().all(|f| f.coef[at] == f.coef[at + 1] * group[d + 1] as i64);
             if !one && !joins {
                 d += 1;

@@ -39,7 +39,34 @@ pub struct Loader<'a> {
     offset: String,
     guards: Vec<Guard>,
     fill: String,
-    words: Vec<(i64, String)>,
+    words: Vec<(WordKey, String)>,
+}
+
+/// Words are told apart by value, which needs fewest; or by the place that uses them, so that the text does not say which
+/// are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WordKey {
+    Value(i64),
+    Place(Place),
+}
+
+/// A number of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The base's factor of a coordinate.
+    Base(usize),
+    /// A guard's factor of a coordinate.
+    Guard(usize, usize),
+    /// The constant of a guard's row part.
+    RowOffset(usize),
+    /// The constant of a guard's part of k.
+    StepOffset(usize),
+    /// A guard's divisor.
+    Div(usize),
+    /// Elements between neighbours along a divided axis.
+    Stride(usize),
+    /// By how much a divided axis' quotient is too large.
+    Back(usize),
 }
 
 /// What a row, or a step of k, adds.
@@ -83,37 +110,35 @@ impl<'a> Loader<'a> {
         let dtype = k.buffers[side.buf].dtype;
         let mut loader = Loader { side, dtype, base, offset, guards, fill, words: Vec::new() };
         // All words are made here, outside of any loop and in a fixed order.
-        let coefs: Vec<i64> = loader
-            .base
-            .coef
-            .iter()
-            .copied()
-            .chain(loader.guards.iter().flat_map(|g| {
-                g.at.coef.iter().copied().chain([
-                    g.div,
-                    g.bias[0] + g.at.offset,
-                    g.bias[1],
-                    g.stride,
-                    (g.bias[0] + g.bias[1]) / g.div,
-                ])
-            }))
-            .collect();
-        for c in coefs {
-            loader.word(k, c);
+        let base = loader.base.coef.iter().enumerate().map(|(d, c)| (Place::Base(d), *c));
+        let guards = loader.guards.iter().enumerate().flat_map(|(g, guard)| {
+            let coefs = guard.at.coef.iter().enumerate().map(move |(d, c)| (Place::Guard(g, d), *c));
+            coefs.chain([
+                (Place::Div(g), if guard.div == 1 { 0 } else { guard.div }),
+                (Place::RowOffset(g), guard.bias[0] + guard.at.offset),
+                (Place::StepOffset(g), guard.bias[1]),
+                (Place::Stride(g), if guard.div == 1 { 0 } else { guard.stride }),
+                (Place::Back(g), (guard.bias[0] + guard.bias[1]) / guard.div),
+            ])
+        });
+        let numbers: Vec<(Place, i64)> = base.chain(guards).collect();
+        for (place, c) in numbers {
+            loader.word(k, place, c);
         }
         loader
     }
 
-    /// The name of a number; small ones are part of the text.
-    fn word(&mut self, k: &mut Builder, c: i64) -> String {
+    /// The name of a number; small ones are part of the text, unless it is shared.
+    fn word(&mut self, k: &mut Builder, place: Place, c: i64) -> String {
+        let key = if k.shared { WordKey::Place(place) } else { WordKey::Value(c) };
         match c {
             0 => "0u".into(),
-            1 => "1u".into(),
-            _ => match self.words.iter().find(|(x, _)| *x == c) {
+            1 if !k.shared => "1u".into(),
+            _ => match self.words.iter().find(|(x, _)| *x == key) {
                 Some((_, name)) => name.clone(),
                 None => {
                     let name = k.params.push(Word::Fixed(c as u32));
-                    self.words.push((c, name.clone()));
+                    self.words.push((key, name.clone()));
                     name
                 }
             },
@@ -121,13 +146,19 @@ impl<'a> Loader<'a> {
     }
 
     /// `Σ coef·coord`, or nothing where all factors are 0.
-    fn sum(&mut self, k: &mut Builder, coef: &[i64], coords: &[String]) -> Option<String> {
+    fn sum(
+        &mut self,
+        k: &mut Builder,
+        coef: &[i64],
+        coords: &[String],
+        place: impl Fn(usize) -> Place,
+    ) -> Option<String> {
         let mut terms = Vec::new();
-        for (c, x) in coef.iter().zip(coords) {
+        for (d, (c, x)) in coef.iter().zip(coords).enumerate() {
             match c {
                 0 => {}
-                1 => terms.push(x.clone()),
-                _ => terms.push(format!("{x} * {}", self.word(k, *c))),
+                1 if !k.shared => terms.push(x.clone()),
+                _ => terms.push(format!("{x} * {}", self.word(k, place(d), *c))),
             }
         }
         (!terms.is_empty()).then(|| terms.join(" + "))
@@ -152,17 +183,20 @@ impl<'a> Loader<'a> {
         let own = first..first + coords.len();
         let is_row = first == 0;
         let coef = self.base.coef[own.clone()].to_vec();
-        let mut base = self.sum(k, &coef, coords).unwrap_or_default();
+        let mut base = self.sum(k, &coef, coords, |d| Place::Base(first + d)).unwrap_or_default();
         if is_row {
             base = if base.is_empty() { self.offset.clone() } else { format!("{} + {base}", self.offset) };
         }
         let mut parts = Vec::new();
         for g in 0..self.guards.len() {
             let coef = self.guards[g].at.coef[own.clone()].to_vec();
-            let sum = self.sum(k, &coef, coords);
+            let sum = self.sum(k, &coef, coords, |d| Place::Guard(g, first + d));
             let Guard { div, bias, stride, .. } = self.guards[g];
-            let offset = if is_row { self.guards[g].at.offset + bias[0] } else { bias[1] };
-            let offset = if offset == 0 { None } else { Some(self.word(k, offset)) };
+            let (place, offset) = match is_row {
+                true => (Place::RowOffset(g), self.guards[g].at.offset + bias[0]),
+                false => (Place::StepOffset(g), bias[1]),
+            };
+            let offset = if offset == 0 { None } else { Some(self.word(k, place, offset)) };
             let at = match (sum, offset) {
                 (None, None) if !is_row => {
                     parts.push(None);
@@ -178,14 +212,14 @@ impl<'a> Loader<'a> {
                 parts.push(Some((at, None)));
                 continue;
             }
-            let (d, s) = (self.word(k, div), self.word(k, stride));
+            let (d, s) = (self.word(k, Place::Div(g), div), self.word(k, Place::Stride(g), stride));
             let mut quotient = k.name(format!("{at} / {d}"));
             let remainder = k.name(format!("{at} % {d}"));
             if is_row && bias != [0, 0] {
-                let back = self.word(k, (bias[0] + bias[1]) / div);
+                let back = self.word(k, Place::Back(g), (bias[0] + bias[1]) / div);
                 quotient = k.name(format!("{quotient} - {back}"));
             }
-            let step = if stride == 1 { quotient.clone() } else { format!("{quotient} * {s}") };
+            let step = if s == "1u" { quotient.clone() } else { format!("{quotient} * {s}") };
             base = if base.is_empty() { step } else { format!("{base} + {step}") };
             parts.push(Some((quotient, Some(remainder))));
         }
@@ -211,11 +245,11 @@ impl<'a> Loader<'a> {
                     (None, Some(s)) => s,
                     (None, None) => "0u".into(),
                 };
-                let d = self.word(k, div);
+                let d = self.word(k, Place::Div(g), div);
                 let carry = k.name(format!("{remainder} == {d}"));
                 conditions.push(format!("({remainder} == 0u || {carry})"));
                 position = format!("{position} + select(0u, 1u, {carry})");
-                let stride = self.word(k, stride);
+                let stride = self.word(k, Place::Stride(g), stride);
                 address = format!("{address} + select(0u, {stride}, {carry})");
             }
             let position = k.name(position);

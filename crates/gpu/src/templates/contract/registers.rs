@@ -18,12 +18,13 @@ use thalweg_graph::schedule::ir::BufferSpec;
 use super::{
     super::{
         Caps,
-        kernel::{Builder, Kernel, Source, linear_grid},
+        kernel::{Builder, Kernel, Source, decode, linear_grid},
     },
     Tile,
-    epilogue::{Epilogue, LANES, decode, quads},
+    epilogue::{Epilogue, LANES, quads},
     normal::{Normal, Side},
     operand::{Loader, Part},
+    plain::Plain,
 };
 
 /// How the elements of an operand are read.
@@ -54,7 +55,8 @@ impl Reads {
 /// The kernel: the whole contraction, or partial sums in scratch memory where `tile.splits` is more than 1.
 pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Kernel {
     let mut k = Builder::new(caps, buffers);
-    let Tile { per_m, lanes, groups, splits, chunk, .. } = tile;
+    let Tile { per_m, lanes, groups, splits, chunk, shared } = tile;
+    k.shared = shared;
     let (tiles_m, tiles_n) = (c.m.div_ceil(per_m), c.n.div_ceil(4 * lanes));
     let total = tiles_m * tiles_n * c.batch * splits;
     let [m, n] = [c.m, c.n].map(|e| k.params.fixed(e));
@@ -67,11 +69,12 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
     let lane = if lanes > 1 { " + lane" } else { "" };
     let n0 = k.name(format!("({rest} % {} * {lanes}u{lane}) * 4u", words[2]));
     let rest = k.name(format!("{rest} / {}", words[2]));
-    let batch = if c.batch == 1 { "0u".to_string() } else { k.name(format!("{rest} % {}", words[3])) };
-    let split = if splits == 1 { String::new() } else { k.name(format!("{rest} / {}", words[3])) };
+    let batch = if c.batch == 1 && !shared { "0u".to_string() } else { k.name(format!("{rest} % {}", words[3])) };
+    let split = if splits == 1 && !shared { String::new() } else { k.name(format!("{rest} / {}", words[3])) };
 
-    let mut a = Operand::new(&mut k, c, &c.a, c.m);
-    let mut b = Operand::new(&mut k, c, &c.b, c.n);
+    let reads = |side: &Side, total: usize| if shared { Reads::Single } else { Reads::of(side, &c.k, total) };
+    let mut a = Operand::new(&mut k, c, &c.a, reads(&c.a, c.m));
+    let mut b = Operand::new(&mut k, c, &c.b, reads(&c.b, c.n));
     let batch_a = a.batch(&mut k, &batch);
     let batch_b = b.batch(&mut k, &batch);
     let loads = match a.reads {
@@ -90,7 +93,8 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
             a.row(&mut k, &batch_a, &row, 0)
         })
         .collect();
-    let columns: Vec<Part> = if b.reads == Reads::AlongRows || b.side.rows.last().is_some_and(|e| e % 4 == 0) {
+    let quads_b = b.side.rows.last().is_some_and(|e| e % 4 == 0) && !shared;
+    let columns: Vec<Part> = if b.reads == Reads::AlongRows || quads_b {
         let first = k.name(format!("min({n0}, {n} - 4u)"));
         let count = if b.reads == Reads::AlongRows { 1 } else { 4 };
         (0..count).map(|j| b.row(&mut k, &batch_b, &first, j)).collect()
@@ -106,51 +110,115 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
         k.line(format!("var c{i} = vec4f();"));
     }
 
-    // The loops over k; only the first is split.
     let step = if a.reads == Reads::AlongK || b.reads == Reads::AlongK { 4 } else { 1 };
     let mut coords = Vec::new();
-    for (d, extent) in c.k.iter().enumerate() {
-        let (mut from, mut end) = ("0u".to_string(), k.params.fixed(*extent));
-        if d == 0 && splits > 1 {
-            let chunk = k.params.fixed(chunk);
-            from = k.name(format!("{split} * {chunk}"));
-            end = k.name(format!("min({from} + {chunk}, {end})"));
+    if shared {
+        // One loop however many coordinates: each loop would carry all sums, and they are what takes long to compile.
+        let extents: Vec<String> = c.k.iter().map(|e| k.params.fixed(*e)).collect();
+        let [chunk, depth] = [chunk, c.k.iter().product()].map(|e| k.params.fixed(e));
+        let from = k.name(format!("{split} * {chunk}"));
+        let end = k.name(format!("min({from} + {chunk}, {depth})"));
+        for first in decode(&mut k, &from, &c.k, &extents) {
+            let j = k.fresh("k");
+            k.line(format!("var {j} = {first};"));
+            coords.push(j);
         }
-        let j = k.fresh("k");
-        let advance = if d + 1 == c.k.len() && step > 1 { format!("{j} += {step}u") } else { format!("{j}++") };
-        k.open(format!("for (var {j} = {from}; {j} < {end}; {advance}) {{"));
-        coords.push(j);
-    }
-    products(&mut k, (&mut a, &rows), (&mut b, &columns), &coords, step, tile);
-    for _ in &c.k {
+        let flat = k.fresh("k");
+        k.open(format!("for (var {flat} = {from}; {flat} < {end}; {flat}++) {{"));
+        products(&mut k, (&mut a, &rows), (&mut b, &columns), &coords, step, tile);
+        advance(&mut k, &coords, &extents);
         k.close();
-    }
-
-    if splits > 1 {
-        for i in 0..per_m {
-            let row = if i == 0 { m0.clone() } else { k.name(format!("{m0} + {i}u")) };
-            partial(&mut k, c, [&split, &batch, &words[3]], [&row, &n0], [&m, &n], &format!("c{i}"));
-        }
-        k.scratch_len = splits * c.batch * c.m * c.n;
     } else {
-        let mut epilogue = Epilogue::new(&mut k, c);
-        let quads = quads(c);
-        let (points, inside): (Vec<String>, Vec<String>) = if quads {
-            (vec![k.name(format!("min({n0}, {n} - 4u)"))], vec![format!("{n0} < {n}")])
-        } else {
-            (0..4).map(|j| (k.name(format!("min({n0} + {j}u, {n} - 1u)")), format!("{n0} + {j}u < {n}"))).unzip()
-        };
-        epilogue.columns(&mut k, &batch, &points);
-        for i in 0..per_m {
-            let row = if i == 0 { m0.clone() } else { format!("({m0} + {i}u)") };
-            let inside: Vec<String> = inside.iter().map(|x| format!("{row} < {m} && {x}")).collect();
-            epilogue.row(&mut k, &row, &format!("c{i}"), &inside);
+        // Only the first loop is split.
+        for (d, extent) in c.k.iter().enumerate() {
+            let (mut from, mut end) = ("0u".to_string(), k.params.fixed(*extent));
+            if d == 0 && splits > 1 {
+                let chunk = k.params.fixed(chunk);
+                from = k.name(format!("{split} * {chunk}"));
+                end = k.name(format!("min({from} + {chunk}, {end})"));
+            }
+            let j = k.fresh("k");
+            let advance = if d + 1 == c.k.len() && step > 1 { format!("{j} += {step}u") } else { format!("{j}++") };
+            k.open(format!("for (var {j} = {from}; {j} < {end}; {advance}) {{"));
+            coords.push(j);
+        }
+        products(&mut k, (&mut a, &rows), (&mut b, &columns), &coords, step, tile);
+        for _ in &c.k {
+            k.close();
         }
     }
+    results(&mut k, c, tile, [&split, &batch, &words[3]], [&m0, &n0], [&m, &n]);
     k.subgroups = lanes > 1;
-    let entry = if splits > 1 { "contract_split" } else { "contract" };
     let workgroup = [(groups * lanes) as u32, 1, 1];
-    k.finish(entry, workgroup, linear_grid(total.div_ceil(groups), caps.max_grid))
+    k.finish("contract", workgroup, linear_grid(total.div_ceil(groups), caps.max_grid))
+}
+
+/// The next point of the summed coordinates.
+fn advance(k: &mut Builder, coords: &[String], extents: &[String]) {
+    let Some((last, others)) = coords.split_last() else { return };
+    k.line(format!("{last}++;"));
+    let mut inner = last;
+    for (d, coord) in others.iter().enumerate().rev() {
+        let full = k.read(format!("{inner} == {}", extents[d + 1]));
+        k.line(format!("{inner} = select({inner}, 0u, {full});"));
+        k.line(format!("{coord} += select(0u, 1u, {full});"));
+        inner = coord;
+    }
+}
+
+/// What is done with the sums: they are stored as partial sums, or the body is computed on them.
+///
+/// In a loop that moves the rows of sums through `c0`: a block for each row would be most of what there is to compile,
+/// and an array would be memory.
+fn results(
+    k: &mut Builder,
+    c: &Normal,
+    tile: Tile,
+    [split, batch, batches]: [&str; 3],
+    [m0, n0]: [&str; 2],
+    [m, n]: [&str; 2],
+) {
+    let Tile { per_m, splits, shared, .. } = tile;
+    let quads = quads(c) && !shared;
+    let (points, inside): (Vec<String>, Vec<String>) = if quads {
+        (vec![k.name(format!("min({n0}, {n} - 4u)"))], vec![format!("{n0} < {n}")])
+    } else {
+        (0..4).map(|j| (k.name(format!("min({n0} + {j}u, {n} - 1u)")), format!("{n0} + {j}u < {n}"))).unzip()
+    };
+    let mut to = match Plain::of(c, splits) {
+        Some(plain) if shared => To::Plain(plain.columns(k, [split, batch], &points)),
+        _ if splits > 1 => To::Scratch,
+        _ => {
+            let mut epilogue = Epilogue::new(k, c);
+            epilogue.columns(k, batch, &points);
+            To::Body(epilogue)
+        }
+    };
+    if splits > 1 {
+        k.scratch_len = splits * c.batch * c.m * c.n;
+    }
+    let rows = k.name(format!("min({m0} + {per_m}u, {m})"));
+    let row = k.fresh("row");
+    k.open(format!("for (var {row} = {m0}; {row} < {rows}; {row}++) {{"));
+    match &mut to {
+        To::Plain(plain) => plain.row(k, &row, "c0", &inside),
+        To::Scratch => partial(k, c, [split, batch, batches], [&row, n0], [m, n], "c0"),
+        To::Body(epilogue) => epilogue.row(k, &row, "c0", &inside),
+    }
+    for i in 1..per_m {
+        k.line(format!("c{} = c{i};", i - 1));
+    }
+    k.close();
+}
+
+/// Where sums go.
+enum To<'a> {
+    /// To memory as they are, by words alone.
+    Plain(Plain),
+    /// To scratch memory.
+    Scratch,
+    /// Into the body.
+    Body(Epilogue<'a>),
 }
 
 /// `c_i += a_i · b` for one step of k, or for four.
@@ -255,13 +323,13 @@ pub struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    /// Binds the buffer and makes the words; `total` counts the side's rows.
-    pub fn new(k: &mut Builder, c: &Normal, side: &'a Side, total: usize) -> Operand<'a> {
+    /// Binds the buffer and makes the words.
+    pub fn new(k: &mut Builder, c: &Normal, side: &'a Side, reads: Reads) -> Operand<'a> {
         let extents = [&side.batch[..], &side.rows, &c.k].concat();
         let loader = Loader::new(k, side, &extents);
         let batch = side.batch.iter().map(|e| k.params.fixed(*e)).collect();
         let rows = side.rows.iter().map(|e| k.params.fixed(*e)).collect();
-        Operand { side, loader, reads: Reads::of(side, &c.k, total), batch, rows }
+        Operand { side, loader, reads, batch, rows }
     }
 
     /// The side's batch coordinates.

@@ -17,9 +17,9 @@ use thalweg_graph::schedule::ir::BufferSpec;
 use super::{
     super::{
         Caps,
-        kernel::{Builder, Kernel, linear_grid},
+        kernel::{Builder, Kernel, decode, linear_grid},
     },
-    epilogue::{Epilogue, LANES, decode, quads},
+    epilogue::{Epilogue, LANES, quads},
     normal::Normal,
     operand::Part,
     registers::{Operand, Reads, partial},
@@ -85,7 +85,7 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, stage: Stage) -> 
     let mut loads: Vec<Load> = sides
         .into_iter()
         .map(|(side, count, first, end, tile, name)| {
-            let operand = Operand::new(&mut k, c, side, count);
+            let operand = Operand::new(&mut k, c, side, Reads::of(side, &c.k, count));
             let batch = operand.batch(&mut k, &batch);
             Load::new(&mut k, operand, &batch, [first, end], [tile, x * y], name)
         })

@@ -5,9 +5,9 @@ use thalweg_graph::schedule::ir::BufferSpec;
 use super::{
     super::{
         Caps,
-        kernel::{Builder, Kernel, Source, linear_grid},
+        kernel::{Builder, Kernel, Source, decode, linear_grid},
     },
-    epilogue::{Epilogue, decode, quads},
+    epilogue::{Epilogue, quads},
     normal::Normal,
 };
 
