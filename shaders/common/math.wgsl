@@ -235,7 +235,11 @@ fn erfc(x: f32) -> f32 {
     let q = ((((((((-4.2006230e-4 * t - 1.25541391e-3) * t + 1.33004456e-3) * t + 8.65847001e-3) * t - 8.06387440e-3) * t
         - 5.42132211e-2) * t + 1.64055616e-1) * t - 1.66030462e-1) * t - 9.27639847e-2) * t + 1.27697838;
     let head = bitcast<f32>(bitcast<u32>(a) & u32(0xfffff000u));
-    let y = exp_f32(-head * head) * exp_f32((head - a) * (head + a)) * q / (1.0 + 2.0 * a);
+    let square = -head * head;    // exact
+    let rest = (head - a) * (head + a);
+    let n = round((square + rest) * 1.44269504);
+    let r = ((square - n * 0.693359375) - n * -2.12194440e-4) + rest;
+    let y = exp_scaled(r, n) * q / (1.0 + 2.0 * a);
     return select(select(y, 2.0 - y, x < f32(0.0)), x, is_nan_bits(x));
 }
 

@@ -202,3 +202,50 @@ pub fn matmul([m, n, k]: [usize; 3], c: Matrix<'_>, accumulate: bool, a: Matrix<
         );
     }
 }
+
+/// Steps of k that are one chain of additions in [`matmul_long`].
+const CHAIN: usize = 32;
+
+/// Whether sums of `k` products for `m × n` results are worth [`matmul_long`]: chains so long that their rounding shows
+/// (the error of a chain grows with its length), and results so few that adding parts of them costs little.
+pub fn is_long([m, n, k]: [usize; 3]) -> bool {
+    k >= 1024 && m * n <= 1 << 13
+}
+
+/// The same as [`matmul`] on one thread, in chains of [`CHAIN`] that are added one after the other. `part` holds `m × n`.
+pub fn matmul_long(
+    [m, n, k]: [usize; 3],
+    c: Matrix<'_>,
+    accumulate: bool,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    part: View<'_>,
+) {
+    let at = |first: usize| {
+        let a_start = a.start as isize + first as isize * a.cols;
+        let b_start = b.start as isize + first as isize * b.rows;
+        (Matrix { start: a_start as usize, ..a }, Matrix { start: b_start as usize, ..b })
+    };
+    let sums = Matrix { view: part, start: 0, rows: n as isize, cols: 1 };
+    for first in (0..k).step_by(CHAIN) {
+        let (a, b) = at(first);
+        let len = CHAIN.min(k - first);
+        if first == 0 && !accumulate {
+            matmul([m, n, len], c, false, a, b, false);
+            continue;
+        }
+        matmul([m, n, len], sums, false, a, b, false);
+        add([m, n], c, part.slice(0, m * n));
+    }
+}
+
+/// `C += x`, with `x` dense.
+pub fn add([m, n]: [usize; 2], c: Matrix<'_>, x: &[f32]) {
+    let to = c.pointer(m, n);
+    for (i, row) in x.chunks_exact(n).take(m).enumerate() {
+        for (j, x) in row.iter().enumerate() {
+            // SAFETY: inside the matrix, whose corners `pointer` has checked; see the module's contract.
+            unsafe { *to.offset(i as isize * c.rows + j as isize * c.cols) += x }
+        }
+    }
+}

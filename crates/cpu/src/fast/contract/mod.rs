@@ -30,7 +30,7 @@ use super::{
     },
     pool::Pool,
 };
-use crate::gemm::{Matrix, Memory, View, matmul};
+use crate::gemm::{Matrix, Memory, View, add, is_long, matmul, matmul_long};
 
 /// Bytes of a packed tile: half of a common second-level cache.
 const TILE_BYTES: usize = 256 << 10;
@@ -434,6 +434,8 @@ impl Product {
             let tile_a = packed(&self.a, self.m)?;
             let tile_b = packed(&self.b, self.n.len)?;
             let sums = if direct.is_none() { Some(scratch(self.m * self.n.len)?) } else { None };
+            let long = is_long([self.m, self.n.len, self.k.count]);
+            let part = if long { Some(scratch(self.m * self.n.len)?) } else { None };
             for index in t * chunk..((t + 1) * chunk).min(count) {
                 let (batch, n) = (index / tiles, self.n.tile(index % tiles));
                 let c = match (direct, &sums) {
@@ -461,14 +463,17 @@ impl Product {
                         k,
                     );
                     let b = Matrix { rows: b.cols, cols: b.rows, ..b };
-                    matmul([self.m, n.1, k.1], c, step > 0, a, b, false);
+                    match &part {
+                        Some(part) => matmul_long([self.m, n.1, k.1], c, step > 0, a, b, part.view()),
+                        None => matmul([self.m, n.1, k.1], c, step > 0, a, b, false),
+                    }
                 }
                 if let (None, Some(sums)) = (direct, &sums) {
                     views[self.sums] = sums.view();
                     self.epilogue.apply(Bind { views: &views, ..bind }, (batch, 1), self.m, n, false);
                 }
             }
-            [tile_a, tile_b, sums].into_iter().flatten().for_each(give_back);
+            [tile_a, tile_b, sums, part].into_iter().flatten().for_each(give_back);
             Some(())
         };
         let tasks = count.div_ceil(chunk);
@@ -498,7 +503,8 @@ impl Product {
             let a = self.a.tile(views[self.a.buf], Some(views[self.sums + 1]), None, batch, all_m, all_k);
             let b = self.b.tile(views[self.b.buf], Some(views[self.sums + 2]), None, batch, n, all_k);
             let b = Matrix { rows: b.cols, cols: b.rows, ..b };
-            matmul([self.m, n.1, self.k.count], c, false, a, b, true);
+            let dims = [self.m, n.1, self.k.count];
+            if is_long(dims) { whole_long(dims, c, a, b, pool)? } else { matmul(dims, c, false, a, b, true) }
         }
         if direct.is_none() {
             let mut views = views.to_vec();
@@ -507,4 +513,34 @@ impl Product {
         }
         Ok(())
     }
+}
+
+/// Most parts of k that [`whole_long`] hands out.
+const PARTS: usize = 8;
+
+/// `C = A · B` with few results and a long k: threads take parts of k, whose number and order depend on the shape alone.
+fn whole_long(
+    [m, n, k]: [usize; 3],
+    c: Matrix<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    pool: &Pool,
+) -> Result<(), thalweg_graph::Error> {
+    let parts = (k / 512).clamp(1, PARTS);
+    let chunk = k.div_ceil(parts);
+    let bytes = m * n * size_of::<f32>();
+    let sums = pool.scratch(2 * parts * bytes)?;
+    (0..parts).into_par_iter().with_max_len(1).for_each(|p| {
+        let (first, len) = (p * chunk, chunk.min(k - p * chunk));
+        let own = sums.view().bytes_at(2 * p * bytes, 2 * bytes);
+        let to = Matrix { view: own, start: 0, rows: n as isize, cols: 1 };
+        let a = Matrix { start: (a.start as isize + first as isize * a.cols) as usize, ..a };
+        let b = Matrix { start: (b.start as isize + first as isize * b.rows) as usize, ..b };
+        matmul_long([m, n, len], to, false, a, b, own.bytes_at(bytes, bytes));
+    });
+    matmul([m, n, 0], c, false, a, b, false);
+    for p in 0..parts {
+        add([m, n], c, sums.view().slice(2 * p * m * n, m * n));
+    }
+    Ok(())
 }
