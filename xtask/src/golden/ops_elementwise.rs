@@ -26,13 +26,16 @@ pub const UNARY: Table = unary! {
     "sinh" => sinh, "cosh" => cosh, "tanh" => tanh, "asinh" => asinh, "acosh" => acosh, "atanh" => atanh,
     "erf" => erf, "erfc" => erfc, "sigmoid" => sigmoid, "logsigmoid" => log_sigmoid, "relu" => relu, "silu" => silu,
     "gelu_exact" => gelu, "gelu_tanh" => gelu_tanh, "floor" => floor, "ceil" => ceil, "trunc" => trunc,
-    "round" => round, "logical_not" => not, "isnan" => is_nan, "isinf" => is_inf,
+    "round" => round, "logical_not" => not, "isnan" => is_nan, "isinf" => is_inf, "isfinite" => is_finite,
+    "log10" => log10, "relu6" => relu6, "softsign" => softsign, "mish" => mish, "selu" => selu,
+    "hardswish" => hardswish, "hardsigmoid" => hardsigmoid, "tanhshrink" => tanhshrink,
 };
 
 pub const BINARY: Table = binary! {
     "add" => add, "sub" => sub, "mul" => mul, "div" => div, "pow" => pow, "atan2" => atan2, "fmod" => fmod,
     "maximum" => maximum, "minimum" => minimum, "eq" => eq, "ne" => ne, "lt" => lt, "le" => le, "gt" => gt, "ge" => ge,
-    "logical_and" => and, "logical_or" => or, "logical_xor" => xor,
+    "logical_and" => and, "logical_or" => or, "logical_xor" => xor, "copysign" => copysign, "hypot" => hypot,
+    "logaddexp" => logaddexp,
 };
 
 pub const WITH_ATTRS: Table = &[
@@ -44,11 +47,40 @@ pub const WITH_ATTRS: Table = &[
     ("leaky_relu", |c| Ok(vec![c.x()?.leaky_relu(c.attrs.number_or("negative_slope", 0.01)?)])),
     ("elu", |c| Ok(vec![c.x()?.elu(c.attrs.number_or("alpha", 1.0)?)])),
     ("softplus", |c| {
-        // Above the threshold PyTorch takes x itself, which differs by less than e^-threshold.
-        c.attrs.number("threshold")?;
-        c.attrs.only("beta", 1.0.into())?;
-        Ok(vec![c.x()?.softplus()])
+        let (beta, threshold) = (c.attrs.number_or("beta", 1.0)?, c.attrs.number_or("threshold", 20.0)?);
+        c.attrs.flag("tail", false)?;
+        let x = c.x()?;
+        let scaled = x * beta;
+        // PyTorch takes x itself above a threshold, which shows where the threshold is low.
+        Ok(vec![scaled.gt(threshold).where_(x, scaled.softplus() / beta)])
     }),
+    ("celu", |c| Ok(vec![c.x()?.celu(c.attrs.number_or("alpha", 1.0)?)])),
+    ("hardtanh", |c| {
+        Ok(vec![c.x()?.hardtanh(c.attrs.number_or("min_val", -1.0)?, c.attrs.number_or("max_val", 1.0)?)])
+    }),
+    ("softshrink", |c| Ok(vec![c.x()?.softshrink(c.attrs.number_or("lambd", 0.5)?)])),
+    ("hardshrink", |c| Ok(vec![c.x()?.hardshrink(c.attrs.number_or("lambd", 0.5)?)])),
+    ("threshold", |c| Ok(vec![c.x()?.threshold(c.attrs.need("threshold")?, c.attrs.need("value")?)])),
+    ("logit", |c| Ok(vec![c.x()?.logit(c.attrs.number_or("eps", 0.0)?)])),
+    ("nan_to_num", |c| {
+        let largest = f64::from(f32::MAX);
+        let (nan, max) = (c.attrs.number_or("nan", 0.0)?, c.attrs.number_or("posinf", largest)?);
+        Ok(vec![c.x()?.nan_to_num(nan, max, c.attrs.number_or("neginf", -largest)?)])
+    }),
+    ("clamp_tensor", |c| {
+        let (x, low, high) = c.triple()?;
+        Ok(vec![x.clamp_between(low, high)])
+    }),
+    ("prelu", |c| {
+        let (x, w) = c.pair()?;
+        // One slope for all, or one for each channel, which is axis 1.
+        let mut shape = vec![1; x.rank()];
+        if w.count() > 1 {
+            shape[1] = w.count();
+        }
+        Ok(vec![x.prelu(w.reshape(shape))])
+    }),
+    ("glu", |c| Ok(vec![c.x()?.glu(c.attrs.int("dim")?)])),
     ("clamp", |c| {
         let x = c.x()?;
         match (c.attrs.number("min")?, c.attrs.number("max")?) {

@@ -148,60 +148,70 @@ impl Tensor {
         self.ge(max).where_(max, self)
     }
 
-    /// `x · Φ(x)` with the normal distribution function `Φ(x) = erfc(-x/√2) / 2`, which keeps its digits in the left tail.
+    /// Limited elementwise to `[min, max]`, with bounds that broadcast; a bound takes the gradient where it is the result, and
+    /// neither where they are equal.
+    #[track_caller]
+    pub fn clamp_between(&self, min: impl IntoTensor, max: impl IntoTensor) -> Tensor {
+        let (min, max) = (min.into_tensor(self), max.into_tensor(self));
+        let low = self.lt(&min).where_(&min, self);
+        low.gt(&max).where_(&max, &low)
+    }
+
+    /// The logarithm to base 10.
+    #[track_caller]
+    pub fn log10(&self) -> Tensor {
+        self.log2() * std::f64::consts::LOG10_2
+    }
+
+    /// `|x|` with the sign of `sign`; the sign of a zero counts.
     ///
-    /// # Source
-    /// Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    /// # Shapes
+    /// Both broadcast.
     #[track_caller]
-    pub fn gelu(&self) -> Tensor {
-        let half_erfc = (self * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5;
-        self * half_erfc
+    pub fn copysign(&self, sign: impl IntoTensor) -> Tensor {
+        let sign = sign.into_tensor(self);
+        // 1/x tells -0 from 0.
+        let negative = sign.lt(0.0).or(sign.eq(0.0).and(sign.recip().lt(0.0)));
+        let x = self.abs();
+        negative.where_(-&x, &x)
     }
 
-    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the approximation of [`Tensor::gelu`]; written as
-    /// `x · σ(2√(2/π) (x + 0.044715 x³))`, which is equal and keeps its digits in the left tail.
+    /// `√(a² + b²)`, without overflow on the way.
     ///
-    /// # Source
-    /// Hendrycks & Gimpel 2016, arXiv:1606.08415, §2.
+    /// # Shapes
+    /// Both broadcast.
     #[track_caller]
-    pub fn gelu_tanh(&self) -> Tensor {
-        let c = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
-        let u = (self + self.square() * self * 0.044715) * c;
-        self * u.sigmoid()
+    pub fn hypot(&self, other: impl IntoTensor) -> Tensor {
+        let other = other.into_tensor(self);
+        let scale = self.detach().abs().maximum(other.detach().abs());
+        let scale = scale.eq(0.0).where_(1.0, scale);
+        let (a, b) = (self / &scale, other / &scale);
+        (a.square() + b.square()).sqrt() * scale
     }
 
-    /// `x · σ(x)`, also called swish.
+    /// `ln(e^a + e^b)`, without overflow on the way.
+    ///
+    /// # Shapes
+    /// Both broadcast.
     #[track_caller]
-    pub fn silu(&self) -> Tensor {
-        self * self.sigmoid()
+    pub fn logaddexp(&self, other: impl IntoTensor) -> Tensor {
+        let other = other.into_tensor(self);
+        // Equal infinities would give NaN as a difference.
+        let gap = self.eq(&other).where_(0.0, self - &other);
+        other + gap.softplus()
     }
 
-    /// `ln σ(x) = min(x, 0) - ln(1 + e^(-|x|))`.
+    /// Whether it is neither infinite nor NaN, told by its bits.
     #[track_caller]
-    pub fn log_sigmoid(&self) -> Tensor {
-        -((-self).softplus())
+    pub fn is_finite(&self) -> Tensor {
+        self.is_nan().or(self.is_inf()).not()
     }
 
-    /// `ln(1 + e^x) = max(x, 0) + ln(1 + e^(-|x|))`.
+    /// `x` with `nan` for NaN and `max` and `min` for the infinities.
     #[track_caller]
-    pub fn softplus(&self) -> Tensor {
-        let positive = self.gt(0.0);
-        let small = positive.where_(-self, self).exp().log1p();
-        positive.where_(self, 0.0) + small
-    }
-
-    /// `x` where positive, else `slope · x`.
-    #[track_caller]
-    pub fn leaky_relu(&self, slope: f64) -> Tensor {
-        self.gt(0.0).where_(self, self * slope)
-    }
-
-    /// `x` where positive, else `alpha (e^x - 1)`.
-    #[track_caller]
-    pub fn elu(&self, alpha: f64) -> Tensor {
-        let positive = self.gt(0.0);
-        // Where positive, e^x may overflow; 0 stands in for it.
-        positive.where_(self, positive.where_(0.0, self).expm1() * alpha)
+    pub fn nan_to_num(&self, nan: f64, max: f64, min: f64) -> Tensor {
+        let limited = self.is_inf().where_(self.gt(0.0).where_(max, self.zeros_like() + min), self);
+        self.is_nan().where_(nan, limited)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The op families, one file each: methods with their docs, shape rules and gradients.
 
+mod activation;
 pub mod binary;
 pub mod contraction;
 pub mod create;

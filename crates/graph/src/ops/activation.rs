@@ -1,0 +1,235 @@
+//! Activation functions, composed. Where one has a kink, its derivative there is PyTorch's, as the golden cases have it.
+
+use crate::{
+    error::ErrorKind,
+    tensor::{IntoTensor, Tensor},
+};
+
+/// `α` of SELU (Klambauer et al. 2017, arXiv:1706.02515, appendix A).
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+/// `λ` of SELU.
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+
+impl Tensor {
+    /// `x · Φ(x)` with the normal distribution function `Φ(x) = erfc(-x/√2) / 2`, which keeps its digits in the left tail.
+    ///
+    /// # Source
+    /// Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    #[track_caller]
+    pub fn gelu(&self) -> Tensor {
+        let half_erfc = (self * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5;
+        self * half_erfc
+    }
+
+    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the approximation of [`Tensor::gelu`]; written as
+    /// `x · σ(2√(2/π) (x + 0.044715 x³))`, which is equal and keeps its digits in the left tail.
+    ///
+    /// # Source
+    /// Hendrycks & Gimpel 2016, arXiv:1606.08415, §2.
+    #[track_caller]
+    pub fn gelu_tanh(&self) -> Tensor {
+        let c = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+        let u = (self + self.square() * self * 0.044715) * c;
+        self * u.sigmoid()
+    }
+
+    /// `x · σ(x)`, also called swish.
+    ///
+    /// # Source
+    /// Elfwing et al. 2017, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941.
+    #[track_caller]
+    pub fn silu(&self) -> Tensor {
+        self * self.sigmoid()
+    }
+
+    /// `x · tanh(ln(1 + e^x))`.
+    ///
+    /// # Source
+    /// Misra 2019, arXiv:1908.08681.
+    #[track_caller]
+    pub fn mish(&self) -> Tensor {
+        self * self.softplus().tanh()
+    }
+
+    /// `ln σ(x) = min(x, 0) - ln(1 + e^(-|x|))`.
+    #[track_caller]
+    pub fn log_sigmoid(&self) -> Tensor {
+        -((-self).softplus())
+    }
+
+    /// `ln(x / (1 - x))`, the inverse of the sigmoid, of `x` limited to `[eps, 1 - eps]`.
+    #[track_caller]
+    pub fn logit(&self, eps: f64) -> Tensor {
+        let x = if eps > 0.0 { self.clamp(eps, 1.0 - eps) } else { self.clone() };
+        (&x / (1.0 - &x)).log()
+    }
+
+    /// `ln(1 + e^x) = max(x, 0) + ln(1 + e^(-|x|))`.
+    ///
+    /// # Source
+    /// Dugas et al. 2000, "Incorporating second-order functional knowledge for better option pricing".
+    #[track_caller]
+    pub fn softplus(&self) -> Tensor {
+        let positive = self.gt(0.0);
+        let small = positive.where_(-self, self).exp().log1p();
+        positive.where_(self, 0.0) + small
+    }
+
+    /// `x / (1 + |x|)`.
+    #[track_caller]
+    pub fn softsign(&self) -> Tensor {
+        self / (self.abs() + 1.0)
+    }
+
+    /// `x - tanh x`.
+    #[track_caller]
+    pub fn tanhshrink(&self) -> Tensor {
+        self - self.tanh()
+    }
+
+    /// `x` where positive, else `slope · x`.
+    ///
+    /// # Source
+    /// Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models".
+    #[track_caller]
+    pub fn leaky_relu(&self, slope: f64) -> Tensor {
+        self.gt(0.0).where_(self, self * slope)
+    }
+
+    /// `x` where positive, else `slope · x` with a learnt slope that broadcasts.
+    ///
+    /// # Source
+    /// He et al. 2015, arXiv:1502.01852.
+    #[track_caller]
+    pub fn prelu(&self, slope: impl IntoTensor) -> Tensor {
+        self.gt(0.0).where_(self, self * slope.into_tensor(self))
+    }
+
+    /// `x` where positive, else `α (e^x - 1)`.
+    ///
+    /// # Source
+    /// Clevert et al. 2015, arXiv:1511.07289.
+    #[track_caller]
+    pub fn elu(&self, alpha: f64) -> Tensor {
+        let positive = self.gt(0.0);
+        // Where positive, e^x may overflow; 0 stands in for it.
+        positive.where_(self, positive.where_(0.0, self).expm1() * alpha)
+    }
+
+    /// `x` where positive, else `α (e^(x/α) - 1)`: [`Tensor::elu`] with slope 1 at 0 for every `α`.
+    ///
+    /// # Source
+    /// Barron 2017, arXiv:1704.07483.
+    #[track_caller]
+    pub fn celu(&self, alpha: f64) -> Tensor {
+        let positive = self.gt(0.0);
+        positive.where_(self, (positive.where_(0.0, self) / alpha).expm1() * alpha)
+    }
+
+    /// `λ x` where positive, else `λ α (e^x - 1)`, with the constants that keep mean 0 and variance 1.
+    ///
+    /// # Source
+    /// Klambauer et al. 2017, arXiv:1706.02515.
+    #[track_caller]
+    pub fn selu(&self) -> Tensor {
+        self.elu(SELU_ALPHA) * SELU_SCALE
+    }
+
+    /// Limited to `[min, max]`; the gradient is 0 at and outside the bounds. As an activation [`Tensor::clamp`] goes by this
+    /// name.
+    #[track_caller]
+    pub fn hardtanh(&self, min: f64, max: f64) -> Tensor {
+        self.clamp(min, max)
+    }
+
+    /// `min(max(x, 0), 6)`.
+    #[track_caller]
+    pub fn relu6(&self) -> Tensor {
+        self.clamp(0.0, 6.0)
+    }
+
+    /// `min(max(x + 3, 0), 6) / 6`.
+    ///
+    /// # Source
+    /// Howard et al. 2019, arXiv:1905.02244, §5.2.
+    #[track_caller]
+    pub fn hardsigmoid(&self) -> Tensor {
+        (self + 3.0).clamp(0.0, 6.0) / 6.0
+    }
+
+    /// `x · hardsigmoid(x)`.
+    ///
+    /// # Source
+    /// Howard et al. 2019, arXiv:1905.02244, §5.2.
+    #[track_caller]
+    pub fn hardswish(&self) -> Tensor {
+        // The two outer pieces are 0 and x themselves, and so are their derivatives.
+        let curve = self * (self + 3.0) / 6.0;
+        self.le(-3.0).where_(0.0, self.ge(3.0).where_(self, curve))
+    }
+
+    /// `x` where `|x| > λ`, else 0.
+    #[track_caller]
+    pub fn hardshrink(&self, lambda: f64) -> Tensor {
+        self.abs().gt(lambda).where_(self, 0.0)
+    }
+
+    /// `x ∓ λ` towards 0 where `|x| > λ`, else 0.
+    #[track_caller]
+    pub fn softshrink(&self, lambda: f64) -> Tensor {
+        let low = self.lt(-lambda).where_(self + lambda, 0.0);
+        self.gt(lambda).where_(self - lambda, low)
+    }
+
+    /// `x` where it is above `threshold`, else `value`.
+    #[track_caller]
+    pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
+        self.gt(threshold).where_(self, value)
+    }
+
+    /// `a · σ(b)` with `a` and `b` the halves of `axis`.
+    ///
+    /// # Shapes
+    /// `[.., 2 C, ..]` → `[.., C, ..]`
+    /// # Errors
+    /// An axis whose extent is odd.
+    /// # Source
+    /// Dauphin et al. 2016, arXiv:1612.08083.
+    #[track_caller]
+    pub fn glu(&self, axis: isize) -> Tensor {
+        let [a, b] = match self.halves("glu", axis) {
+            Ok(halves) => halves,
+            Err(failed) => return failed,
+        };
+        a * b.sigmoid()
+    }
+
+    /// `silu(a) · b` with `a` and `b` the halves of `axis`.
+    ///
+    /// # Shapes
+    /// `[.., 2 C, ..]` → `[.., C, ..]`
+    /// # Errors
+    /// An axis whose extent is odd.
+    /// # Source
+    /// Shazeer 2020, arXiv:2002.05202.
+    #[track_caller]
+    pub fn swiglu(&self, axis: isize) -> Tensor {
+        let [a, b] = match self.halves("swiglu", axis) {
+            Ok(halves) => halves,
+            Err(failed) => return failed,
+        };
+        a.silu() * b
+    }
+
+    /// The two halves of an axis.
+    #[track_caller]
+    fn halves(&self, op: &'static str, axis: isize) -> Result<[Tensor; 2], Tensor> {
+        let axis = self.axis(op, axis)?;
+        let extent = self.shape()[axis];
+        if extent % 2 != 0 {
+            let problem = format!("has no halves at axis {axis}");
+            return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
+        }
+        Ok([0, extent / 2].map(|first| self.strided(axis, first, 1, extent / 2)))
+    }
+}
