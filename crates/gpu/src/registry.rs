@@ -19,13 +19,14 @@ use crate::templates::{Caps, kernel::Kernel, kernels};
 mod contractions;
 
 /// Devices for which kernels differ: without f16 or subgroups, a GPU with both, one whose f16 conversions need help, and
-/// software Vulkan.
+/// software Vulkan, with and without texts that contractions share.
 pub fn devices() -> Vec<(&'static str, Caps)> {
     let portable = Caps::default();
     let gpu = Caps { native_f16: true, exact_f16: true, subgroups: true, ..portable.clone() };
     let inexact = Caps { exact_f16: false, ..gpu.clone() };
     let software = Caps { software: true, subgroup_size: 8, ..gpu.clone() };
-    vec![("portable", portable), ("gpu", gpu), ("inexact", inexact), ("software", software)]
+    let shared = Caps { shared_texts: true, ..software.clone() };
+    vec![("portable", portable), ("gpu", gpu), ("inexact", inexact), ("software", software), ("shared", shared)]
 }
 
 /// A kernel for every path of the templates and every storage kind, with its name.

@@ -38,6 +38,12 @@ fn alone() -> Runner {
     Runner::Bare(Box::new(Bare::open()), Caps { software: true, ..Caps::default() })
 }
 
+/// The device as it is, but that every contraction has a text of its own.
+fn unshared() -> Runner {
+    let Runner::Backend(backend) = gpu() else { unreachable!("gpu() opens a backend") };
+    Runner::Bare(Box::new(Bare::open()), Caps { shared_texts: false, ..backend.caps().clone() })
+}
+
 fn noise(seed: u32, n: usize) -> Vec<f64> {
     (0..n as u32)
         .map(|i| {
@@ -471,6 +477,8 @@ macro_rules! on_every_device {
             fn modest() { super::$case(&super::modest()) }
             #[test]
             fn alone() { super::$case(&super::alone()) }
+            #[test]
+            fn unshared() { super::$case(&super::unshared()) }
         })*
     };
 }

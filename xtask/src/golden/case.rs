@@ -146,6 +146,7 @@ fn hold(run: &Run, case: &Value, found: &[(String, Vec<f64>)]) -> Result<Outcome
             None => run.store.get(&format!("{name}/f64/{tensor}"))?,
         };
         let tol = Tol::of(&case["tol"], tensor, variant)?.with_context(|| format!("no tolerance for {tensor}"))?;
+        let tol = tol.of_reference(case["op"].as_str().unwrap_or_default(), tensor, run.dtype);
         let share = share(got, &want.values, tol, run.dtype);
         worst = worst.max(share);
         if share > 1.0 {

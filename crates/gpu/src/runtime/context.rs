@@ -92,6 +92,7 @@ impl Context {
             subgroups,
             subgroup_size,
             software,
+            shared_texts: software,
             max_grid: limits.max_compute_workgroups_per_dimension,
             max_workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,

@@ -28,9 +28,13 @@ const MAX_SCRATCH: usize = 64 << 20;
 /// Workgroups that keep a large device busy.
 const MANY_TILES: usize = 192;
 
-/// Multiply-adds below which software devices use one text for all shapes: of a matrix product, whose own form would read
-/// four elements at once, and of a convolution, whose own form rarely can.
-const SHARED_BELOW: [usize; 2] = [1 << 26, 1 << 28];
+/// Multiply-adds of a matrix product below which software devices use one text for all shapes; beyond, reading four elements
+/// at once is worth a text of its own. Convolutions rarely can.
+const SHARED_BELOW: usize = 1 << 25;
+
+/// Multiply-adds from which a convolution with many channels is worth a tall tile, which loads less and takes longer to
+/// compile.
+const TALL_FROM: usize = 1 << 28;
 
 /// The form of a kernel in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +104,11 @@ fn choose_stage(c: &Contract, caps: &Caps) -> Option<(Normal, Stage)> {
 fn choose(c: &Contract, caps: &Caps) -> Option<(Normal, Tile)> {
     let lanes = if caps.software && caps.subgroups { caps.subgroup_size.max(1) as usize } else { 1 };
     let groups = if lanes > 1 { (16 / lanes).max(1) } else { 64 };
-    let below = SHARED_BELOW[usize::from(!matches!(c.kind, ContractKind::Matmul))];
-    if lanes > 1 && products(c) < below {
-        return choose_shared(c, caps, lanes, groups);
+    if caps.shared_texts
+        && lanes > 1
+        && let Some(chosen) = choose_shared(c, caps, lanes, groups)
+    {
+        return Some(chosen);
     }
     let mut best: Option<(f64, Normal, Tile)> = None;
     for swap in [false, true] {
@@ -130,13 +136,22 @@ fn products(c: &Contract) -> usize {
     [&c.batch, &c.m, &c.n, &c.k].into_iter().flatten().product()
 }
 
-/// One tile for all shapes, in the orientation in which less of it lies outside. For software, where a kernel takes longer
-/// to compile than a small product to compute.
+/// One tile for all shapes, in the orientation in which less of it lies outside; nothing where most of it would, or where
+/// the product is large. For software, where a kernel takes longer to compile than a small product to compute.
 fn choose_shared(c: &Contract, caps: &Caps, lanes: usize, groups: usize) -> Option<(Normal, Tile)> {
-    let per_m = if matches!(c.kind, ContractKind::Matmul) { 16 } else { 32 };
-    let tiles = |n: &Normal| n.batch * n.m.div_ceil(per_m) * n.n.div_ceil(4 * lanes);
     let (straight, swapped) = (Normal::new(c, false, true), Normal::new(c, true, true));
+    let work = products(c);
+    let per_m = match c.kind {
+        ContractKind::Matmul if work >= SHARED_BELOW => return None,
+        ContractKind::Matmul => 16,
+        _ if work >= TALL_FROM && straight.m > 32 => 64,
+        _ => 32,
+    };
+    let tiles = |n: &Normal| n.batch * n.m.div_ceil(per_m) * n.n.div_ceil(4 * lanes);
     let normal = if tiles(&swapped) < tiles(&straight) { swapped } else { straight };
+    if 8 * normal.batch * normal.m * normal.n < tiles(&normal) * per_m * 4 * lanes {
+        return None;
+    }
     let depth: usize = normal.k.iter().product();
     let outputs = normal.batch * normal.m * normal.n;
     let splits = parts(depth, tiles(&normal), outputs, caps).max(depth.div_ceil(MAX_ITERATIONS - per_m - 1));

@@ -46,6 +46,9 @@ pub struct Caps {
     pub subgroup_size: u32,
     /// Whether the device runs shaders on the CPU: fat invocations and no trees are faster there.
     pub software: bool,
+    /// Whether small contractions of all shapes are to have one text, slower than their own but compiled once. Only where
+    /// subgroups share their loads ([`Caps::software`]).
+    pub shared_texts: bool,
     /// Largest number of workgroups along one axis of a grid.
     pub max_grid: u32,
     /// Largest number of invocations in a workgroup.
@@ -63,6 +66,7 @@ impl Default for Caps {
             subgroups: false,
             subgroup_size: 32,
             software: false,
+            shared_texts: false,
             max_grid: 65535,
             max_workgroup: 256,
             workgroup_bytes: 16 << 10,

@@ -196,8 +196,8 @@ impl Tensor {
     #[track_caller]
     pub fn logaddexp(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
-        // Equal infinities would give NaN as a difference.
-        let gap = self.eq(&other).where_(0.0, self - &other);
+        // Equal infinities have no difference.
+        let gap = self.eq(&other).and(self.is_inf()).where_(0.0, self - &other);
         other + gap.softplus()
     }
 
