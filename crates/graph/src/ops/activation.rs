@@ -226,7 +226,7 @@ impl Tensor {
     fn halves(&self, op: &'static str, axis: isize) -> Result<[Tensor; 2], Tensor> {
         let axis = self.axis(op, axis)?;
         let extent = self.shape()[axis];
-        if extent % 2 != 0 {
+        if !extent.is_multiple_of(2) {
             let problem = format!("has no halves at axis {axis}");
             return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
         }

@@ -55,7 +55,7 @@ impl Reads {
 /// The kernel: the whole contraction, or partial sums in scratch memory where `tile.splits` is more than 1.
 pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Kernel {
     let mut k = Builder::new(caps, buffers);
-    let Tile { per_m, lanes, groups, splits, chunk, shared } = tile;
+    let Tile { per_m, lanes, groups, splits, shared, .. } = tile;
     k.shared = shared;
     let (tiles_m, tiles_n) = (c.m.div_ceil(per_m), c.n.div_ceil(4 * lanes));
     let total = tiles_m * tiles_n * c.batch * splits;
@@ -77,80 +77,98 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
     let mut b = Operand::new(&mut k, c, &c.b, reads(&c.b, c.n));
     let batch_a = a.batch(&mut k, &batch);
     let batch_b = b.batch(&mut k, &batch);
-    let loads = match a.reads {
-        Reads::AlongRows => per_m.div_ceil(4 * lanes),
-        _ => per_m.div_ceil(lanes),
-    };
-    let rows: Vec<Part> = (0..loads)
-        .map(|r| {
-            let (each, last) = if a.reads == Reads::AlongRows { (4, 4) } else { (1, 1) };
-            let own = if lanes > 1 {
-                format!("{m0} + (lane + {}u) * {each}u", r * lanes)
-            } else {
-                format!("{m0} + {}u", r * each)
-            };
-            let row = k.name(format!("min({own}, {m} - {last}u)"));
-            a.row(&mut k, &batch_a, &row, 0)
-        })
-        .collect();
-    let quads_b = b.side.rows.last().is_some_and(|e| e % 4 == 0) && !shared;
-    let columns: Vec<Part> = if b.reads == Reads::AlongRows || quads_b {
-        let first = k.name(format!("min({n0}, {n} - 4u)"));
-        let count = if b.reads == Reads::AlongRows { 1 } else { 4 };
-        (0..count).map(|j| b.row(&mut k, &batch_b, &first, j)).collect()
-    } else {
-        (0..4)
-            .map(|j| {
-                let column = k.name(format!("min({n0} + {j}u, {n} - 1u)"));
-                b.row(&mut k, &batch_b, &column, 0)
-            })
-            .collect()
-    };
+    let rows = tile_rows(&mut k, &mut a, &batch_a, [&m0, &m], tile);
+    let columns = tile_columns(&mut k, &mut b, &batch_b, [&n0, &n], shared);
     for i in 0..per_m {
         k.line(format!("var c{i} = vec4f();"));
     }
 
-    let step = if a.reads == Reads::AlongK || b.reads == Reads::AlongK { 4 } else { 1 };
-    let mut coords = Vec::new();
+    let (a, b) = ((&mut a, &rows[..]), (&mut b, &columns[..]));
     if shared {
-        // One loop however many coordinates: each loop would carry all sums, and they are what takes long to compile.
-        let extents: Vec<String> = c.k.iter().map(|e| k.params.fixed(*e)).collect();
-        let [chunk, depth] = [chunk, c.k.iter().product()].map(|e| k.params.fixed(e));
-        let from = k.name(format!("{split} * {chunk}"));
-        let end = k.name(format!("min({from} + {chunk}, {depth})"));
-        for first in decode(&mut k, &from, &c.k, &extents) {
-            let j = k.fresh("k");
-            k.line(format!("var {j} = {first};"));
-            coords.push(j);
-        }
-        let flat = k.fresh("k");
-        k.open(format!("for (var {flat} = {from}; {flat} < {end}; {flat}++) {{"));
-        products(&mut k, (&mut a, &rows), (&mut b, &columns), &coords, step, tile);
-        advance(&mut k, &coords, &extents);
-        k.close();
+        one_loop(&mut k, c, a, b, &split, tile)
     } else {
-        // Only the first loop is split.
-        for (d, extent) in c.k.iter().enumerate() {
-            let (mut from, mut end) = ("0u".to_string(), k.params.fixed(*extent));
-            if d == 0 && splits > 1 {
-                let chunk = k.params.fixed(chunk);
-                from = k.name(format!("{split} * {chunk}"));
-                end = k.name(format!("min({from} + {chunk}, {end})"));
-            }
-            let j = k.fresh("k");
-            let advance = if d + 1 == c.k.len() && step > 1 { format!("{j} += {step}u") } else { format!("{j}++") };
-            k.open(format!("for (var {j} = {from}; {j} < {end}; {advance}) {{"));
-            coords.push(j);
-        }
-        products(&mut k, (&mut a, &rows), (&mut b, &columns), &coords, step, tile);
-        for _ in &c.k {
-            k.close();
-        }
+        nested_loops(&mut k, c, a, b, &split, tile)
     }
     results(&mut k, c, tile, [&split, &batch, &words[3]], [&m0, &n0], [&m, &n]);
     k.subgroups = lanes > 1;
     let workgroup = [(groups * lanes) as u32, 1, 1];
     k.finish("contract", workgroup, linear_grid(total.div_ceil(groups), caps.max_grid))
+}
+
+/// The rows whose elements this invocation loads.
+fn tile_rows(k: &mut Builder, a: &mut Operand, batch: &[String], [m0, m]: [&str; 2], tile: Tile) -> Vec<Part> {
+    let Tile { per_m, lanes, .. } = tile;
+    let each = if a.reads == Reads::AlongRows { 4 } else { 1 };
+    (0..per_m.div_ceil(each * lanes))
+        .map(|r| {
+            let own = match lanes {
+                1 => format!("{m0} + {}u", r * each),
+                _ => format!("{m0} + (lane + {}u) * {each}u", r * lanes),
+            };
+            let row = k.name(format!("min({own}, {m} - {each}u)"));
+            a.row(k, batch, &row, 0)
+        })
+        .collect()
+}
+
+/// The columns of this invocation: one part for four where they are read at once, else one for each.
+fn tile_columns(k: &mut Builder, b: &mut Operand, batch: &[String], [n0, n]: [&str; 2], shared: bool) -> Vec<Part> {
+    let neighbours = b.side.rows.last().is_some_and(|e| e % 4 == 0) && !shared;
+    if b.reads == Reads::AlongRows || neighbours {
+        let first = k.name(format!("min({n0}, {n} - 4u)"));
+        let count = if b.reads == Reads::AlongRows { 1 } else { 4 };
+        return (0..count).map(|j| b.row(k, batch, &first, j)).collect();
+    }
+    (0..4)
+        .map(|j| {
+            let column = k.name(format!("min({n0} + {j}u, {n} - 1u)"));
+            b.row(k, batch, &column, 0)
+        })
+        .collect()
+}
+
+/// A side, and the parts of its addresses that do not change along k.
+type Loaded<'p, 'a> = (&'p mut Operand<'a>, &'p [Part]);
+
+/// A loop for each summed coordinate; only the first is split.
+fn nested_loops(k: &mut Builder, c: &Normal, a: Loaded, b: Loaded, split: &str, tile: Tile) {
+    let step = if a.0.reads == Reads::AlongK || b.0.reads == Reads::AlongK { 4 } else { 1 };
+    let mut coords = Vec::new();
+    for (d, extent) in c.k.iter().enumerate() {
+        let (mut from, mut end) = ("0u".to_string(), k.params.fixed(*extent));
+        if d == 0 && tile.splits > 1 {
+            let chunk = k.params.fixed(tile.chunk);
+            from = k.name(format!("{split} * {chunk}"));
+            end = k.name(format!("min({from} + {chunk}, {end})"));
+        }
+        let j = k.fresh("k");
+        let advance = if d + 1 == c.k.len() && step > 1 { format!("{j} += {step}u") } else { format!("{j}++") };
+        k.open(format!("for (var {j} = {from}; {j} < {end}; {advance}) {{"));
+        coords.push(j);
+    }
+    products(k, a, b, &coords, step, tile);
+    for _ in &c.k {
+        k.close();
+    }
+}
+
+/// One loop however many coordinates are summed: each loop would carry all sums, and they are what takes long to compile.
+fn one_loop(k: &mut Builder, c: &Normal, a: Loaded, b: Loaded, split: &str, tile: Tile) {
+    let extents: Vec<String> = c.k.iter().map(|e| k.params.fixed(*e)).collect();
+    let [chunk, depth] = [tile.chunk, c.k.iter().product()].map(|e| k.params.fixed(e));
+    let from = k.name(format!("{split} * {chunk}"));
+    let end = k.name(format!("min({from} + {chunk}, {depth})"));
+    let mut coords = Vec::new();
+    for first in decode(k, &from, &c.k, &extents) {
+        let j = k.fresh("k");
+        k.line(format!("var {j} = {first};"));
+        coords.push(j);
+    }
+    let flat = k.fresh("k");
+    k.open(format!("for (var {flat} = {from}; {flat} < {end}; {flat}++) {{"));
+    products(k, a, b, &coords, 1, tile);
+    advance(k, &coords, &extents);
+    k.close();
 }
 
 /// The next point of the summed coordinates.
@@ -222,14 +240,7 @@ enum To<'a> {
 }
 
 /// `c_i += a_i · b` for one step of k, or for four.
-fn products(
-    k: &mut Builder,
-    (a, rows): (&mut Operand, &[Part]),
-    (b, columns): (&mut Operand, &[Part]),
-    coords: &[String],
-    step: usize,
-    tile: Tile,
-) {
+fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[String], step: usize, tile: Tile) {
     let lanes = tile.lanes;
     let share = |k: &mut Builder, values: &[String], i: usize| match lanes {
         1 => values[i].clone(),
