@@ -41,8 +41,8 @@
 pub use thalweg_data as data;
 pub use thalweg_device as device;
 pub use thalweg_graph as graph;
-// `#[derive(Module)]` in a user's crate names these.
-pub use thalweg_graph::module;
+// `#[derive(Module)]` in a user's crate names `module`.
+pub use thalweg_graph::{functional, module};
 pub use thalweg_nn as nn;
 pub use thalweg_optim as optim;
 pub use thalweg_train as train;

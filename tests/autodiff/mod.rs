@@ -1,3 +1,4 @@
 //! Gradients against finite differences, in f64.
 
 mod differences;
+mod functional;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    module::Module,
     op::Op,
     tensor::Tensor,
 };
@@ -30,6 +31,13 @@ impl Grads {
     pub fn map(mut self, f: impl Fn(&Tensor) -> Tensor) -> Grads {
         self.by_leaf.values_mut().for_each(|g| *g = f(g));
         self
+    }
+
+    /// The parameters of a module that have no gradient: frozen ones, and those the loss does not depend on, which is mostly a
+    /// mistake.
+    pub fn missing(&self, module: &dyn Module) -> Vec<String> {
+        let params = module.params().into_iter();
+        params.filter(|(_, p)| self.get(&p.tensor()).is_none()).map(|(name, _)| name).collect()
     }
 
     /// How many leaves have a gradient.
@@ -77,13 +85,19 @@ impl Tensor {
                            with respect to, or put the module into training mode with .train()";
             return Err(Error::new("backward", ErrorKind::Gradient(problem.into())));
         }
+        self.walk(upstream, &[])
+    }
+
+    /// The gradients of `Σ self · upstream` with respect to the leaves, and to nodes at which the walk is to stop.
+    #[track_caller]
+    pub(crate) fn walk(&self, upstream: &Tensor, stops: &[u64]) -> Result<Grads> {
         // Ids ascend along edges, so the highest id left never gets another contribution.
         let mut open: BTreeMap<u64, (Tensor, Tensor)> = BTreeMap::new();
         let mut grads = Grads::default();
         open.insert(self.id(), (self.clone(), upstream.cast(self.dtype())));
         while let Some((_, (node, g))) = open.pop_last() {
             g.check()?;
-            if matches!(node.0.op, Op::Leaf) {
+            if matches!(node.0.op, Op::Leaf) || stops.contains(&node.id()) {
                 grads.by_leaf.insert(node.id(), g);
                 continue;
             }

@@ -9,6 +9,7 @@ mod device;
 mod dtype;
 mod error;
 mod eval;
+pub mod functional;
 pub mod module;
 mod op;
 pub mod ops;
