@@ -27,6 +27,8 @@ pub use op::{Conv, Op, ReduceOp, Window};
 pub use ops::{
     contraction::ConvConfig,
     create::Element,
+    grid::{GridSample, Outside},
+    interpolate::{Resample, Resize, Target},
     pool::Pool,
     random::{Rng, Stream},
 };
