@@ -7,6 +7,7 @@
 //! let y = conv.forward(&x).relu().max_pool2d(2);
 //! ```
 
+mod attention;
 mod conv;
 mod dropout;
 pub mod init;
@@ -14,9 +15,17 @@ mod linear;
 mod loss;
 mod norm;
 
+pub use attention::{Attention, scaled_dot_product_attention};
 pub use conv::{Conv2d, Conv2dConfig};
 pub use dropout::Dropout;
 pub use init::Init;
 pub use linear::{Linear, LinearConfig};
-pub use loss::{CrossEntropy, Losses, Reduction};
-pub use norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use loss::{
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CosineEmbedding, CrossEntropy, Ctc, Dice, GaussianNll,
+    HingeEmbedding, Huber, KlDivergence, L1, LogCosh, Losses, MarginRanking, Mse, MultiMargin, MultilabelSoftMargin,
+    Nll, PoissonNll, Reduction, SigmoidFocal, SmoothL1, SoftMargin, SoftmaxFocal, TripletMargin,
+};
+pub use norm::{
+    BatchNorm2d, BatchNorm2dConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
+    LayerNormConfig, RmsNorm, RmsNormConfig,
+};

@@ -1,29 +1,8 @@
-//! Losses, composed of tensor ops.
+//! Losses of scores for classes.
 
-use thalweg_graph::{DType, Tensor};
+use thalweg_graph::{DType, ErrorKind, Tensor};
 
-/// What becomes of the losses of the single elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Reduction {
-    /// Their mean.
-    #[default]
-    Mean,
-    /// Their sum.
-    Sum,
-    /// They stay.
-    None,
-}
-
-impl Reduction {
-    #[track_caller]
-    fn apply(self, losses: Tensor) -> Tensor {
-        match self {
-            Reduction::Mean => losses.mean(..),
-            Reduction::Sum => losses.sum(..),
-            Reduction::None => losses,
-        }
-    }
-}
+use super::{Reduction, class_axis, hits, wide};
 
 /// Cross-entropy of logits against classes or probabilities.
 ///
@@ -55,11 +34,26 @@ impl CrossEntropy {
         if logits.check().is_err() {
             return logits.clone();
         }
-        let axis = if logits.rank() < 2 { 0 } else { 1 };
-        let log_p = logits.log_softmax(axis);
-        let (losses, weights) = match target.dtype().is_float() {
-            true => (self.against_probabilities(&log_p, target, axis), None),
-            false => self.against_classes(&log_p, target, axis),
+        let axis = class_axis(logits);
+        self.of_log_p("cross_entropy", &wide(logits).log_softmax(axis), target, axis)
+    }
+
+    #[track_caller]
+    fn of_log_p(&self, op: &'static str, log_p: &Tensor, target: &Tensor, axis: usize) -> Tensor {
+        if log_p.check().is_err() {
+            return log_p.clone();
+        }
+        let (losses, weights) = match target.dtype().is_float() && target.check().is_ok() {
+            true if target.shape() != log_p.shape() => {
+                let (lhs, rhs) = (log_p.shape().to_vec(), target.shape().to_vec());
+                let problem = "differ: probabilities stand for each class, classes are i32".to_string();
+                return log_p.fail(op, ErrorKind::Shapes { lhs, rhs, problem });
+            }
+            true => (self.against_probabilities(log_p, target, axis), None),
+            false => match hits(op, log_p, target, axis) {
+                Ok(hit) => self.against_classes(log_p, &hit, target, axis),
+                Err(failed) => return failed,
+            },
         };
         match (self.reduction, weights) {
             (Reduction::Mean, Some(weights)) => losses.sum(..) / weights.sum(..),
@@ -77,15 +71,9 @@ impl CrossEntropy {
 
     /// Loss and weight of each row.
     #[track_caller]
-    fn against_classes(&self, log_p: &Tensor, target: &Tensor, axis: usize) -> (Tensor, Option<Tensor>) {
+    fn against_classes(&self, log_p: &Tensor, hit: &Tensor, target: &Tensor, axis: usize) -> (Tensor, Option<Tensor>) {
         let classes = log_p.shape()[axis];
         let smooth = self.label_smoothing;
-        let target = target.cast(DType::I32).unsqueeze(axis);
-        let mut along = vec![1; log_p.rank()];
-        along[axis] = classes;
-        // A comparison with every class instead of a gather: it is part of the same sweep as the softmax, and so is its
-        // gradient, which is then no scatter.
-        let hit = target.eq(Tensor::arange(log_p.device(), classes).reshape(along));
         let nll = -log_p;
         let weighted = match self.weights(log_p, axis) {
             Some(w) => nll * w,
@@ -95,7 +83,7 @@ impl CrossEntropy {
         if smooth != 0.0 {
             losses = losses * (1.0 - smooth) + weighted.sum(axis) * (smooth / classes as f64);
         }
-        let counted = self.ignore_index.map(|ignored| target.ne(ignored).squeeze(axis));
+        let counted = self.ignore_index.map(|ignored| target.cast(DType::I32).ne(ignored));
         if let Some(counted) = &counted {
             losses = counted.where_(&losses, 0.0);
         }
@@ -124,29 +112,36 @@ impl CrossEntropy {
     }
 }
 
-/// Losses as methods.
-pub trait Losses {
-    /// The mean cross-entropy of these logits against classes (I32) or probabilities: [`CrossEntropy`] with its defaults.
-    fn cross_entropy(&self, target: &Tensor) -> Tensor;
-    /// The mean of `(x - target)²`.
-    fn mse_loss(&self, target: &Tensor) -> Tensor;
-    /// The mean of `|x - target|`.
-    fn l1_loss(&self, target: &Tensor) -> Tensor;
+/// The negative of log-probabilities at the target classes: `-w_t x_t`. A mean divides by the sum of the weights of the
+/// targets counted. [`CrossEntropy`] is this of a log-softmax.
+#[derive(Clone, Debug, Default)]
+pub struct Nll {
+    /// What becomes of the rows' losses.
+    pub reduction: Reduction,
+    /// A weight for each class, `[C]`.
+    pub weight: Option<Tensor>,
+    /// A class that counts nothing where it is the target.
+    pub ignore_index: Option<i32>,
 }
 
-impl Losses for Tensor {
+impl Nll {
+    /// The loss.
+    ///
+    /// # Shapes
+    /// `log_p [B, C, ..]` or `[C]`; classes `[B, ..]` (I32).
     #[track_caller]
-    fn cross_entropy(&self, target: &Tensor) -> Tensor {
-        CrossEntropy::default().loss(self, target)
-    }
-
-    #[track_caller]
-    fn mse_loss(&self, target: &Tensor) -> Tensor {
-        Reduction::Mean.apply((self - target).square())
-    }
-
-    #[track_caller]
-    fn l1_loss(&self, target: &Tensor) -> Tensor {
-        Reduction::Mean.apply((self - target).abs())
+    pub fn loss(&self, log_p: &Tensor, target: &Tensor) -> Tensor {
+        if log_p.check().is_err() {
+            return log_p.clone();
+        }
+        let axis = class_axis(log_p);
+        if target.dtype().is_float()
+            && let Err(failed) = hits("nll_loss", log_p, target, axis)
+        {
+            return failed;
+        }
+        let Nll { reduction, weight, ignore_index } = self.clone();
+        let settings = CrossEntropy { reduction, weight, ignore_index, label_smoothing: 0.0 };
+        settings.of_log_p("nll_loss", &wide(log_p), target, axis)
     }
 }

@@ -1,0 +1,110 @@
+//! Connectionist temporal classification.
+
+use thalweg_graph::{DType, ErrorKind, Tensor};
+
+use super::{Reduction, wide};
+
+/// The logarithm of a probability of 0: finite, so that differences of two such are no NaN.
+const NONE: f64 = -1e30;
+
+/// `-ln p(target | input)`, where the probability is that of all paths which give the target once repeated labels are
+/// merged and blanks are dropped.
+///
+/// With `l` the target and blanks around each label, `α_t(s) = ln p_t(l_s) + ln(e^α_{t-1}(s) + e^α_{t-1}(s-1) +
+/// e^α_{t-1}(s-2))`, the last where `l_s` is neither blank nor `l_{s-2}`; the loss is the negative of `ln(e^α_T(2S) +
+/// e^α_T(2S-1))`. A mean divides each loss by its target's length first.
+///
+/// The recursion is a loop over time on the graph: about fifteen elementwise ops on `[batch, 2 labels + 1]` a step, which
+/// fuse to a launch, and as much again in the backward pass.
+///
+/// Where the input is too short for its target the loss is infinite and its gradient 0.
+///
+/// # Source
+/// Graves et al. 2006, "Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
+/// networks", equations 5 to 8, in log space.
+#[derive(Clone, Debug, Default)]
+pub struct Ctc {
+    /// The class of blanks.
+    pub blank: usize,
+    /// Whether infinite losses count as 0.
+    pub zero_infinity: bool,
+    /// What becomes of the sequences' losses.
+    pub reduction: Reduction,
+}
+
+impl Ctc {
+    /// The loss.
+    ///
+    /// # Shapes
+    /// Log-probabilities `[time, batch, classes]`, targets `[batch, labels]` (padded with anything), both lengths `[batch]`,
+    /// I32; without the batch axis everywhere for one sequence.
+    /// # Errors
+    /// Shapes that do not fit; a blank that is no class.
+    #[track_caller]
+    pub fn loss(&self, log_p: &Tensor, target: &Tensor, input_lengths: &Tensor, target_lengths: &Tensor) -> Tensor {
+        for t in [log_p, target, input_lengths, target_lengths] {
+            if t.check().is_err() {
+                return t.clone();
+            }
+        }
+        if log_p.rank() == 2 && target.rank() == 1 && input_lengths.count() == 1 && target_lengths.count() == 1 {
+            let (log_p, target) = (log_p.unsqueeze(1), target.unsqueeze(0));
+            let losses = self.loss(&log_p, &target, &input_lengths.reshape([1]), &target_lengths.reshape([1]));
+            return losses.sum(..);
+        }
+        let (&[time, batch, classes], &[rows, labels]) = (log_p.shape(), target.shape()) else {
+            return unfit(log_p, target, "are not [time, batch, classes] and [batch, labels]");
+        };
+        if rows != batch || input_lengths.shape() != [batch] || target_lengths.shape() != [batch] || time == 0 {
+            return unfit(log_p, target, "do not fit, with a length for each sequence and time for at least one step");
+        }
+        if self.blank >= classes {
+            let problem = format!("blank {} is none of {classes} classes", self.blank);
+            return log_p.fail("ctc_loss", ErrorKind::Invalid(problem));
+        }
+        let blank = self.blank as f64;
+        let lengths = |t: &Tensor| t.cast(DType::I32).unsqueeze(1);
+        let (input_lengths, target_lengths) = (lengths(input_lengths), lengths(target_lengths));
+        // blank, l_1, blank, l_2, .. blank; the padding of targets is blank too, whatever it was.
+        let states = 2 * labels + 1;
+        let within = Tensor::arange(log_p.device(), labels).lt(&target_lengths);
+        let path = within.where_(target.cast(DType::I32), blank).unsqueeze(2).pad(&[(1, 0)], blank);
+        let path = path.reshape([batch, 2 * labels]).pad(&[(0, 1)], blank);
+        let skips = path.ne(behind(&path, 2, blank)).and(path.ne(blank));
+
+        let index = path.unsqueeze(0).broadcast_to(&[time, batch, states]);
+        let emitted = wide(log_p).gather(2, &index).maximum(NONE);
+        let at = Tensor::arange(log_p.device(), states);
+        let mut alpha = at.lt(2).where_(emitted.select(0, 0), NONE);
+        for t in 1..time {
+            let (stay, step) = (&alpha, behind(&alpha, 1, NONE));
+            let skip = skips.where_(behind(&alpha, 2, NONE), NONE);
+            let m = stay.maximum(&step).maximum(&skip).detach();
+            let paths = (stay - &m).exp() + (step - &m).exp() + (skip - &m).exp();
+            let next = paths.log() + m + emitted.select(0, t as isize);
+            // A sequence that has ended keeps its last.
+            alpha = input_lengths.gt(t as f64).where_(next, &alpha);
+        }
+        let last = &target_lengths * 2;
+        let ends = at.eq(&last).or(at.eq(last - 1));
+        let losses = -ends.where_(alpha, NONE).logsumexp(1);
+        let possible = losses.lt(-0.1 * NONE);
+        let losses = possible.where_(losses, if self.zero_infinity { 0.0 } else { f64::INFINITY });
+        match self.reduction {
+            Reduction::Mean => (losses.clone() / target_lengths.squeeze(1).maximum(1).cast(losses.dtype())).mean(..),
+            reduction => reduction.apply(losses),
+        }
+    }
+}
+
+/// Along the last axis of a matrix what stands `n` places in front; `fill` where there is nothing.
+#[track_caller]
+fn behind(x: &Tensor, n: usize, fill: f64) -> Tensor {
+    x.pad(&[(n as isize, 0)], fill).narrow(1, 0, x.shape()[1])
+}
+
+#[track_caller]
+fn unfit(log_p: &Tensor, target: &Tensor, problem: &str) -> Tensor {
+    let (lhs, rhs) = (log_p.shape().to_vec(), target.shape().to_vec());
+    log_p.fail("ctc_loss", ErrorKind::Shapes { lhs, rhs, problem: problem.into() })
+}

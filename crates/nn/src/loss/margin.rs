@@ -1,0 +1,136 @@
+//! Losses that leave what is right by a margin alone.
+
+use thalweg_graph::{ErrorKind, Tensor};
+
+use super::{Reduction, hits, matched, wide};
+
+/// `x` where the target is 1, `max(0, margin - x)` where it is -1, for distances `x` of pairs alike or not.
+///
+/// # Shapes
+/// `x` and `t` equal.
+/// # Source
+/// Hadsell et al. 2006, "Dimensionality reduction by learning an invariant mapping", without the squares.
+#[derive(Clone, Debug)]
+pub struct HingeEmbedding {
+    /// How far apart unlike pairs should be.
+    pub margin: f64,
+    /// What becomes of the elements' losses.
+    pub reduction: Reduction,
+}
+
+impl Default for HingeEmbedding {
+    fn default() -> HingeEmbedding {
+        HingeEmbedding { margin: 1.0, reduction: Reduction::default() }
+    }
+}
+
+impl HingeEmbedding {
+    /// The loss.
+    #[track_caller]
+    pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let (x, t) = match matched("hinge_embedding_loss", x, target) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        let (alike, unlike) = (t.ne(-1.0).where_(&x, 0.0), t.ne(1.0).where_((self.margin - &x).relu(), 0.0));
+        self.reduction.apply(alike + unlike)
+    }
+}
+
+/// `max(0, margin - t (a - b))`: the first should rank higher where the target is 1, lower where it is -1.
+///
+/// # Shapes
+/// All equal.
+#[derive(Clone, Debug, Default)]
+pub struct MarginRanking {
+    /// By how much.
+    pub margin: f64,
+    /// What becomes of the elements' losses.
+    pub reduction: Reduction,
+}
+
+impl MarginRanking {
+    /// The loss.
+    #[track_caller]
+    pub fn loss(&self, a: &Tensor, b: &Tensor, target: &Tensor) -> Tensor {
+        let (a, b) = match matched("margin_ranking_loss", a, b) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        match matched("margin_ranking_loss", &(a - b), target) {
+            Ok((gap, t)) => self.reduction.apply((self.margin - t * gap).relu()),
+            Err(failed) => failed,
+        }
+    }
+}
+
+/// `ln(1 + e^(-t x))` for targets 1 and -1.
+///
+/// # Shapes
+/// `x` and `t` equal.
+#[derive(Clone, Debug, Default)]
+pub struct SoftMargin {
+    /// What becomes of the elements' losses.
+    pub reduction: Reduction,
+}
+
+impl SoftMargin {
+    /// The loss.
+    #[track_caller]
+    pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        match matched("soft_margin_loss", x, target) {
+            Ok((x, t)) => self.reduction.apply((-(x * t)).softplus()),
+            Err(failed) => failed,
+        }
+    }
+}
+
+/// `Σ_{c ≠ t} w_t max(0, margin - x_t + x_c)^p / C` of scores against classes.
+///
+/// # Shapes
+/// `x [B, C]` or `[C]`; classes `[B]` or `[]` (I32)
+/// # Source
+/// Crammer & Singer 2001, "On the algorithmic implementation of multiclass kernel-based vector machines".
+#[derive(Clone, Debug)]
+pub struct MultiMargin {
+    /// 1 or 2.
+    pub p: usize,
+    /// By how much the target's score should be the highest.
+    pub margin: f64,
+    /// A factor for each class, `[C]`.
+    pub weight: Option<Tensor>,
+    /// What becomes of the rows' losses.
+    pub reduction: Reduction,
+}
+
+impl Default for MultiMargin {
+    fn default() -> MultiMargin {
+        MultiMargin { p: 1, margin: 1.0, weight: None, reduction: Reduction::default() }
+    }
+}
+
+impl MultiMargin {
+    /// The loss.
+    ///
+    /// # Errors
+    /// A power other than 1 and 2; a target that does not fit.
+    #[track_caller]
+    pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let hit = match hits("multi_margin_loss", x, target, x.rank().saturating_sub(1)) {
+            Ok(hit) => hit,
+            Err(failed) => return failed,
+        };
+        if self.p != 1 && self.p != 2 {
+            return x.fail("multi_margin_loss", ErrorKind::Invalid(format!("a power of {}; it is 1 or 2", self.p)));
+        }
+        let x = wide(x);
+        let classes = x.shape().last().copied().unwrap_or(1);
+        let short = (&x - hit.where_(&x, 0.0).sum_keepdim(-1) + self.margin).relu();
+        let short = if self.p == 2 { short.square() } else { short };
+        let losses = hit.where_(0.0, short).sum(-1) / classes as f64;
+        self.reduction.apply(match &self.weight {
+            Some(w) => losses * hit.where_(w, 0.0).sum(-1),
+            None => losses,
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! Losses, composed of tensor ops. Each is a struct of its settings, with PyTorch's defaults.
+//!
+//! They are computed in F32 at least, whatever the dtype of the input: squares and sums of 16-bit floats would overflow.
+
+mod binary;
+mod classification;
+mod ctc;
+mod distribution;
+mod focal;
+mod margin;
+mod metric;
+mod regression;
+
+use thalweg_graph::{DType, ErrorKind, Tensor};
+
+pub use self::{
+    binary::{BinaryCrossEntropy, BinaryCrossEntropyWithLogits, MultilabelSoftMargin},
+    classification::{CrossEntropy, Nll},
+    ctc::Ctc,
+    distribution::{GaussianNll, KlDivergence, PoissonNll},
+    focal::{Dice, SigmoidFocal, SoftmaxFocal},
+    margin::{HingeEmbedding, MarginRanking, MultiMargin, SoftMargin},
+    metric::{CosineEmbedding, TripletMargin},
+    regression::{Huber, L1, LogCosh, Mse, SmoothL1},
+};
+
+/// What becomes of the losses of the single elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Reduction {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+    /// Their sum divided by the extent of the first axis of what is summed: what makes a divergence of rows a mean.
+    BatchMean,
+    /// They stay.
+    None,
+}
+
+impl Reduction {
+    #[track_caller]
+    fn apply(self, losses: Tensor) -> Tensor {
+        match self {
+            Reduction::Mean => losses.mean(..),
+            Reduction::Sum => losses.sum(..),
+            Reduction::BatchMean => {
+                let rows = losses.shape().first().copied().unwrap_or(1);
+                losses.sum(..) / rows as f64
+            }
+            Reduction::None => losses,
+        }
+    }
+}
+
+/// In F32 at least.
+#[track_caller]
+fn wide(x: &Tensor) -> Tensor {
+    x.cast(x.dtype().promote(DType::F32))
+}
+
+/// Input and target in one float dtype; or the tensor that carries why they are no pair.
+#[track_caller]
+fn matched(op: &'static str, x: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor), Tensor> {
+    x.check().map_err(|_| x.clone())?;
+    target.check().map_err(|_| target.clone())?;
+    if x.shape() != target.shape() {
+        // [B] against [B, 1] would broadcast to [B, B] without a word.
+        let problem = "differ; the loss compares element by element and broadcasts neither".to_string();
+        return Err(x.fail(op, ErrorKind::Shapes { lhs: x.shape().to_vec(), rhs: target.shape().to_vec(), problem }));
+    }
+    let x = wide(x);
+    let target = target.cast(x.dtype());
+    Ok((x, target))
+}
+
+/// Where the classes of a row stand in logits: axis 1, or 0 of a single row; and whether each class is the target's, with
+/// the class axis kept. Or the tensor that carries why the target does not fit.
+///
+/// A comparison with every class instead of a gather: it is part of the same sweep as a softmax, and so is its gradient,
+/// which is then no scatter.
+#[track_caller]
+fn hits(op: &'static str, logits: &Tensor, target: &Tensor, axis: usize) -> Result<Tensor, Tensor> {
+    logits.check().map_err(|_| logits.clone())?;
+    target.check().map_err(|_| target.clone())?;
+    let mut rows = logits.shape().to_vec();
+    let Some(classes) = (axis < rows.len()).then(|| rows.remove(axis)) else {
+        let problem = "has no axis of classes".to_string();
+        return Err(logits.fail(op, ErrorKind::Shape { shape: logits.shape().to_vec(), problem }));
+    };
+    if target.shape() != rows {
+        let (lhs, rhs) = (logits.shape().to_vec(), target.shape().to_vec());
+        let problem = format!("do not fit: the target needs shape {rows:?}, a class for each row along axis {axis}");
+        return Err(logits.fail(op, ErrorKind::Shapes { lhs, rhs, problem }));
+    }
+    if target.dtype().is_float() {
+        let problem = "is no class; use i32".to_string();
+        return Err(logits.fail(op, ErrorKind::DType { got: target.dtype(), problem }));
+    }
+    let mut along = vec![1; logits.rank()];
+    along[axis] = classes;
+    let numbers = Tensor::arange(logits.device(), classes).reshape(along);
+    Ok(target.cast(DType::I32).unsqueeze(axis).eq(numbers))
+}
+
+/// The class axis of logits.
+fn class_axis(logits: &Tensor) -> usize {
+    usize::from(logits.rank() > 1)
+}
+
+/// Losses as methods, with their default settings.
+pub trait Losses {
+    /// The mean cross-entropy of these logits against classes (I32) or probabilities: [`CrossEntropy`].
+    fn cross_entropy(&self, target: &Tensor) -> Tensor;
+    /// The mean negative of these log-probabilities at the classes `target`: [`Nll`].
+    fn nll_loss(&self, target: &Tensor) -> Tensor;
+    /// The mean binary cross-entropy of these logits: [`BinaryCrossEntropyWithLogits`].
+    fn bce_with_logits(&self, target: &Tensor) -> Tensor;
+    /// The mean of `(x - target)²`: [`Mse`].
+    fn mse_loss(&self, target: &Tensor) -> Tensor;
+    /// The mean of `|x - target|`: [`L1`].
+    fn l1_loss(&self, target: &Tensor) -> Tensor;
+    /// The mean of a square near 0 and a line further out: [`SmoothL1`].
+    fn smooth_l1_loss(&self, target: &Tensor) -> Tensor;
+    /// [`SmoothL1`] with another scale: [`Huber`].
+    fn huber_loss(&self, target: &Tensor) -> Tensor;
+}
+
+impl Losses for Tensor {
+    #[track_caller]
+    fn cross_entropy(&self, target: &Tensor) -> Tensor {
+        CrossEntropy::default().loss(self, target)
+    }
+
+    #[track_caller]
+    fn nll_loss(&self, target: &Tensor) -> Tensor {
+        Nll::default().loss(self, target)
+    }
+
+    #[track_caller]
+    fn bce_with_logits(&self, target: &Tensor) -> Tensor {
+        BinaryCrossEntropyWithLogits::default().loss(self, target)
+    }
+
+    #[track_caller]
+    fn mse_loss(&self, target: &Tensor) -> Tensor {
+        Mse::default().loss(self, target)
+    }
+
+    #[track_caller]
+    fn l1_loss(&self, target: &Tensor) -> Tensor {
+        L1::default().loss(self, target)
+    }
+
+    #[track_caller]
+    fn smooth_l1_loss(&self, target: &Tensor) -> Tensor {
+        SmoothL1::default().loss(self, target)
+    }
+
+    #[track_caller]
+    fn huber_loss(&self, target: &Tensor) -> Tensor {
+        Huber::default().loss(self, target)
+    }
+}

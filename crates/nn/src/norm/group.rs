@@ -1,0 +1,76 @@
+//! Group normalisation.
+
+use thalweg_derive::Module;
+use thalweg_graph::{Device, Param, Result, Rng, Tensor};
+
+use super::param;
+use crate::init::invalid;
+
+/// Normalises each sample over groups of channels and all of space, as [`Tensor::group_norm`].
+///
+/// # Shapes
+/// `[B, C, ..]` → the same; `weight` and `bias` `[C]`
+/// # Source
+/// Wu & He 2018, arXiv:1803.08494.
+#[derive(Clone, Debug, Module)]
+pub struct GroupNorm {
+    /// The gain of each channel.
+    pub weight: Option<Param>,
+    /// The offset of each channel.
+    pub bias: Option<Param>,
+    groups: usize,
+    eps: f64,
+}
+
+/// How to make a [`GroupNorm`].
+#[derive(Clone, Debug)]
+pub struct GroupNormConfig {
+    groups: usize,
+    channels: usize,
+    eps: f64,
+    affine: bool,
+}
+
+impl GroupNorm {
+    /// For this many groups of this many channels in all; ε 1e-5, with gain and offset.
+    #[expect(clippy::new_ret_no_self, reason = "the layer exists once it has a device")]
+    pub fn new(groups: usize, channels: usize) -> GroupNormConfig {
+        GroupNormConfig { groups, channels, eps: 1e-5, affine: true }
+    }
+
+    /// Applies it.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let [weight, bias] = [&self.weight, &self.bias].map(|p| p.as_ref().map(Param::tensor));
+        x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.eps)
+    }
+}
+
+impl GroupNormConfig {
+    /// What is added to the variance.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// With or without gain and offset.
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+
+    /// Makes the layer; nothing is drawn.
+    ///
+    /// # Errors
+    /// No channels; groups that do not divide them; no memory.
+    #[track_caller]
+    pub fn init(self, device: &Device, _rng: &mut Rng) -> Result<GroupNorm> {
+        let (groups, channels) = (self.groups, self.channels);
+        if groups == 0 || channels == 0 || !channels.is_multiple_of(groups) {
+            return Err(invalid("group_norm", format!("{channels} channels in {groups} groups")));
+        }
+        let weight = param(self.affine, device, 1.0, &[channels])?;
+        let bias = param(self.affine, device, 0.0, &[channels])?;
+        Ok(GroupNorm { weight, bias, groups, eps: self.eps })
+    }
+}

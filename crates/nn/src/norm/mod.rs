@@ -1,0 +1,26 @@
+//! Normalisations with parameters.
+
+mod batch;
+mod group;
+mod instance;
+mod layer;
+mod rms;
+
+use thalweg_graph::{Device, Param, Result, Tensor, shape::count};
+
+pub use self::{
+    batch::{BatchNorm2d, BatchNorm2dConfig},
+    group::{GroupNorm, GroupNormConfig},
+    instance::{InstanceNorm, InstanceNormConfig},
+    layer::{LayerNorm, LayerNormConfig},
+    rms::{RmsNorm, RmsNormConfig},
+};
+
+/// A parameter of equal numbers, if it is wanted.
+#[track_caller]
+fn param(wanted: bool, device: &Device, value: f32, shape: &[usize]) -> Result<Option<Param>> {
+    match wanted {
+        true => Param::new(Tensor::from_slice(device, &vec![value; count(shape)], shape)).map(Some),
+        false => Ok(None),
+    }
+}
