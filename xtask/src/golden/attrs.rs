@@ -54,6 +54,14 @@ impl Attrs {
         self.number(key)?.ok_or_else(|| Stop::wrong(format!("no attribute {key}")))
     }
 
+    /// One number or a list of them, if given.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, Stop> {
+        self.as_type(key, |v| match v {
+            Value::Array(list) => list.iter().map(number).collect(),
+            one => number(one).map(|n| vec![n]),
+        })
+    }
+
     /// A truth value.
     pub fn flag(&self, key: &str, default: bool) -> Result<bool, Stop> {
         Ok(self.as_type(key, Value::as_bool)?.unwrap_or(default))

@@ -9,7 +9,8 @@ use super::{
     attrs::Attrs,
     call::{Call, Rule, Table},
     compare::{Tol, describe, share, variant_name},
-    losses, ops_conv, ops_elementwise, ops_index, ops_matmul, ops_norm, ops_reduce, ops_shape,
+    losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm, ops_reduce,
+    ops_shape,
 };
 
 /// Every op that the framework has, by the index's names.
@@ -28,7 +29,10 @@ const TABLES: &[Table] = &[
     ops_conv::POOL,
     ops_index::INDEX,
     ops_norm::NORM,
+    ops_attention::ATTENTION,
+    ops_interp::INTERP,
     losses::LOSSES,
+    losses::CTC,
 ];
 
 fn rule(op: &str) -> Option<Rule> {

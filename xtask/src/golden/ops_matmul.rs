@@ -31,4 +31,17 @@ pub const MATMUL: Table = &[
         let (y, a, b) = c.triple()?;
         Ok(vec![y * c.attrs.number_or("beta", 1.0)? + a.matmul(b) * c.attrs.number_or("alpha", 1.0)?])
     }),
+    ("outer", |c| {
+        let (a, b) = c.pair()?;
+        Ok(vec![a.outer(b)])
+    }),
+    ("bilinear", |c| {
+        let (a, b, weight) = c.triple()?;
+        Ok(vec![a.bilinear(b, weight, c.named("bias"))])
+    }),
+    ("einsum", |c| {
+        let operands = c.all();
+        let others: Vec<_> = operands.iter().skip(1).collect();
+        Ok(vec![c.x()?.einsum(&c.attrs.word("equation", "")?, &others)])
+    }),
 ];
