@@ -77,6 +77,11 @@ impl Attrs {
         self.as_type(key, int)?.ok_or_else(|| Stop::wrong(format!("no attribute {key}")))
     }
 
+    /// An integer, or what it is when not given.
+    pub fn int_or(&self, key: &str, default: isize) -> Result<isize, Stop> {
+        Ok(self.as_type(key, int)?.unwrap_or(default))
+    }
+
     /// One integer or a list of them, if given.
     pub fn ints(&self, key: &str) -> Result<Option<Vec<isize>>, Stop> {
         self.as_type(key, |v| match v {

@@ -9,8 +9,8 @@ use super::{
     attrs::Attrs,
     call::{Call, Rule, Table},
     compare::{Tol, describe, share, variant_name},
-    losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm, ops_reduce,
-    ops_shape,
+    losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm, ops_order, ops_pool,
+    ops_rearrange, ops_reduce, ops_scatter, ops_shape,
 };
 
 /// Every op that the framework has, by the index's names.
@@ -22,12 +22,15 @@ const TABLES: &[Table] = &[
     ops_elementwise::SOFTMAX,
     ops_reduce::REDUCTIONS,
     ops_reduce::OTHERS,
+    ops_order::ORDER,
     ops_shape::VIEWS,
     ops_shape::JOINS,
+    ops_rearrange::REARRANGE,
     ops_matmul::MATMUL,
     ops_conv::CONV,
-    ops_conv::POOL,
+    ops_pool::POOL,
     ops_index::INDEX,
+    ops_scatter::SCATTER,
     ops_norm::NORM,
     ops_attention::ATTENTION,
     ops_interp::INTERP,

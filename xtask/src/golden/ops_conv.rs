@@ -1,7 +1,7 @@
-//! Convolutions and pooling.
+//! Convolutions.
 
 use serde_json::Value;
-use thalweg_graph::{Tensor, ops::contraction::ConvConfig, ops::pool::Pool};
+use thalweg_graph::{ConvConfig, Tensor};
 
 use super::{
     Stop,
@@ -26,15 +26,6 @@ pub const CONV: Table = &[
     ("conv_transpose1d", |c| Ok(vec![conv_transpose(c)?])),
     ("conv_transpose2d", |c| Ok(vec![conv_transpose(c)?])),
     ("conv_transpose3d", |c| Ok(vec![conv_transpose(c)?])),
-];
-
-pub const POOL: Table = &[
-    ("max_pool1d", |c| Ok(vec![c.x()?.max_pool(&pool(c, 1)?)])),
-    ("max_pool2d", |c| Ok(vec![c.x()?.max_pool(&pool(c, 2)?)])),
-    ("max_pool3d", |c| Ok(vec![c.x()?.max_pool(&pool(c, 3)?)])),
-    ("avg_pool1d", |c| Ok(vec![c.x()?.avg_pool(&avg(c, 1)?)])),
-    ("avg_pool2d", |c| Ok(vec![c.x()?.avg_pool(&avg(c, 2)?)])),
-    ("avg_pool3d", |c| Ok(vec![c.x()?.avg_pool(&avg(c, 3)?)])),
 ];
 
 fn config(c: &Call) -> Result<ConvConfig, Stop> {
@@ -87,20 +78,4 @@ fn biased(c: &Call, y: Tensor, spatial: usize) -> Tensor {
         }
         None => y,
     }
-}
-
-/// The settings of both poolings. One size stands for all axes.
-fn pool(c: &Call, axes: usize) -> Result<Pool, Stop> {
-    let kernel = c.attrs.sizes("kernel_size")?.ok_or_else(|| Stop::wrong("no kernel_size"))?;
-    let kernel = if kernel.len() == 1 { vec![kernel[0]; axes] } else { kernel };
-    let mut pool = Pool::new(&kernel);
-    pool.stride = c.attrs.sizes("stride")?.unwrap_or_default();
-    pool.padding = c.attrs.sizes("padding")?.unwrap_or(vec![0]);
-    pool.dilation = c.attrs.sizes("dilation")?.unwrap_or(vec![1]);
-    pool.ceil_mode = c.attrs.flag("ceil_mode", false)?;
-    Ok(pool)
-}
-
-fn avg(c: &Call, axes: usize) -> Result<Pool, Stop> {
-    Ok(Pool { count_include_pad: c.attrs.flag("count_include_pad", true)?, ..pool(c, axes)? })
 }

@@ -20,8 +20,8 @@ pub const VIEWS: Table = &[
     ("transpose", |c| Ok(vec![c.x()?.transpose(c.attrs.int("dim0")?, c.attrs.int("dim1")?)])),
     ("reshape", |c| Ok(vec![c.x()?.reshape(list(c, "shape")?)])),
     ("flatten", |c| {
-        c.attrs.only("end_dim", (-1).into())?;
-        Ok(vec![c.x()?.flatten(c.attrs.int("start_dim")?..)])
+        let (start, end) = (c.attrs.int_or("start_dim", 0)?, c.attrs.int_or("end_dim", -1)?);
+        Ok(vec![c.x()?.flatten(start..=end)])
     }),
     ("unsqueeze+squeeze", |c| {
         let steps = c.attrs.word("steps", "")?;
@@ -81,14 +81,20 @@ pub const JOINS: Table = &[
         Ok(vec![c.x()?.repeat(&[new, dims].concat())])
     }),
     ("pad", |c| {
-        c.attrs.only("mode", "constant".into())?;
         let flat = list(c, "pad")?;
         if flat.len() % 2 != 0 {
             return Err(Stop::wrong("an odd number of paddings"));
         }
         // The index counts from the last axis, `pad` from the first.
         let pads: Vec<(isize, isize)> = flat.as_chunks::<2>().0.iter().rev().map(|p| (p[0], p[1])).collect();
-        Ok(vec![c.x()?.pad(&pads, c.attrs.number_or("value", 0.0)?)])
+        let (x, value) = (c.x()?, c.attrs.number_or("value", 0.0)?);
+        Ok(vec![match c.attrs.word("mode", "constant")?.as_str() {
+            "constant" => x.pad(&pads, value),
+            "reflect" => x.pad_reflect(&pads),
+            "replicate" => x.pad_replicate(&pads),
+            "circular" => x.pad_circular(&pads),
+            other => return Err(Stop::Unsupported(format!("attribute mode = {other}"))),
+        }])
     }),
 ];
 
@@ -104,14 +110,14 @@ fn extent(c: &Call, axis: isize) -> Result<usize, Stop> {
     axis.ok().and_then(|a| x.shape().get(a).copied()).ok_or_else(|| Stop::wrong("no such axis"))
 }
 
-fn list(c: &Call, key: &str) -> Result<Vec<isize>, Stop> {
+pub fn list(c: &Call, key: &str) -> Result<Vec<isize>, Stop> {
     c.attrs.ints(key)?.ok_or_else(|| Stop::wrong(format!("no attribute {key}")))
 }
 
-fn sizes(c: &Call, key: &str) -> Result<Vec<usize>, Stop> {
+pub fn sizes(c: &Call, key: &str) -> Result<Vec<usize>, Stop> {
     c.attrs.sizes(key)?.ok_or_else(|| Stop::wrong(format!("no attribute {key}")))
 }
 
-fn size(c: &Call, key: &str) -> Result<usize, Stop> {
+pub fn size(c: &Call, key: &str) -> Result<usize, Stop> {
     usize::try_from(c.attrs.int(key)?).map_err(|_| Stop::wrong(format!("negative attribute {key}")))
 }

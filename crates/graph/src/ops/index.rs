@@ -6,13 +6,35 @@ use crate::{dtype::DType, error::ErrorKind, op::Op, shape::Axis, tensor::Tensor}
 
 impl Tensor {
     #[track_caller]
-    fn index_of(&self, op: &'static str, index: &Tensor) -> Result<Tensor, Tensor> {
+    pub(crate) fn index_of(&self, op: &'static str, index: &Tensor) -> Result<Tensor, Tensor> {
         self.check().map_err(|_| self.clone())?;
         index.check().map_err(|_| index.clone())?;
         match index.dtype() {
             DType::I32 | DType::U32 => Ok(index.cast(DType::I32)),
             got => Err(self.fail(op, ErrorKind::DType { got, problem: "is no index; use i32".into() })),
         }
+    }
+
+    /// These positions, after a gather has looked at each: one outside `extent` is reported as a gather's would be.
+    #[track_caller]
+    pub(crate) fn checked_index(&self, op: &'static str, extent: usize) -> Result<Tensor, Tensor> {
+        let index = self.index_of(op, self)?;
+        if index.count() == 0 {
+            return Ok(index);
+        }
+        if extent == 0 {
+            let problem = "has positions in an axis that has none".to_string();
+            return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
+        }
+        let all = Tensor::arange(self.device(), extent);
+        Ok(all.gather(0, &index.reshape([index.count()])).reshape(index.shape()))
+    }
+
+    /// The same, where negative positions count from the back.
+    #[track_caller]
+    pub(crate) fn wrapped_index(&self, op: &'static str, extent: usize) -> Result<Tensor, Tensor> {
+        let index = self.index_of(op, self)?;
+        index.lt(0.0).where_(&index + extent as f64, &index).checked_index(op, extent)
     }
 
     /// `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis.
@@ -65,6 +87,15 @@ impl Tensor {
             let problem = format!("do not fit, with values of shape {:?}", src.shape());
             return self.fail("scatter_add", ErrorKind::Shapes { lhs, rhs, problem });
         }
+        match index.checked_index("scatter_add", self.shape()[axis]) {
+            Ok(index) => self.scatter_add_at(axis, index, src),
+            Err(failed) => failed,
+        }
+    }
+
+    /// As [`Tensor::scatter_add`] of operands that fit, where nothing looks for positions outside.
+    #[track_caller]
+    pub(crate) fn scatter_add_at(&self, axis: usize, index: Tensor, src: &Tensor) -> Tensor {
         // Values beyond the index are not used; positions beyond it get nothing: zeros added at position 0.
         let (mut src, mut index) = (src.cast(self.dtype()), index);
         for d in 0..self.rank() {

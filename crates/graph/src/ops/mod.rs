@@ -1,22 +1,37 @@
 //! The op families, one file each: methods with their docs, shape rules and gradients.
 
 mod activation;
+mod adaptive;
+mod advanced;
 pub mod binary;
 pub mod contraction;
+pub mod counted;
 pub mod create;
+mod diagonal;
 mod distance;
 mod einsum;
 mod elementwise;
+pub mod embedding;
 pub mod grid;
 mod index;
+mod index_write;
 pub mod interpolate;
+mod logic;
 pub mod movement;
 mod norm;
+mod pad;
 pub mod pool;
 mod product;
 pub mod random;
+mod rearrange;
 mod reduce;
+mod scan;
+pub mod scatter;
+mod sort;
 pub mod unary;
+mod unfold;
+mod unpool;
+mod vector_norm;
 
 use crate::{error::ErrorKind, op::Op, tensor::Tensor};
 
@@ -63,7 +78,7 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         }
         Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
         op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
-        Op::Gather(axis) => vec![Some(x.detach().zeros_like().scatter_add(*axis, &inputs[1], g)), None],
+        Op::Gather(axis) => vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None],
         Op::ScatterAdd(axis) => vec![Some(g.clone()), None, Some(g.gather(*axis, &inputs[1]))],
         Op::Concat(axis) => {
             let mut start = 0;

@@ -25,6 +25,8 @@ pub struct Pool {
     pub ceil_mode: bool,
     /// Whether a mean counts the padding.
     pub count_include_pad: bool,
+    /// What a mean divides by, if not by the number of elements.
+    pub divisor: Option<usize>,
 }
 
 impl Pool {
@@ -37,6 +39,7 @@ impl Pool {
             dilation: vec![1],
             ceil_mode: false,
             count_include_pad: true,
+            divisor: None,
         }
     }
 }
@@ -70,7 +73,7 @@ impl Tensor {
 
     /// Window and output extents of a pooling.
     #[track_caller]
-    fn pooling(&self, op: &'static str, pool: &Pool) -> Result<(Window, Vec<usize>), Tensor> {
+    pub(crate) fn pooling(&self, op: &'static str, pool: &Pool) -> Result<(Window, Vec<usize>), Tensor> {
         self.check().map_err(|_| self.clone())?;
         let n = pool.kernel.len();
         if self.rank() < n || n == 0 {
@@ -125,16 +128,24 @@ impl Tensor {
     ///
     /// # Shapes
     /// As [`Tensor::max_pool`].
+    /// # Errors
+    /// As [`Tensor::max_pool`]; a divisor of 0.
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
         let (window, out) = match self.pooling("avg_pool", pool) {
             Ok(found) => found,
             Err(failed) => return failed,
         };
+        if pool.divisor == Some(0) {
+            return self.fail("avg_pool", ErrorKind::Invalid("a divisor of 0".into()));
+        }
         let windows = self.windows(&window, &out, 0.0, false);
         let rank = windows.rank();
         let axes: Vec<isize> = (rank - out.len()..rank).map(|d| d as isize).collect();
         let sums = windows.sum(axes);
+        if let Some(divisor) = pool.divisor {
+            return sums * (1.0 / divisor as f64);
+        }
         let input = &self.shape()[self.rank() - out.len()..];
         match (0..out.len()).all(|d| whole(&window, out[d], input[d], d, pool.count_include_pad)) {
             true => sums * (1.0 / window.kernel.iter().product::<usize>() as f64),

@@ -12,7 +12,7 @@ use crate::{
 
 impl Tensor {
     #[track_caller]
-    fn reduce(&self, name: &'static str, op: ReduceOp, axes: Axes, first: bool) -> Tensor {
+    pub(crate) fn reduce(&self, name: &'static str, op: ReduceOp, axes: Axes, first: bool) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -44,7 +44,7 @@ impl Tensor {
 
     /// Without these axes, which have extent 1.
     #[track_caller]
-    fn drop_axes(&self, of: &Tensor, axes: &Axes) -> Tensor {
+    pub(crate) fn drop_axes(&self, of: &Tensor, axes: &Axes) -> Tensor {
         match (self.check(), axes.of(of.shape())) {
             (Ok(()), Ok(axes)) => {
                 let kept = (0..of.rank()).filter(|d| !axes.contains(d)).map(|d| of.shape()[d]);

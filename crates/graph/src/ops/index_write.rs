@@ -1,0 +1,105 @@
+//! Writing whole slices at the positions that a vector names.
+
+use crate::{dtype::DType, error::ErrorKind, ops::scatter::Scatter, shape::Axis, tensor::Tensor};
+
+impl Tensor {
+    /// A vector of positions along an axis, and whether `src` has this tensor's shape with as many elements there.
+    #[track_caller]
+    fn index_vector(&self, op: &'static str, axis: usize, index: &Tensor, src: Option<&Tensor>) -> Result<(), Tensor> {
+        index.check().map_err(|_| index.clone())?;
+        if index.rank() != 1 {
+            let (shape, problem) = (index.shape().to_vec(), "is no vector of positions".to_string());
+            return Err(self.fail(op, ErrorKind::Shape { shape, problem }));
+        }
+        let Some(src) = src else { return Ok(()) };
+        src.check().map_err(|_| src.clone())?;
+        let mut want = self.shape().to_vec();
+        want[axis] = index.count();
+        if src.shape() != want {
+            let problem = "do not fit: the first is needed".to_string();
+            return Err(self.fail(op, ErrorKind::Shapes { lhs: want, rhs: src.shape().to_vec(), problem }));
+        }
+        Ok(())
+    }
+
+    /// This plus `alpha · src[.., j, ..]` at positions `index[j]` of the axis.
+    ///
+    /// # Shapes
+    /// `index [J]`; `src` as this tensor, with extent J at the axis.
+    #[track_caller]
+    pub fn index_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor, alpha: f64) -> Tensor {
+        let axis = match self.axis("index_add", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let index = match self.index_vector("index_add", axis, index, Some(src)) {
+            Ok(()) => index.checked_index("index_add", self.shape()[axis]),
+            Err(failed) => Err(failed),
+        };
+        match index {
+            Ok(index) => {
+                let mut along = vec![1; self.rank()];
+                along[axis] = index.count();
+                let src = if alpha == 1.0 { src.clone() } else { src * alpha };
+                self.scatter_add_at(axis, index.reshape(along).broadcast_to(src.shape()), &src)
+            }
+            Err(failed) => failed,
+        }
+    }
+
+    /// With `src[.., j, ..]` at positions `index[j]` of the axis; of equal positions the last stays.
+    ///
+    /// # Shapes
+    /// As [`Tensor::index_add`].
+    #[track_caller]
+    pub fn index_copy(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+        let axis = match self.axis("index_copy", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let index = match self.index_vector("index_copy", axis, index, Some(src)) {
+            Ok(()) => index.checked_index("index_copy", self.shape()[axis]),
+            Err(failed) => Err(failed),
+        };
+        match index {
+            Ok(index) if index.count() > 0 => {
+                let (last, written) = self.last_along(axis, &index);
+                let taken = src.cast(self.dtype()).index_select(axis, &last.maximum(0.0));
+                written.where_(taken, self)
+            }
+            Ok(_) => self.clone(),
+            Err(failed) => failed,
+        }
+    }
+
+    /// With `value` at positions `index[j]` of the axis, negative ones counted from the back.
+    ///
+    /// # Shapes
+    /// `index [J]`
+    #[track_caller]
+    pub fn index_fill(&self, axis: impl Into<Axis>, index: &Tensor, value: f64) -> Tensor {
+        let axis = match self.axis("index_fill", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let index = match self.index_vector("index_fill", axis, index, None) {
+            Ok(()) => index.wrapped_index("index_fill", self.shape()[axis]),
+            Err(failed) => Err(failed),
+        };
+        match index {
+            Ok(index) => self.last_along(axis, &index).1.where_(value, self),
+            Err(failed) => failed,
+        }
+    }
+
+    /// For each position of an axis the last `j` that names it, or -1, and whether there is one, shaped to broadcast.
+    #[track_caller]
+    fn last_along(&self, axis: usize, index: &Tensor) -> (Tensor, Tensor) {
+        let slots = self.shape()[axis];
+        let x = Tensor::full(self.device(), 0.0, [1, slots, 1], DType::I32);
+        let last = Scatter { x, index: index.reshape([1, index.count(), 1]) }.last().reshape([slots]);
+        let mut along = vec![1; self.rank()];
+        along[axis] = slots;
+        (last.clone(), last.ge(0.0).reshape(along))
+    }
+}

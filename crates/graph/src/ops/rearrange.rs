@@ -1,0 +1,240 @@
+//! Elements in another order: rolls, rotations, shuffles between channels and space, repeats, differences of neighbours.
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ops::movement::IntoReshape,
+    shape::{Axis, count},
+    tensor::Tensor,
+};
+
+impl Tensor {
+    /// Moved by `shift` positions along an axis, around the end: `y[i] = x[(i - shift) mod n]`.
+    #[track_caller]
+    pub fn roll(&self, shift: isize, axis: impl Into<Axis>) -> Tensor {
+        let axis = match self.axis("roll", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let n = self.shape()[axis];
+        let by = if n > 1 { shift.rem_euclid(n as isize) as usize } else { 0 };
+        match by {
+            0 => self.clone(),
+            _ => self.strided(axis, n - by, 1, by).concat_with(&[self.strided(axis, 0, 1, n - by)], axis),
+        }
+    }
+
+    /// Turned `k` quarters in the plane of two axes, from `a` towards `b`.
+    ///
+    /// # Errors
+    /// The same axis twice.
+    #[track_caller]
+    pub fn rot90(&self, k: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+        let (a, b) = match (self.axis("rot90", a), self.axis("rot90", b)) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
+        if a == b {
+            return self.fail("rot90", ErrorKind::Invalid(format!("axis {a} and itself make no plane")));
+        }
+        match k.rem_euclid(4) {
+            1 => self.flip(b).transpose(a, b),
+            2 => self.flip([a, b]),
+            3 => self.flip(a).transpose(a, b),
+            _ => self.clone(),
+        }
+    }
+
+    /// Axis `from[i]` becomes axis `to[i]`; the others keep their order.
+    ///
+    /// # Errors
+    /// Lists of different lengths; an axis named twice in one of them.
+    #[track_caller]
+    pub fn movedim(&self, from: &[isize], to: &[isize]) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let of = |list: &[isize]| list.iter().map(|a| Axis(*a).of(self.shape())).collect::<Result<Vec<_>, _>>();
+        let (from, to) = match (of(from), of(to)) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(kind), _) | (_, Err(kind)) => return self.fail("movedim", kind),
+        };
+        let twice = |list: &[usize]| list.iter().enumerate().any(|(i, a)| list[..i].contains(a));
+        if from.len() != to.len() || twice(&from) || twice(&to) {
+            let kind = ErrorKind::Invalid(format!("axes {from:?} cannot become axes {to:?}"));
+            return self.fail("movedim", kind);
+        }
+        let mut others = (0..self.rank()).filter(|d| !from.contains(d));
+        let source = |d: usize| match to.iter().position(|t| *t == d) {
+            Some(i) => Some(from[i]),
+            None => others.next(),
+        };
+        self.permute((0..self.rank()).filter_map(source).collect::<Vec<usize>>())
+    }
+
+    /// One axis made several, of which one may be -1.
+    #[track_caller]
+    pub fn unflatten(&self, axis: impl Into<Axis>, sizes: impl IntoReshape) -> Tensor {
+        let axis = match self.axis("unflatten", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let outer = |range: &[usize]| range.iter().map(|d| *d as isize).collect::<Vec<_>>();
+        let (front, back) = (outer(&self.shape()[..axis]), outer(&self.shape()[axis + 1..]));
+        self.reshape([front, sizes.into_reshape(), back].concat())
+    }
+
+    /// Every element `times` times in a row along an axis.
+    #[track_caller]
+    pub fn repeat_interleave(&self, times: usize, axis: impl Into<Axis>) -> Tensor {
+        let axis = match self.axis("repeat_interleave", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let mut wide = self.shape().to_vec();
+        wide.insert(axis + 1, times);
+        let mut shape = self.shape().to_vec();
+        shape[axis] *= times;
+        self.unsqueeze(axis + 1).broadcast_to(&wide).reshape(shape)
+    }
+
+    /// Element `i` of an axis `times[i]` times in a row.
+    ///
+    /// # Errors
+    /// Not one count for each element.
+    #[track_caller]
+    pub fn repeat_interleave_each(&self, times: &[usize], axis: impl Into<Axis>) -> Tensor {
+        let axis = match self.axis("repeat_interleave", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        if times.len() != self.shape()[axis] {
+            let problem = format!("needs one count for each element of axis {axis}, not {}", times.len());
+            return self.fail("repeat_interleave", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        let positions: Vec<i32> = times.iter().enumerate().flat_map(|(i, n)| vec![i as i32; *n]).collect();
+        self.index_select(axis, &Tensor::from_slice(self.device(), &positions, [positions.len()]))
+    }
+
+    /// Channels of `groups` groups interleaved: `[B, g·c, ..]` read as `[B, g, c, ..]`, the two exchanged.
+    ///
+    /// # Source
+    /// ShuffleNet, Zhang et al. 2017, arXiv:1707.01083.
+    #[track_caller]
+    pub fn channel_shuffle(&self, groups: usize) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let s = self.shape();
+        if s.len() < 2 || groups == 0 || !s[1].is_multiple_of(groups) {
+            let problem = format!("has no channels that make {groups} groups");
+            return self.fail("channel_shuffle", ErrorKind::Shape { shape: s.to_vec(), problem });
+        }
+        let grouped = [s[0], groups, s[1] / groups, count(&s[2..])];
+        self.reshape(grouped).transpose(1, 2).reshape(s)
+    }
+
+    /// Channels spread over squares of `r × r` pixels: `[.., C·r², H, W] → [.., C, H·r, W·r]`.
+    ///
+    /// # Source
+    /// Shi et al. 2016, arXiv:1609.05158.
+    #[track_caller]
+    pub fn pixel_shuffle(&self, r: usize) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let s = self.shape();
+        if s.len() < 3 || r == 0 || !s[s.len() - 3].is_multiple_of(r.saturating_mul(r)) {
+            let problem = format!("has no channels that fill squares of {r} by {r}");
+            return self.fail("pixel_shuffle", ErrorKind::Shape { shape: s.to_vec(), problem });
+        }
+        let (lead, [c, h, w]) = (&s[..s.len() - 3], [s[s.len() - 3] / (r * r), s[s.len() - 2], s[s.len() - 1]]);
+        let squares = self.reshape([count(lead) * c, r, r, h, w]).permute([0, 3, 1, 4, 2]);
+        squares.reshape([lead, &[c, h * r, w * r]].concat())
+    }
+
+    /// Squares of `r × r` pixels made channels: `[.., C, H·r, W·r] → [.., C·r², H, W]`.
+    #[track_caller]
+    pub fn pixel_unshuffle(&self, r: usize) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let s = self.shape();
+        if s.len() < 3 || r == 0 || !s[s.len() - 2].is_multiple_of(r) || !s[s.len() - 1].is_multiple_of(r) {
+            let problem = format!("is not made of squares of {r} by {r}");
+            return self.fail("pixel_unshuffle", ErrorKind::Shape { shape: s.to_vec(), problem });
+        }
+        let (lead, [c, h, w]) = (&s[..s.len() - 3], [s[s.len() - 3], s[s.len() - 2] / r, s[s.len() - 1] / r]);
+        let squares = self.reshape([count(lead) * c, h, r, w, r]).permute([0, 2, 4, 1, 3]);
+        squares.reshape([lead, &[c * r * r, h, w]].concat())
+    }
+
+    /// The `n`-th difference of neighbours along an axis: `y[i] = x[i + 1] - x[i]`, `n` times; of truth values whether they
+    /// differ. The axis gets `n` shorter.
+    #[track_caller]
+    pub fn diff(&self, n: usize, axis: impl Into<Axis>) -> Tensor {
+        let axis = match self.axis("diff", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        let mut x = self.clone();
+        for _ in 0..n {
+            let Some(len) = x.shape()[axis].checked_sub(1) else { break };
+            let (next, this) = (x.strided(axis, 1, 1, len), x.strided(axis, 0, 1, len));
+            x = if x.dtype() == crate::DType::Bool { next.ne(this) } else { next - this };
+        }
+        x
+    }
+
+    /// The cross product along an axis of extent 3: `y_i = a_(i+1) b_(i+2) - a_(i+2) b_(i+1)`, indices modulo 3.
+    ///
+    /// # Shapes
+    /// Both broadcast; the axis is counted in the result.
+    #[track_caller]
+    pub fn cross(&self, other: &Tensor, axis: impl Into<Axis>) -> Tensor {
+        let (a, b) = match self.broadcast_with("cross", other) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        let axis = match a.axis("cross", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return failed,
+        };
+        if a.shape()[axis] != 3 {
+            let problem = format!("has not extent 3 at axis {axis}");
+            return self.fail("cross", ErrorKind::Shape { shape: a.shape().to_vec(), problem });
+        }
+        a.roll(-1, axis) * b.roll(-2, axis) - a.roll(-2, axis) * b.roll(-1, axis)
+    }
+
+    /// Vectors spread over the grid that they span: `y_i[.., j_i, ..] = x_i[j_i]`, axis `i` for vector `i`.
+    ///
+    /// # Shapes
+    /// `[N_0], [N_1], ..` → each `[N_0, N_1, ..]`
+    /// # Errors
+    /// No tensors; one that is no vector.
+    #[track_caller]
+    pub fn meshgrid(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
+        if tensors.is_empty() {
+            return Err(Error::new("meshgrid", ErrorKind::Invalid("no tensors given".into())));
+        }
+        if let Some(bad) = tensors.iter().find(|t| t.rank() > 1) {
+            bad.check()?;
+            let (shape, problem) = (bad.shape().to_vec(), "is no vector".to_string());
+            return Err(Error::new("meshgrid", ErrorKind::Shape { shape, problem }));
+        }
+        let shape: Vec<usize> = tensors.iter().map(Tensor::count).collect();
+        let spread = |(i, x): (usize, &Tensor)| {
+            let mut along = vec![1; shape.len()];
+            along[i] = shape[i];
+            x.reshape(along).broadcast_to(&shape)
+        };
+        Ok(tensors.iter().enumerate().map(spread).collect())
+    }
+
+    /// As [`Tensor::meshgrid`] with the first two axes exchanged, as pictures have them: `[N_1, N_0, ..]`.
+    #[track_caller]
+    pub fn meshgrid_xy(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
+        let grids = Tensor::meshgrid(tensors)?;
+        Ok(if grids.len() < 2 { grids } else { grids.iter().map(|g| g.transpose(0, 1)).collect() })
+    }
+}

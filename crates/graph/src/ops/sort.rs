@@ -1,0 +1,153 @@
+//! Orders along an axis.
+//!
+//! The place of an element is how many others stand in front of it; the element at a place is the one that has it. Both are
+//! fused reductions that compare every pair: `n²` comparisons and two launches for an axis of `n` elements, nothing stored
+//! between. That suits thousands of elements, not millions. Equal elements keep their order, and what is not a number stands
+//! behind all numbers (in front of them when descending).
+
+use crate::{dtype::DType, error::ErrorKind, shape::Axis, tensor::Tensor};
+
+impl Tensor {
+    /// The elements along an axis in order, and where each stood, I32. The sort is stable.
+    ///
+    /// # Source
+    /// Rank (enumeration) sort: Knuth, The Art of Computer Programming, volume 3, 5.2.
+    #[track_caller]
+    pub fn sort(&self, axis: impl Into<Axis>, descending: bool) -> (Tensor, Tensor) {
+        let axis = axis.into();
+        let index = self.argsort(axis, descending);
+        (self.gather_or(&index, axis), index)
+    }
+
+    /// Where the elements of an axis stand that are first, second, .. in order, I32.
+    #[track_caller]
+    pub fn argsort(&self, axis: impl Into<Axis>, descending: bool) -> Tensor {
+        match self.axis("sort", axis) {
+            Ok(axis) => {
+                let n = self.shape()[axis];
+                self.placed(axis, descending, |_, places| Tensor::iota(places.device(), &[n, 1], 0))
+            }
+            Err(failed) => failed,
+        }
+    }
+
+    /// The `k` largest elements along an axis in descending order, or the smallest in ascending order, and where they stand.
+    ///
+    /// # Errors
+    /// More elements than there are.
+    #[track_caller]
+    pub fn topk(&self, k: usize, axis: impl Into<Axis>, largest: bool) -> (Tensor, Tensor) {
+        let axis = match self.axis("topk", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return (failed.clone(), failed),
+        };
+        if k > self.shape()[axis] {
+            let problem = format!("has no {k} elements at axis {axis}");
+            let failed = self.fail("topk", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+            return (failed.clone(), failed);
+        }
+        let index = self.placed(axis, largest, |_, places| Tensor::iota(places.device(), &[k, 1], 0));
+        (self.gather(axis, &index), index)
+    }
+
+    /// The `k`-th smallest element along an axis, which goes away, and where it stands; `k` counts from 1.
+    ///
+    /// # Errors
+    /// No such element.
+    #[track_caller]
+    pub fn kthvalue(&self, k: usize, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+        let axis = match self.axis("kthvalue", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return (failed.clone(), failed),
+        };
+        if k == 0 || k > self.shape()[axis] {
+            let problem = format!("has no element {k} at axis {axis}");
+            let failed = self.fail("kthvalue", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+            return (failed.clone(), failed);
+        }
+        let index = self.placed(axis, false, |_, _| Tensor::scalar(self.device(), k as f64 - 1.0, DType::I32));
+        (self.gather(axis, &index).squeeze(axis), index.squeeze(axis))
+    }
+
+    /// The median along an axis, which goes away, and where it stands; of an even number of elements the lower of the two in
+    /// the middle. If one is not a number, the first such.
+    ///
+    /// # Errors
+    /// An axis without elements.
+    #[track_caller]
+    pub fn median(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+        self.middle("median", axis, false)
+    }
+
+    /// As [`Tensor::median`] of the elements that are numbers, if any is.
+    #[track_caller]
+    pub fn nanmedian(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+        self.middle("nanmedian", axis, true)
+    }
+
+    #[track_caller]
+    fn middle(&self, op: &'static str, axis: impl Into<Axis>, numbers: bool) -> (Tensor, Tensor) {
+        let axis = match self.axis(op, axis) {
+            Ok(axis) => axis,
+            Err(failed) => return (failed.clone(), failed),
+        };
+        let n = self.shape()[axis];
+        if n == 0 {
+            let problem = format!("has no elements to choose from at axis {axis}");
+            let failed = self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+            return (failed.clone(), failed);
+        }
+        let index = self.placed(axis, false, |rows, _| {
+            let good = (missing(rows).sum_keepdim(-1) * -1.0 + n as f64).unsqueeze(-1);
+            // Numbers stand in front, so the first that is none has the place of their count.
+            match numbers {
+                true => (good.maximum(1.0) - 1.0) / 2.0,
+                false => good.lt(n as f64).where_(good, (n as f64 - 1.0).div_euclid(2.0)),
+            }
+        });
+        (self.gather(axis, &index).squeeze(axis), index.squeeze(axis))
+    }
+
+    /// Which element has each of the places that a function of rows `[R, n]` and their places names: `[K, 1]` for all rows, or
+    /// `[R, K, 1]`. The axis gets extent K.
+    #[track_caller]
+    fn placed(&self, axis: usize, descending: bool, wanted: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+        let (rows, mut shape) = self.detach().rows_along(axis);
+        if rows.count() == 0 {
+            return self.cast(DType::I32);
+        }
+        let places = places(&rows, descending);
+        let hit = places.unsqueeze(1).eq(wanted(&rows, &places));
+        let at = Tensor::iota(self.device(), &[1, 1, rows.shape()[1]], 2);
+        let index = hit.where_(at, 0.0).sum(-1);
+        if let Some(last) = shape.last_mut() {
+            *last = index.shape().last().copied().unwrap_or(1);
+        }
+        index.reshape(shape).movedim(&[-1], &[axis as isize])
+    }
+
+    #[track_caller]
+    fn gather_or(&self, index: &Tensor, axis: Axis) -> Tensor {
+        if index.check().is_err() { index.clone() } else { self.gather(axis.0, index) }
+    }
+}
+
+/// 1 where an element is not a number, I32.
+fn missing(x: &Tensor) -> Tensor {
+    if x.dtype().is_float() { x.is_nan().cast(DType::I32) } else { x.zeros_like().cast(DType::I32) }
+}
+
+/// How many elements of its row stand in front of each: I32 `[R, n]`.
+fn places(rows: &Tensor, descending: bool) -> Tensor {
+    let rows = if rows.dtype() == DType::Bool { rows.cast(DType::I32) } else { rows.clone() };
+    let n = rows.shape()[1];
+    let (this, other) = (rows.unsqueeze(2), rows.unsqueeze(1));
+    let (mut front, mut same) = (if descending { other.gt(&this) } else { other.lt(&this) }, other.eq(&this));
+    if rows.dtype().is_float() {
+        let (this, other) = (this.is_nan(), other.is_nan());
+        front = front.or(if descending { other.and(this.not()) } else { this.and(other.not()) });
+        same = same.or(this.and(&other));
+    }
+    let earlier = Tensor::iota(rows.device(), &[1, n], 1).lt(Tensor::iota(rows.device(), &[n, 1], 0));
+    front.or(same.and(earlier)).cast(DType::I32).sum(2)
+}
