@@ -5,8 +5,11 @@ mod contraction;
 mod index;
 mod movement;
 mod norm;
+mod order;
 mod pool;
+mod rearrange;
 mod reduce;
+mod scatter;
 mod unary;
 
 use thalweg_graph::Tensor;
@@ -18,8 +21,11 @@ pub use contraction::{conv, matmul};
 pub use index::index;
 pub use movement::movement;
 pub use norm::norm;
+pub use order::order;
 pub use pool::pool;
+pub use rearrange::rearrange;
 pub use reduce::{reduce, strided};
+pub use scatter::scatter;
 pub use unary::unary;
 
 /// A function of drawn inputs.
@@ -72,6 +78,10 @@ pub fn small() -> Vec<Case> {
     all.extend(conv());
     all.extend(pool());
     all.extend(index());
+    all.extend(rearrange());
+    all.extend(scatter());
+    all.extend(order(5));
+    all.extend(order(37));
     all.extend(norm(&[&[3, 7]]));
     all
 }

@@ -39,5 +39,7 @@ families! {
     conv: cases::conv();
     pool: cases::pool();
     index: cases::index();
+    rearrange: cases::rearrange();
+    scatter: cases::scatter();
     norm: cases::norm(&[&[1, 2], &[3, 7], &[64, 256], &[5, 4099]]);
 }

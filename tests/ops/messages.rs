@@ -1,7 +1,7 @@
 //! Bad input gives errors that name the op, the shapes, and the file and line of the call.
 
 use thalweg_device::DeviceExt;
-use thalweg_graph::{DType, Device, ErrorKind, Tensor};
+use thalweg_graph::{Bags, Combine, DType, Device, Error, ErrorKind, Pool, Tensor};
 use thalweg_tests::{cpu, strict, test_gpu};
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -53,15 +53,98 @@ fn positions_out_of_range() {
 }
 
 #[test]
+fn rearrangements_that_do_not_fit() {
+    let x = ones(&[2, 3, 4]);
+    says(&x.roll(1, 3), line!(), &["roll", "axis 3", "[2, 3, 4]"]);
+    says(&x.rot90(1, 0, -3), line!(), &["rot90", "axis 0 and itself"]);
+    says(&x.movedim(&[0, 1], &[2]), line!(), &["movedim", "[0, 1]", "[2]"]);
+    says(&x.movedim(&[0, 0], &[1, 2]), line!(), &["movedim", "[0, 0]", "[1, 2]"]);
+    says(&x.unflatten(1, [2, -1]), line!(), &["reshape", "[2, 2, -1, 4]"]);
+    says(&x.repeat_interleave_each(&[1, 2], 1), line!(), &["repeat_interleave", "axis 1", "not 2"]);
+    says(&x.channel_shuffle(2), line!(), &["channel_shuffle", "2 groups"]);
+    says(&x.pixel_shuffle(2), line!(), &["pixel_shuffle", "2 by 2"]);
+    says(&x.pixel_unshuffle(2), line!(), &["pixel_unshuffle", "2 by 2"]);
+    says(&x.cross(&x, 0), line!(), &["cross", "extent 3 at axis 0"]);
+    says(&ones(&[3]).tril(0), line!(), &["tril", "[3]", "no matrix"]);
+    says(&x.diagonal(0, 1, 1), line!(), &["diagonal", "axis 1 and itself"]);
+    says(&ones(&[]).diag_embed(0, -2, -1), line!(), &["diag_embed", "no vector"]);
+    says(&x.diag(0), line!(), &["diag", "neither a vector nor a matrix"]);
+    says(&x.pad_reflect(&[(4, 0)]), line!(), &["pad_reflect", "too short at axis 2", "4 and 0"]);
+    says(&x.pad_circular(&[(0, 5)]), line!(), &["pad_circular", "too short at axis 2"]);
+    says(&ones(&[0]).pad_replicate(&[(1, 0)]), line!(), &["pad_replicate", "too short at axis 0"]);
+    says(&x.sliding_windows(1, 4, 1), line!(), &["sliding_windows", "4 elements", "axis 1"]);
+    says(&x.unfold(&[4, 4], &Default::default()), line!(), &["unfold", "smaller than the window"]);
+    says(&ones(&[5, 6]).fold(&[3, 3], &[2, 2], &Default::default()), line!(), &["fold", "4 elements at 4 places"]);
+    let error = Tensor::meshgrid(&[]).expect_err("an error").to_string();
+    assert!(error.contains("meshgrid") && error.contains("no tensors"), "{error}");
+    let error = Tensor::meshgrid_xy(&[x]).expect_err("an error").to_string();
+    assert!(error.contains("no vector"), "{error}");
+}
+
+#[test]
+fn orders_and_norms_that_do_not_exist() {
+    let (x, ids) = (ones(&[2, 3]), Tensor::from_slice(&strict(), &[1i32, 2], [2]));
+    says(&x.cumsum(2), line!(), &["cumsum", "axis 2"]);
+    says(&ids.logcumsumexp(0), line!(), &["logcumsumexp", "i32", "cast to a float first"]);
+    says(&ids.gt(0.0).cummax(0).0, line!(), &["cummax", "bool", "no order"]);
+    says(&x.sort(2, false).0, line!(), &["sort", "axis 2"]);
+    says(&x.topk(4, 1, true).1, line!(), &["topk", "no 4 elements at axis 1"]);
+    says(&x.kthvalue(0, 1).0, line!(), &["kthvalue", "no element 0 at axis 1"]);
+    says(&ones(&[2, 0]).median(1).0, line!(), &["median", "no elements"]);
+    says(&ids.vector_norm(2.0, 0), line!(), &["vector_norm", "i32", "cast to a float first"]);
+    says(&x.vector_norm(f64::NAN, 0), line!(), &["vector_norm", "NaN"]);
+    says(&x.adaptive_avg_pool(&[0]), line!(), &["adaptive_avg_pool", "[0]"]);
+    says(&x.adaptive_max_pool(&[1, 1, 1]), line!(), &["adaptive_max_pool", "[1, 1, 1]"]);
+    says(&x.lp_pool(0.0, &Pool::new(&[2])), line!(), &["lp_pool", "order 0"]);
+    says(&x.max_unpool(&ids, &[4]), line!(), &["max_unpool", "one place", "[2, 3]", "[2]"]);
+    let none = Pool { divisor: Some(0), ..Pool::new(&[2]) };
+    says(&x.avg_pool(&none), line!(), &["avg_pool", "divisor of 0"]);
+}
+
+#[test]
+fn positions_that_do_not_fit() {
+    let (x, at) = (ones(&[2, 3]), Tensor::from_slice(&strict(), &[0i32, 1], [2]));
+    let (mask, table) = (x.gt(0.0), ones(&[5, 2]));
+    says(&x.scatter(0, &at, &x), line!(), &["scatter", "[2, 3]", "[2]", "longer at axis 0 only"]);
+    says(&x.scatter(0, &at.unsqueeze(0), &at), line!(), &["scatter", "no value for each index"]);
+    says(&x.scatter_value(2, &at, 1.0), line!(), &["scatter", "axis 2"]);
+    let ints = at.unsqueeze(0);
+    says(&ints.scatter_reduce(0, &ints, &ints, Combine::Mean, true), line!(), &["scatter_reduce", "i32", "no mean"]);
+    says(&x.index_add(1, &ints, &x, 1.0), line!(), &["index_add", "no vector of positions"]);
+    says(&x.index_copy(1, &at, &x), line!(), &["index_copy", "[2, 2]", "[2, 3]"]);
+    says(&x.index_fill(0, &x.sum(0), 1.0), line!(), &["index_fill", "f32", "use i32"]);
+    says(&x.index_at(&[&at, &at, &at]), line!(), &["index_at", "3 index tensors for 2 axes"]);
+    says(&x.take_along(1, &at), line!(), &["take_along", "off axis 1"]);
+    says(&x.masked_scatter(&x, &x), line!(), &["masked_scatter", "f32", "no mask"]);
+    says(&x.searchsorted(&at, true), line!(), &["searchsorted", "[2, 3]", "[2]"]);
+    says(&table.embedding_bag(&at, &Bags::new(Combine::Sum)), line!(), &["embedding_bag", "makes no bags"]);
+    says(&table.embedding_bag(&ints, &Bags::new(Combine::Prod)), line!(), &["embedding_bag", "Prod"]);
+    let weighted = Bags { weights: Some(&x), ..Bags::new(Combine::Sum) };
+    says(&table.embedding_bag(&ints, &weighted), line!(), &["embedding_bag", "one weight for each id"]);
+    let text = |result: Result<Tensor, Error>| result.expect_err("an error").to_string();
+    let error = text(x.masked_select(&x));
+    assert!(error.contains("masked_select") && error.contains("no mask"), "{error}");
+    assert!(text(x.bincount(None, 0)).contains("bincount"));
+    let error = text(Tensor::from_slice(&strict(), &[-3i32], [1]).bincount(None, 0));
+    assert!(error.contains("no bin -3"), "{error}");
+    assert!(mask.nonzero().is_ok());
+}
+
+#[test]
 fn an_index_from_data_out_of_range() {
     for device in [strict(), cpu(), test_gpu!()] {
         let x = Tensor::ones(&device, [3, 4]);
         let index = Tensor::from_slice(&device, &[0i32, 7], [2]);
-        let picked = x.index_select(0, &index);
-        // A GPU clamps, and tells at the latest when it is asked to finish.
-        let error = picked.to_vec::<f32>().err().or_else(|| device.synchronize().err());
-        let text = error.unwrap_or_else(|| panic!("{device} said nothing")).to_string();
-        assert!(text.contains("out of range"), "{device}: '{text}'");
+        let values = Tensor::ones(&device, [2, 4]);
+        let written = x.index_copy(0, &index, &values);
+        let wide = index.unsqueeze(1).broadcast_to(&[2, 4]);
+        let added = [x.index_add(0, &index, &values, 1.0), x.scatter_add(0, &wide, &values)];
+        for result in [x.index_select(0, &index), written, x.index_at(&[&index])].into_iter().chain(added) {
+            // A GPU clamps, and tells at the latest when it is asked to finish.
+            let error = result.to_vec::<f32>().err().or_else(|| device.synchronize().err());
+            let text = error.unwrap_or_else(|| panic!("{device} said nothing")).to_string();
+            assert!(text.contains("out of range"), "{device}: '{text}'");
+        }
     }
 }
 

@@ -26,11 +26,14 @@ pub use module::{Mode, Module, Param, Path, State, Visitor};
 pub use op::{Conv, Op, ReduceOp, Window};
 pub use ops::{
     contraction::ConvConfig,
+    counted::Unique,
     create::Element,
+    embedding::Bags,
     grid::{GridSample, Outside},
     interpolate::{Resample, Resize, Target},
     pool::Pool,
     random::{Rng, Stream},
+    scatter::Combine,
 };
 pub use shape::{Axes, Axis, IntoShape};
 pub use tensor::{IntoTensor, MAX_PENDING, Tensor};
