@@ -26,6 +26,38 @@ pub fn matmul(shapes: &[(&[usize], &[usize])]) -> Vec<Case> {
     cases
 }
 
+/// Sums of products over named indices, and the products that have names.
+pub fn einsum() -> Vec<Case> {
+    let equations: [(&str, &[&[usize]]); 16] = [
+        ("ij,jk->ik", &[&[3, 4], &[4, 2]]),
+        ("bhid,bhjd->bhij", &[&[2, 3, 4, 5], &[2, 3, 2, 5]]),
+        ("nchw,oc->nohw", &[&[2, 3, 4, 2], &[4, 3]]),
+        ("bij,jk,bkl->bil", &[&[2, 3, 4], &[4, 5], &[2, 5, 2]]),
+        ("i,j,k->kji", &[&[2], &[3], &[4]]),
+        ("...ij,...jk->...ik", &[&[2, 3, 4], &[1, 4, 2]]),
+        ("i...,ij->...j", &[&[3, 2, 2], &[3, 4]]),
+        ("...i->...", &[&[2, 3, 4]]),
+        ("b...,b...->b", &[&[2, 3, 4], &[2, 3, 4]]),
+        ("iij->ji", &[&[3, 3, 2]]),
+        ("iii,i", &[&[3, 3, 3], &[3]]),
+        ("ii", &[&[4, 4]]),
+        ("ij,ij->ij", &[&[3, 4], &[3, 1]]),
+        ("ab,cd->", &[&[2, 3], &[3, 2]]),
+        ("ba", &[&[2, 3]]),
+        ("ik,jk,ij->k", &[&[2, 4], &[3, 4], &[2, 3]]),
+    ];
+    let mut cases = Vec::new();
+    for (equation, shapes) in equations {
+        let inputs = shapes.iter().map(|s| floats(s)).collect();
+        let f = move |x: &[thalweg_graph::Tensor]| x[0].einsum(equation, &x[1..].iter().collect::<Vec<_>>());
+        cases.push(Case::new(format!("einsum {equation}"), inputs, f).terms(512));
+    }
+    cases.push(Case::new("outer", vec![floats(&[3]), floats(&[4])], |x| x[0].outer(&x[1])).terms(4));
+    let inputs = vec![floats(&[2, 3]), floats(&[5, 2, 4]), floats(&[6, 3, 4]), floats(&[6])];
+    cases.push(Case::new("bilinear", inputs, |x| x[0].bilinear(&x[1], &x[2], Some(&x[3]))).terms(512));
+    cases
+}
+
 /// Convolutions over one to three axes with strides, padding, dilation and groups.
 pub fn conv() -> Vec<Case> {
     let config = |stride: &[usize], padding: &[usize], dilation: &[usize], groups: usize| ConvConfig {

@@ -1,8 +1,11 @@
 //! Every op at shapes that have gone wrong somewhere: 1, primes, around a tile, long reductions, strided views.
 
+mod attention;
 mod binary;
 mod contraction;
 mod index;
+mod interpolate;
+mod loss;
 mod movement;
 mod norm;
 mod order;
@@ -16,11 +19,14 @@ use thalweg_graph::Tensor;
 
 use crate::{Draw, Tol};
 
+pub use attention::attention;
 pub use binary::binary;
-pub use contraction::{conv, matmul};
+pub use contraction::{conv, einsum, matmul};
 pub use index::index;
+pub use interpolate::{grid_sample, interpolate};
+pub use loss::loss;
 pub use movement::movement;
-pub use norm::norm;
+pub use norm::{distance, norm};
 pub use order::order;
 pub use pool::pool;
 pub use rearrange::rearrange;
@@ -83,5 +89,11 @@ pub fn small() -> Vec<Case> {
     all.extend(order(5));
     all.extend(order(37));
     all.extend(norm(&[&[3, 7]]));
+    all.extend(distance());
+    all.extend(einsum());
+    all.extend(loss());
+    all.extend(attention());
+    all.extend(interpolate());
+    all.extend(grid_sample());
     all
 }

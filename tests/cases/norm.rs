@@ -39,3 +39,39 @@ pub fn norm(shapes: &[&[usize]]) -> Vec<Case> {
     }
     cases
 }
+
+/// Normalisations of images, and norms and distances of vectors.
+pub fn distance() -> Vec<Case> {
+    let image = || vec![floats(&[2, 6, 3, 2]), floats(&[6]), floats(&[6])];
+    let pair = || vec![floats(&[3, 5]), floats(&[3, 5])];
+    let mut cases = vec![
+        Case::new("layer norm over two axes", vec![floats(&[4, 3, 5]), floats(&[3, 5]), floats(&[3, 5])], |x| {
+            x[0].layer_norm(&[3, 5], Some(&x[1]), Some(&x[2]), 1e-5)
+        })
+        .terms(60),
+        Case::new("rms norm", vec![floats(&[4, 7]), floats(&[7])], |x| x[0].rms_norm(&[7], Some(&x[1]), 1e-6))
+            .terms(28),
+        Case::new("group norm", image(), |x| x[0].group_norm(3, Some(&x[1]), Some(&x[2]), 1e-5)).terms(144),
+        Case::new("instance norm", image(), |x| x[0].instance_norm(Some(&x[1]), Some(&x[2]), 1e-5)).terms(144),
+        Case::new("local response norm", vec![floats(&[2, 6, 3])], |x| x[0].local_response_norm(4, 0.3, 0.75, 1.0))
+            .terms(4),
+        Case::new("weight norm", vec![floats(&[3, 2, 4]), floats(&[1, 2, 1])], |x| x[0].weight_norm(&x[1], Some(1)))
+            .terms(24),
+        Case::new("cosine similarity", pair(), |x| x[0].cosine_similarity(&x[1], 1, 1e-8)).terms(20),
+    ];
+    for p in [1.0, 1.5, 2.0, 3.0, f64::INFINITY] {
+        let name = |name: &str| format!("{name} of p = {p}");
+        cases.extend([
+            Case::new(name("normalize"), vec![floats(&[3, 5])], move |x| x[0].normalize(p, 0, 1e-12))
+                .terms(20)
+                .kinked(),
+            Case::new(name("pairwise distance"), pair(), move |x| x[0].pairwise_distance(&x[1], p, 1e-6))
+                .terms(20)
+                .kinked(),
+            Case::new(name("cdist"), vec![floats(&[2, 3, 4]), floats(&[5, 4])], move |x| x[0].cdist(&x[1], p))
+                .terms(40)
+                .kinked(),
+        ]);
+    }
+    cases
+}

@@ -1,3 +1,5 @@
 //! Layers.
 
 mod layers;
+mod losses;
+mod messages;

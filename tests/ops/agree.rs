@@ -41,5 +41,11 @@ families! {
     index: cases::index();
     rearrange: cases::rearrange();
     scatter: cases::scatter();
+    distance: cases::distance();
+    einsum: cases::einsum();
+    loss: cases::loss();
+    attention: cases::attention();
+    interpolate: cases::interpolate();
+    grid_sample: cases::grid_sample();
     norm: cases::norm(&[&[1, 2], &[3, 7], &[64, 256], &[5, 4099]]);
 }

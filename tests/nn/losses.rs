@@ -1,0 +1,133 @@
+//! Losses where numbers get extreme, and layers and functions where something has to be defined.
+
+use thalweg::{nn::*, prelude::*};
+use thalweg_tests::{cpu, strict, test_gpu};
+
+fn row(device: &Device, data: &[f32]) -> Tensor {
+    Tensor::from_slice(device, data, [data.len()]).track()
+}
+
+/// Value and gradient are finite, in F32, on every device.
+#[test]
+fn extreme_logits_stay_finite() {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let x = row(&device, &[-1e4, -80.0, 0.0, 80.0, 1e4]);
+        for target in [0.0, 0.5, 1.0] {
+            let t = Tensor::full(&device, target, [5], DType::F32);
+            let losses = [
+                BinaryCrossEntropyWithLogits::default().loss(&x, &t),
+                SigmoidFocal { gamma: 0.5, ..SigmoidFocal::default() }.loss(&x, &t),
+                LogCosh::default().loss(&x, &t),
+                SoftMargin::default().loss(&x, &(&t * 2.0 - 1.0)),
+                SoftmaxFocal::default().loss(&x, &Tensor::scalar(&device, 2.0, DType::I32)),
+            ];
+            for (i, loss) in losses.iter().enumerate() {
+                let value = loss.item().unwrap();
+                let grads = loss.backward().unwrap();
+                let grad = grads.get(&x).unwrap().to_vec::<f32>().unwrap();
+                assert!(
+                    value.is_finite() && grad.iter().all(|g| g.is_finite()),
+                    "{device}, loss {i}: {value} {grad:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Probabilities of 0 and 1: logarithms are held, nothing is NaN.
+#[test]
+fn binary_cross_entropy_at_0_and_1() {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let p = row(&device, &[0.0, 0.0, 1.0, 1.0]);
+        let t = Tensor::from_slice(&device, &[0.0f32, 1.0, 0.0, 1.0], [4]);
+        let loss = BinaryCrossEntropy { weight: None, reduction: Reduction::None }.loss(&p, &t);
+        assert_eq!(loss.to_vec::<f32>().unwrap(), [0.0, 100.0, 100.0, 0.0]);
+        let grads = loss.sum(..).backward().unwrap();
+        assert!(grads.get(&p).unwrap().to_vec::<f32>().unwrap().iter().all(|g| g.is_finite()));
+    }
+}
+
+/// Six steps for a target of one label: the sum over the 21 paths `blank* label+ blank*`.
+#[test]
+fn ctc_sums_over_all_paths() {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let log_p = Tensor::full(&device, 0.5f64.ln(), [6, 2], DType::F32);
+        let int = |v: &[i32]| Tensor::from_slice(&device, v, [v.len()]);
+        let loss = Ctc::default().loss(&log_p, &int(&[1]), &int(&[6]), &int(&[1])).item().unwrap();
+        let want = -(21.0 * 0.5f64.powi(6)).ln();
+        assert!((loss - want).abs() < 1e-5, "{device}: {loss}, not {want}");
+        // Two equal labels need a blank between: three steps at least.
+        let short = log_p.narrow(0, 0, 2);
+        let impossible = |zero_infinity| {
+            let ctc = Ctc { zero_infinity, ..Ctc::default() };
+            ctc.loss(&short, &int(&[1, 1]), &int(&[2]), &int(&[2])).item().unwrap()
+        };
+        assert_eq!((impossible(false), impossible(true)), (f64::INFINITY, 0.0), "{device}");
+    }
+}
+
+/// A loop of many steps is planned and gives the same everywhere, gradients included.
+#[test]
+fn ctc_over_a_hundred_steps() {
+    let (time, batch, classes, labels) = (100, 2, 6, 8);
+    let mut rng = Rng::seed(3);
+    let logits: Vec<f32> = (0..time * batch * classes).map(|_| rng.normal() as f32).collect();
+    let target: Vec<i32> = (0..batch * labels).map(|_| 1 + rng.below(classes as u32 - 1) as i32).collect();
+    let run = |device: &Device| {
+        let x = Tensor::from_slice(device, &logits, [time, batch, classes]).track();
+        let target = Tensor::from_slice(device, &target, [batch, labels]);
+        let lengths = |v: &[i32]| Tensor::from_slice(device, v, [batch]);
+        let loss = Ctc::default().loss(&x.log_softmax(-1), &target, &lengths(&[100, 71]), &lengths(&[8, 5]));
+        let grads = loss.backward().unwrap();
+        (loss.item().unwrap(), grads.get(&x).unwrap().to_vec::<f64>().unwrap())
+    };
+    let (want, want_grad) = run(&strict());
+    for device in [cpu(), test_gpu!()] {
+        let (loss, grad) = run(&device);
+        assert!((loss - want).abs() < 1e-4 * want, "{device}: {loss}, not {want}");
+        assert!(grad.iter().zip(&want_grad).all(|(a, b)| (a - b).abs() < 1e-5), "{device}");
+    }
+}
+
+/// A row of which nothing takes part is zero, and its gradient too.
+#[test]
+fn attention_to_nothing_is_zero() {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let x = Tensor::from_slice(&device, &[0.5f32, -1.0, 2.0, 0.25], [1, 2, 2]).track();
+        let bools = Tensor::from_slice(&device, &[false, false, true, false], [2, 2]);
+        let floats =
+            Tensor::from_slice(&device, &[f32::NEG_INFINITY, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY], [2, 2]);
+        for mask in [bools, floats] {
+            let y = Attention { mask: Some(mask), ..Attention::default() }.apply(&x, &x, &x);
+            assert_eq!(y.to_vec::<f32>().unwrap(), [0.0, 0.0, 0.5, -1.0], "{device}");
+            let grads = y.sum(..).backward().unwrap();
+            assert_eq!(grads.get(&x).unwrap().to_vec::<f32>().unwrap(), [1.0, 1.0, 0.0, 0.0], "{device}");
+        }
+    }
+}
+
+#[test]
+fn norms_have_pytorchs_parameters() {
+    #[derive(Module)]
+    struct Net {
+        layer: LayerNorm,
+        rms: RmsNorm,
+        group: GroupNorm,
+        instance: InstanceNorm,
+    }
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    let net = Net {
+        layer: LayerNorm::new([3, 2]).init(&device, rng).unwrap(),
+        rms: RmsNorm::new([2]).init(&device, rng).unwrap(),
+        group: GroupNorm::new(2, 4).init(&device, rng).unwrap(),
+        instance: InstanceNorm::new(4).init(&device, rng).unwrap(),
+    };
+    let names: Vec<String> = net.params().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["layer.weight", "layer.bias", "rms.weight", "group.weight", "group.bias"]);
+    let x = Tensor::arange(&device, 48).cast(DType::F32).reshape([2, 4, 3, 2]);
+    for y in [net.layer.forward(&x), net.group.forward(&x), net.instance.forward(&x)] {
+        let (mean, var) = (y.mean(..).item().unwrap(), y.var(.., 0).item().unwrap());
+        assert!(mean.abs() < 1e-6 && (var - 1.0).abs() < 1e-4, "{mean} {var}");
+    }
+    assert!((net.rms.forward(&x).square().mean(..).item().unwrap() - 1.0).abs() < 1e-6);
+}

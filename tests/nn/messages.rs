@@ -1,0 +1,108 @@
+//! What is wrong with the arguments of losses, norms, products and samplers is said, with the caller's line.
+
+use thalweg::{graph::Outside, nn::*, prelude::*};
+use thalweg_tests::strict;
+
+fn ones(shape: &[usize]) -> Tensor {
+    Tensor::ones(&strict(), shape)
+}
+
+fn ids(shape: &[usize]) -> Tensor {
+    Tensor::full(&strict(), 0.0, shape, DType::I32)
+}
+
+/// Holds an error's text against what it must say.
+#[track_caller]
+fn says(tensor: &Tensor, line: u32, parts: &[&str]) {
+    let text = tensor.to_vec::<f32>().expect_err("an error").to_string();
+    for part in parts {
+        assert!(text.contains(part), "'{text}' does not say '{part}'");
+    }
+    let place = format!("nn/messages.rs:{line}:");
+    assert!(text.contains(&place), "'{text}' does not say '{place}'");
+}
+
+#[test]
+fn losses() {
+    let (x, y) = (ones(&[4, 3]), ones(&[4, 1]));
+    says(&x.mse_loss(&y), line!(), &["mse_loss", "[4, 3]", "[4, 1]", "broadcasts neither"]);
+    says(&x.cross_entropy(&ids(&[3])), line!(), &["cross_entropy", "needs shape [4]"]);
+    says(&x.cross_entropy(&ones(&[4])), line!(), &["cross_entropy", "[4]", "probabilities"]);
+    says(&x.nll_loss(&x), line!(), &["nll_loss"]);
+    says(&MultiMargin { p: 3, ..MultiMargin::default() }.loss(&x, &ids(&[4])), line!(), &["power of 3"]);
+    says(&GaussianNll::default().loss(&x, &x, &ones(&[2, 3])), line!(), &["gaussian_nll_loss", "[2, 3]"]);
+    says(&CosineEmbedding::default().loss(&x, &x, &y), line!(), &["cosine_embedding_loss", "[4, 1]"]);
+    says(&TripletMargin::default().loss(&x, &x, &y), line!(), &["triplet_margin_loss", "[4, 1]"]);
+    says(&Dice::default().loss(&ones(&[]), &ones(&[])), line!(), &["dice_loss", "no axis of samples"]);
+    let ctc =
+        |blank, p: &Tensor, rows| Ctc { blank, ..Ctc::default() }.loss(p, &ids(&[rows, 3]), &ids(&[2]), &ids(&[2]));
+    let text = |t: Tensor| t.to_vec::<f32>().expect_err("an error").to_string();
+    assert!(text(ctc(0, &ones(&[5, 2]), 2)).contains("[time, batch, classes]"));
+    assert!(text(ctc(0, &ones(&[5, 2, 4]), 1)).contains("a length for each sequence"));
+    assert!(text(ctc(4, &ones(&[5, 2, 4]), 2)).contains("blank 4 is none of 4 classes"));
+}
+
+#[test]
+fn norms_and_distances() {
+    let x = ones(&[2, 6, 3]);
+    says(&x.layer_norm(&[6], None, None, 1e-5), line!(), &["layer_norm", "[2, 6, 3]", "[6]"]);
+    says(&x.rms_norm(&[3], Some(&ones(&[4])), 1e-5), line!(), &["rms_norm", "[4]", "weight or bias of [3]"]);
+    says(&x.group_norm(4, None, None, 1e-5), line!(), &["group_norm", "6 channels", "4 groups"]);
+    says(&ones(&[2, 6]).instance_norm(None, None, 1e-5), line!(), &["instance_norm", "space"]);
+    says(&x.local_response_norm(0, 1.0, 1.0, 1.0), line!(), &["local_response_norm", "0 channels"]);
+    says(&x.weight_norm(&ones(&[2, 1, 1]), Some(3)), line!(), &["weight_norm", "axis 3"]);
+    says(&x.normalize(-1.0, 0, 1e-5), line!(), &["normalize", "p = -1"]);
+    says(&x.cosine_similarity(&ones(&[5]), 0, 1e-8), line!(), &["cosine_similarity", "[5]"]);
+    says(&ones(&[]).pairwise_distance(&ones(&[]), 2.0, 0.0), line!(), &["pairwise_distance", "axis -1"]);
+    says(&x.cdist(&ones(&[4, 2]), 2.0), line!(), &["cdist", "[4, 2]"]);
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    let error = |text: String, part: &str| assert!(text.contains(part), "{text}");
+    error(GroupNorm::new(4, 6).init(&device, rng).unwrap_err().to_string(), "6 channels in 4 groups");
+    error(LayerNorm::new([0]).init(&device, rng).unwrap_err().to_string(), "nothing to normalise");
+    error(RmsNorm::new(()).init(&device, rng).unwrap_err().to_string(), "nothing to normalise");
+    error(InstanceNorm::new(0).init(&device, rng).unwrap_err().to_string(), "0 channels");
+}
+
+#[test]
+fn products() {
+    let (m, v) = (ones(&[2, 3]), ones(&[4]));
+    says(&m.outer(&v), line!(), &["outer", "[2, 3]", "two vectors"]);
+    says(&m.bilinear(&v, &ones(&[5, 3, 2]), None), line!(), &["bilinear", "[.., 3] and [.., 2]"]);
+    says(&m.bilinear(&v, &v, None), line!(), &["bilinear", "[outputs, left, right]"]);
+    says(&m.bilinear(&m, &ones(&[5, 3, 3]), Some(&v)), line!(), &["bilinear", "bias of 5"]);
+    says(&m.einsum("ij,jk->ik", &[&v]), line!(), &["einsum", "'ij,jk->ik'", "2 indices", "1 axes [4]"]);
+    says(&m.einsum("ij,j->i", &[&v]), line!(), &["einsum", "'j' has extent 3, and 4"]);
+    says(&m.einsum("ij->z", &[]), line!(), &["einsum", "'z' is in no operand"]);
+}
+
+#[test]
+fn attention() {
+    let (q, k) = (ones(&[2, 4, 5, 8]), ones(&[2, 3, 6, 8]));
+    let plain = Attention::default();
+    says(&plain.apply(&q, &k, &k), line!(), &["attention", "3 heads of keys do not divide 4"]);
+    says(&plain.apply(&q, &ones(&[2, 4, 6, 7]), &k), line!(), &["attention", "[.., L, E]"]);
+    says(&plain.apply(&k, &k, &q), line!(), &["attention", "no keys and values"]);
+    let masked = |mask| Attention { mask: Some(mask), ..Attention::default() };
+    says(&masked(ones(&[5, 6])).apply(&k, &k, &k), line!(), &["attention", "cannot be broadcast"]);
+    says(&masked(ids(&[6, 6])).apply(&k, &k, &k), line!(), &["attention", "i32", "no mask"]);
+}
+
+#[test]
+fn sampling() {
+    let x = ones(&[2, 3, 4, 5]);
+    says(
+        &ones(&[4, 5]).interpolate(&Resize::factor(2.0, Resample::Linear)),
+        line!(),
+        &["interpolate", "nothing to resize"],
+    );
+    says(&x.interpolate(&Resize::size(&[4], Resample::Linear)), line!(), &["interpolate", "size [4]", "2 axes"]);
+    says(&ids(&[1, 1, 2]).interpolate(&Resize::factor(2.0, Resample::Area)), line!(), &["interpolate", "i32"]);
+    let cubic = GridSample { mode: Resample::Cubic, outside: Outside::Zeros, align_corners: false };
+    says(&x.grid_sample(&ones(&[2, 1, 1, 3]), &cubic), line!(), &["grid_sample", "[2, 1, 1, 3]"]);
+    says(
+        &ones(&[1, 1, 2, 2, 2]).grid_sample(&ones(&[1, 1, 1, 1, 3]), &cubic),
+        line!(),
+        &["Cubic does not sample at 3"],
+    );
+    says(&x.affine_grid(&[4, 5], false), line!(), &["affine_grid", "[batch, 2, 3]"]);
+}
