@@ -1,3 +1,4 @@
 //! What broke once, or would be expensive to find out later.
 
+mod buffers;
 mod chain;

@@ -154,7 +154,12 @@ impl<'g> Planner<'g> {
         for id in (0..self.graph.nodes.len()).filter(|id| self.materialised[*id]) {
             let kernel = Kernel { members: vec![id], domain: self.domain_of(id) };
             match self.emit(&kernel, &|_| true) {
-                Ok(launch) => reads[id] = reads_of(&launch),
+                Ok(launch) => {
+                    reads[id] = reads_of(&launch);
+                    if let Some(node) = self.too_wide(id, reads[id].len()) {
+                        return Err(node);
+                    }
+                }
                 Err(Trouble::Materialise(node)) => return Err(node),
                 // Too large an expression: cut it at the largest inlined input.
                 Err(Trouble::Large | Trouble::Elsewhere | Trouble::Split { .. }) => {
@@ -169,6 +174,36 @@ impl<'g> Planner<'g> {
             }
         }
         Ok(reads)
+    }
+
+    /// Of a node that reads and writes more buffers than a kernel can bind: the inlined node to cut it at. On the way down
+    /// where most is read, that is the first that a kernel can compute.
+    fn too_wide(&self, id: NodeId, reads: usize) -> Option<NodeId> {
+        if reads < self.options.max_buffers {
+            return None;
+        }
+        let mut at = id;
+        loop {
+            let inlined = self.graph.nodes[at].inputs.iter().filter(|i| !self.in_buffer(**i));
+            let (reads, widest) = inlined.map(|i| (self.buffers_below(*i), *i)).max()?;
+            match reads {
+                // A buffer in place of one buffer saves nothing.
+                0 | 1 => return None,
+                _ if reads < self.options.max_buffers => return Some(widest),
+                _ => at = widest,
+            }
+        }
+    }
+
+    /// How many buffers an inlined node reads.
+    fn buffers_below(&self, id: NodeId) -> usize {
+        let (mut seen, mut stack, mut buffers) = (HashSet::from([id]), vec![id], 0);
+        while let Some(at) = stack.pop() {
+            for input in self.graph.nodes[at].inputs.iter().copied().filter(|i| seen.insert(*i)) {
+                if self.in_buffer(input) { buffers += 1 } else { stack.push(input) }
+            }
+        }
+        buffers
     }
 
     fn domain_of(&self, id: NodeId) -> Domain {
