@@ -90,19 +90,13 @@ fn attention() {
 #[test]
 fn sampling() {
     let x = ones(&[2, 3, 4, 5]);
-    says(
-        &ones(&[4, 5]).interpolate(&Resize::factor(2.0, Resample::Linear)),
-        line!(),
-        &["interpolate", "nothing to resize"],
-    );
+    let twice = Resize::factor(2.0, Resample::Linear);
+    says(&ones(&[4, 5]).interpolate(&twice), line!(), &["interpolate", "nothing to resize"]);
     says(&x.interpolate(&Resize::size(&[4], Resample::Linear)), line!(), &["interpolate", "size [4]", "2 axes"]);
     says(&ids(&[1, 1, 2]).interpolate(&Resize::factor(2.0, Resample::Area)), line!(), &["interpolate", "i32"]);
     let cubic = GridSample { mode: Resample::Cubic, outside: Outside::Zeros, align_corners: false };
     says(&x.grid_sample(&ones(&[2, 1, 1, 3]), &cubic), line!(), &["grid_sample", "[2, 1, 1, 3]"]);
-    says(
-        &ones(&[1, 1, 2, 2, 2]).grid_sample(&ones(&[1, 1, 1, 1, 3]), &cubic),
-        line!(),
-        &["Cubic does not sample at 3"],
-    );
+    let (volume, grid) = (ones(&[1, 1, 2, 2, 2]), ones(&[1, 1, 1, 1, 3]));
+    says(&volume.grid_sample(&grid, &cubic), line!(), &["Cubic does not sample at 3"]);
     says(&x.affine_grid(&[4, 5], false), line!(), &["affine_grid", "[batch, 2, 3]"]);
 }
