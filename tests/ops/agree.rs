@@ -41,6 +41,7 @@ families! {
     index: cases::index();
     rearrange: cases::rearrange();
     scatter: cases::scatter();
+    order: [2, 5, 37].into_iter().flat_map(cases::order).collect::<Vec<_>>();
     distance: cases::distance();
     einsum: cases::einsum();
     loss: cases::loss();
