@@ -86,6 +86,8 @@ fn messages() {
     assert!(error.contains("is no scalar; sum it, or use vjp()"), "{error}");
     let error = jvp(|xs| xs[0].clone(), std::slice::from_ref(&x), &[]).unwrap_err().to_string();
     assert!(error.contains("give one vector for each argument"), "{error}");
-    let error = hvp(|xs| xs[0].sum(..), &[x], &[vector(&[1.0])]).unwrap_err().to_string();
+    let error = jvp(|_| x.clone(), &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("no arguments to differentiate by"), "{error}");
+    let error = hvp(|xs| xs[0].sum(..), &[x.clone()], &[vector(&[1.0])]).unwrap_err().to_string();
     assert!(error.contains("a vector must be shaped as its argument"), "{error}");
 }

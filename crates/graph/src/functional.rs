@@ -93,8 +93,10 @@ pub fn jvp(f: impl FnOnce(&[Tensor]) -> Tensor, xs: &[Tensor], tangents: &[Tenso
     y.check()?;
     let upstream = y.ones_like().track();
     let rows = pull_back(&y, &upstream, &xs)?;
-    let along = pull_back(&inner(&rows, tangents), &Tensor::scalar(y.device(), 1.0, y.dtype()), &[upstream])?;
-    Ok((y, along.into_iter().next().expect("one variable gives one gradient")))
+    let along = inner("jvp", &rows, tangents)?;
+    let mut products = pull_back(&along, &along.ones_like(), &[upstream])?;
+    let product = products.pop().ok_or_else(|| no_arguments("jvp"))?;
+    Ok((y, product))
 }
 
 /// The product of the Hessian of a scalar function with vectors: `Σ_j ∂²f/∂x_i∂x_j · v_j` for each argument, without the
@@ -111,20 +113,25 @@ pub fn hvp(f: impl FnOnce(&[Tensor]) -> Tensor, xs: &[Tensor], vectors: &[Tensor
     let xs = variables(xs)?;
     same_shapes("hvp", &xs, vectors)?;
     let grads = grad(f, &xs)?;
-    let along = inner(&grads, vectors);
+    let along = inner("hvp", &grads, vectors)?;
     pull_back(&along, &along.ones_like(), &xs)
 }
 
 /// `Σ_i ⟨a_i, b_i⟩`.
 #[track_caller]
-fn inner(a: &[Tensor], b: &[Tensor]) -> Tensor {
+fn inner(op: &'static str, a: &[Tensor], b: &[Tensor]) -> Result<Tensor> {
     let products = a.iter().zip(b).map(|(a, b)| (a * b).sum(..));
-    products.reduce(|sum, x| sum + x).expect("there is at least one argument")
+    products.reduce(|sum, x| sum + x).ok_or_else(|| no_arguments(op))
+}
+
+#[track_caller]
+fn no_arguments(op: &'static str) -> Error {
+    Error::new(op, ErrorKind::Invalid("no arguments to differentiate by".into()))
 }
 
 #[track_caller]
 fn same_shapes(op: &'static str, xs: &[Tensor], vectors: &[Tensor]) -> Result<()> {
-    if xs.is_empty() || xs.len() != vectors.len() {
+    if xs.len() != vectors.len() {
         let problem =
             format!("{} arguments and {} vectors; give one vector for each argument", xs.len(), vectors.len());
         return Err(Error::new(op, ErrorKind::Invalid(problem)));

@@ -3,6 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
+use super::param;
 use crate::init::{filled, invalid};
 
 /// Normalises each channel over batch and space: `y = (x - μ) / √(σ² + ε) · weight + bias`.
@@ -112,13 +113,13 @@ impl BatchNorm2dConfig {
         if self.channels == 0 {
             return Err(invalid("batch_norm2d", "0 channels".into()));
         }
-        let filled = |value| filled(device, value, self.channels);
-        let param = |value| self.affine.then(|| Param::new(filled(value))).transpose();
+        let param = |value| param(self.affine, device, value, &[self.channels]);
+        let state = |value| State::new(filled(device, value, self.channels));
         Ok(BatchNorm2d {
             weight: param(1.0)?,
             bias: param(0.0)?,
-            running_mean: State::new(filled(0.0))?,
-            running_var: State::new(filled(1.0))?,
+            running_mean: state(0.0)?,
+            running_var: state(1.0)?,
             mode: Mode::default(),
             channels: self.channels,
             momentum: self.momentum,

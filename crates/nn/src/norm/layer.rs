@@ -3,8 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, IntoShape, Param, Result, Rng, Tensor};
 
-use super::param;
-use crate::init::invalid;
+use super::{check_shape, param};
 
 /// Normalises over the last axes: `y = (x - μ) / √(σ² + ε) · weight + bias`, as [`Tensor::layer_norm`].
 ///
@@ -71,9 +70,7 @@ impl LayerNormConfig {
     /// No axes or empty ones; no memory.
     #[track_caller]
     pub fn init(self, device: &Device, _rng: &mut Rng) -> Result<LayerNorm> {
-        if self.shape.is_empty() || self.shape.contains(&0) {
-            return Err(invalid("layer_norm", format!("shape {:?} has nothing to normalise", self.shape)));
-        }
+        check_shape("layer_norm", &self.shape)?;
         let weight = param(self.affine, device, 1.0, &self.shape)?;
         let bias = param(self.affine && self.bias, device, 0.0, &self.shape)?;
         Ok(LayerNorm { weight, bias, shape: self.shape, eps: self.eps })

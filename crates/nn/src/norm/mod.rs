@@ -8,6 +8,8 @@ mod rms;
 
 use thalweg_graph::{Device, Param, Result, Tensor, shape::count};
 
+use crate::init::invalid;
+
 pub use self::{
     batch::{BatchNorm2d, BatchNorm2dConfig},
     group::{GroupNorm, GroupNormConfig},
@@ -15,6 +17,15 @@ pub use self::{
     layer::{LayerNorm, LayerNormConfig},
     rms::{RmsNorm, RmsNormConfig},
 };
+
+/// Refuses a shape with no elements to normalise over.
+#[track_caller]
+fn check_shape(op: &'static str, shape: &[usize]) -> Result<()> {
+    match shape.is_empty() || shape.contains(&0) {
+        true => Err(invalid(op, format!("shape {shape:?} has nothing to normalise"))),
+        false => Ok(()),
+    }
+}
 
 /// A parameter of equal numbers, if it is wanted.
 #[track_caller]

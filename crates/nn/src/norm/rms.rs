@@ -3,8 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, IntoShape, Param, Result, Rng, Tensor};
 
-use super::param;
-use crate::init::invalid;
+use super::{check_shape, param};
 
 /// Divides by the root mean square over the last axes: `y = x / √(mean x² + ε) · weight`, as [`Tensor::rms_norm`].
 ///
@@ -62,9 +61,7 @@ impl RmsNormConfig {
     /// No axes or empty ones; no memory.
     #[track_caller]
     pub fn init(self, device: &Device, _rng: &mut Rng) -> Result<RmsNorm> {
-        if self.shape.is_empty() || self.shape.contains(&0) {
-            return Err(invalid("rms_norm", format!("shape {:?} has nothing to normalise", self.shape)));
-        }
+        check_shape("rms_norm", &self.shape)?;
         let weight = param(self.affine, device, 1.0, &self.shape)?;
         Ok(RmsNorm { weight, shape: self.shape, eps: self.eps })
     }
