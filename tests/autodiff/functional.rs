@@ -88,6 +88,6 @@ fn messages() {
     assert!(error.contains("give one vector for each argument"), "{error}");
     let error = jvp(|_| x.clone(), &[], &[]).unwrap_err().to_string();
     assert!(error.contains("no arguments to differentiate by"), "{error}");
-    let error = hvp(|xs| xs[0].sum(..), &[x.clone()], &[vector(&[1.0])]).unwrap_err().to_string();
+    let error = hvp(|xs| xs[0].sum(..), std::slice::from_ref(&x), &[vector(&[1.0])]).unwrap_err().to_string();
     assert!(error.contains("a vector must be shaped as its argument"), "{error}");
 }
