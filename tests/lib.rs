@@ -7,7 +7,7 @@ mod support;
 pub use cases::Case;
 pub use support::{
     agree::{Tol, assert_agree},
-    devices::{cpu, gpu, strict},
+    devices::{cpu, gpu, own_gpu, strict},
     draw::{Draw, Seed},
     gradcheck::{check_gradient, check_second},
     graphs::random_graph,

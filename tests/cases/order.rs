@@ -1,4 +1,4 @@
-use thalweg_graph::Tensor;
+use thalweg_graph::{Interpolation, Tensor};
 
 use crate::{Case, Draw, cases::floats};
 
@@ -14,7 +14,7 @@ pub fn order(n: usize) -> Vec<Case> {
         Case::new(name("logcumsumexp"), vec![floats(&shape)], |x| x[0].logcumsumexp(-2)).terms(n),
     ];
     type Order = fn(&Tensor) -> Tensor;
-    let kinked: [(&str, Order); 7] = [
+    let kinked: [(&str, Order); 9] = [
         ("cummax", |x| with_index(x.cummax(1))),
         ("cummin", |x| with_index(x.cummin(1))),
         ("sort", |x| with_index(x.sort(1, false))),
@@ -22,6 +22,8 @@ pub fn order(n: usize) -> Vec<Case> {
         ("topk", |x| with_index(x.topk(2, 1, true))),
         ("median", |x| with_index(x.median(1))),
         ("kthvalue", |x| with_index(x.kthvalue(2, 1))),
+        ("quantile", |x| x.quantile(0.3, 1, Interpolation::Linear)),
+        ("nanquantile", |x| x.nanquantile(0.7, 1, Interpolation::Midpoint)),
     ];
     for (op, f) in kinked {
         cases.push(Case::new(name(op), vec![floats(&shape)], move |x| f(&x[0])).kinked());

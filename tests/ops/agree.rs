@@ -11,13 +11,13 @@ macro_rules! families {
             #[test]
             fn on_cpu() {
                 let device = cpu();
-                $cases.iter().enumerate().for_each(|(i, case)| assert_agree(&device, case, Seed(i as u64)));
+                $cases.iter().for_each(|case| assert_agree(&device, case, Seed::of(&case.name)));
             }
 
             #[test]
             fn on_gpu() {
                 let device = test_gpu!();
-                $cases.iter().enumerate().for_each(|(i, case)| assert_agree(&device, case, Seed(i as u64)));
+                $cases.iter().for_each(|case| assert_agree(&device, case, Seed::of(&case.name)));
             }
         }
     )*};

@@ -1,8 +1,8 @@
 //! Bad input gives errors that name the op, the shapes, and the file and line of the call.
 
 use thalweg_device::DeviceExt;
-use thalweg_graph::{Bags, Combine, DType, Device, Error, ErrorKind, Pool, Tensor};
-use thalweg_tests::{cpu, strict, test_gpu};
+use thalweg_graph::{Bags, Combine, DType, Device, Error, ErrorKind, Interpolation, Pool, Tensor};
+use thalweg_tests::{cpu, own_gpu, strict};
 
 fn ones(shape: &[usize]) -> Tensor {
     Tensor::ones(&strict(), shape)
@@ -91,6 +91,9 @@ fn orders_and_norms_that_do_not_exist() {
     says(&x.topk(4, 1, true).1, line!(), &["topk", "no 4 elements at axis 1"]);
     says(&x.kthvalue(0, 1).0, line!(), &["kthvalue", "no element 0 at axis 1"]);
     says(&ones(&[2, 0]).median(1).0, line!(), &["median", "no elements"]);
+    says(&ones(&[2, 0]).quantile(0.5, 1, Interpolation::Linear), line!(), &["quantile", "no elements"]);
+    says(&x.quantile(1.5, 1, Interpolation::Linear), line!(), &["quantile", "between 0 and 1", "1.5"]);
+    says(&x.cast(DType::I32).quantile(0.5, 1, Interpolation::Linear), line!(), &["quantile", "i32"]);
     says(&ids.vector_norm(2.0, 0), line!(), &["vector_norm", "i32", "cast to a float first"]);
     says(&x.vector_norm(f64::NAN, 0), line!(), &["vector_norm", "NaN"]);
     says(&x.adaptive_avg_pool(&[0]), line!(), &["adaptive_avg_pool", "[0]"]);
@@ -132,7 +135,8 @@ fn positions_that_do_not_fit() {
 
 #[test]
 fn an_index_from_data_out_of_range() {
-    for device in [strict(), cpu(), test_gpu!()] {
+    // Devices of its own: a GPU's flag goes to whoever reads next.
+    for device in [strict(), cpu(), own_gpu()] {
         let x = Tensor::ones(&device, [3, 4]);
         let index = Tensor::from_slice(&device, &[0i32, 7], [2]);
         let values = Tensor::ones(&device, [2, 4]);

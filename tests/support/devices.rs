@@ -22,18 +22,23 @@ pub fn cpu() -> Device {
 /// When there is none: such tests never pass without having run.
 pub fn gpu() -> Device {
     static GPU: OnceLock<Device> = OnceLock::new();
-    GPU.get_or_init(|| {
-        let named = std::env::var("THALWEG_DEVICE").ok().filter(|n| n != "cpu" && n != "strict");
-        let name = named.or_else(|| adapters().first().map(|a| a.name.clone()));
-        let Some(name) = name else {
-            panic!(
-                "no Vulkan, Metal or DX12 adapter: on Debian and Ubuntu `apt-get install mesa-vulkan-drivers` brings a \
+    GPU.get_or_init(own_gpu).clone()
+}
+
+/// The same, opened for one test: what goes wrong on it, another test does not hear of.
+///
+/// # Panics
+/// As [`gpu`].
+pub fn own_gpu() -> Device {
+    let named = std::env::var("THALWEG_DEVICE").ok().filter(|n| n != "cpu" && n != "strict");
+    let name = named.or_else(|| adapters().first().map(|a| a.name.clone()));
+    let Some(name) = name else {
+        panic!(
+            "no Vulkan, Metal or DX12 adapter: on Debian and Ubuntu `apt-get install mesa-vulkan-drivers` brings a \
                  software one, or run `cargo xtask test`, which does it"
-            );
-        };
-        Device::named(&name).unwrap_or_else(|e| panic!("{e}"))
-    })
-    .clone()
+        );
+    };
+    Device::named(&name).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The device of tests that need a GPU. Any adapter will do, software Vulkan included; none is a failure that says how to

@@ -6,6 +6,16 @@ use thalweg_graph::{DType, Device, Rng, Tensor, shape::count};
 #[derive(Clone, Copy, Debug)]
 pub struct Seed(pub u64);
 
+impl Seed {
+    /// The seed of a case, by its name: another case beside it changes nothing.
+    ///
+    /// # Source
+    /// The FNV-1a hash.
+    pub fn of(name: &str) -> Seed {
+        Seed(name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)))
+    }
+}
+
 /// An input: what numbers, in what shape.
 #[derive(Clone, Debug)]
 pub enum Draw {
@@ -34,10 +44,12 @@ impl Draw {
     pub fn values(&self, rng: &mut Rng) -> Vec<f64> {
         let n = count(self.shape());
         match self {
-            // Off the 24-bit grid of uniform(), so that no two are equal.
-            Draw::Uniform(_, low, high) => (0..n)
-                .map(|_| DType::F32.round(low + (high - low) * (f64::from(rng.next_u32()) + 0.5) / 4_294_967_296.0))
-                .collect(),
+            // One in the middle of each of n equal intervals, so that no two are close: an order of them means something.
+            Draw::Uniform(_, low, high) => {
+                let places = rng.permutation(n);
+                let place = |i: usize| (places[i] as f64 + 0.25 + 0.5 * rng.uniform()) / n as f64;
+                (0..n).map(place).map(|t| DType::F32.round(low + (high - low) * t)).collect()
+            }
             Draw::Index(_, below) => (0..n).map(|_| f64::from(rng.below(*below))).collect(),
             Draw::Bools(_) => (0..n).map(|_| f64::from(rng.next_u32() & 1)).collect(),
         }

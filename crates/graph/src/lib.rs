@@ -32,6 +32,7 @@ pub use ops::{
     grid::{GridSample, Outside},
     interpolate::{Resample, Resize, Target},
     pool::Pool,
+    quantile::Interpolation,
     random::{Rng, Stream},
     scatter::Combine,
 };

@@ -1,6 +1,6 @@
 //! Scans and sorting.
 
-use thalweg_graph::Tensor;
+use thalweg_graph::{Interpolation, Tensor};
 
 use super::{
     Stop,
@@ -35,6 +35,8 @@ pub const ORDER: Table = &[
         let k = usize::try_from(c.attrs.int("k")?).map_err(|_| Stop::wrong("negative k"))?;
         with_index(c, c.x()?.kthvalue(k, c.attrs.int_or("dim", -1)?))
     }),
+    ("quantile", |c| quantile(c, Tensor::quantile)),
+    ("nanquantile", |c| quantile(c, Tensor::nanquantile)),
 ];
 
 fn pair(c: &Call, (values, indices): (Tensor, Tensor)) -> Result<Vec<Tensor>, Stop> {
@@ -47,4 +49,30 @@ fn middle(c: &Call, f: fn(&Tensor, isize) -> (Tensor, Tensor)) -> Result<Vec<Ten
         Some(dim) => with_index(c, f(c.x()?, dim)),
         None => Ok(vec![f(&c.x()?.reshape([-1]), 0).0]),
     }
+}
+
+/// One value for each `q`, in front of the other axes if there is a list of them.
+fn quantile(c: &Call, f: fn(&Tensor, f64, isize, Interpolation) -> Tensor) -> Result<Vec<Tensor>, Stop> {
+    let how = match &*c.attrs.word("interpolation", "linear")? {
+        "linear" => Interpolation::Linear,
+        "lower" => Interpolation::Lower,
+        "higher" => Interpolation::Higher,
+        "nearest" => Interpolation::Nearest,
+        "midpoint" => Interpolation::Midpoint,
+        other => return Err(Stop::wrong(format!("interpolation {other}"))),
+    };
+    let dim = c.attrs.ints("dim")?.and_then(|d| d.first().copied());
+    let keepdim = c.attrs.flag("keepdim", false)?;
+    let x = c.x()?;
+    let one = |q: f64| match dim {
+        Some(dim) if keepdim => f(x, q, dim, how).unsqueeze(dim),
+        Some(dim) => f(x, q, dim, how),
+        None if keepdim => f(&x.reshape([-1]), q, 0, how).reshape(vec![1; x.rank()]),
+        None => f(&x.reshape([-1]), q, 0, how),
+    };
+    let many: Option<Vec<f64>> = c.attrs.get("q").and_then(|v| v.as_array()?.iter().map(|q| q.as_f64()).collect());
+    Ok(vec![match many {
+        Some(qs) => Tensor::stack(&qs.into_iter().map(one).collect::<Vec<_>>(), 0)?,
+        None => one(c.attrs.need("q")?),
+    }])
 }

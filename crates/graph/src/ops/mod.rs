@@ -22,6 +22,7 @@ mod norm;
 mod pad;
 pub mod pool;
 mod product;
+pub mod quantile;
 pub mod random;
 mod rearrange;
 mod reduce;

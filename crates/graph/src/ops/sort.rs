@@ -111,7 +111,7 @@ impl Tensor {
     /// Which element has each of the places that a function of rows `[R, n]` and their places names: `[K, 1]` for all rows, or
     /// `[R, K, 1]`. The axis gets extent K.
     #[track_caller]
-    fn placed(&self, axis: usize, descending: bool, wanted: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    pub(super) fn placed(&self, axis: usize, descending: bool, wanted: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
         let (rows, mut shape) = self.detach().rows_along(axis);
         if rows.count() == 0 {
             return self.cast(DType::I32);
