@@ -54,13 +54,13 @@ pub mod prelude {
     pub use thalweg_device::DeviceExt;
     pub use thalweg_graph::{
         ConvConfig, DType, Device, Error, ErrorKind, Grads, GridSample, Module, Param, Pool, Precision, Resample,
-        Resize, Result, Rng, State, Stream, Tensor,
+        Resize, Result, Rng, State, Step, Stream, Tensor, compile,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
         Losses, Reduction, RmsNorm, scaled_dot_product_attention,
     };
-    pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rule, Sgd};
+    pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rate, Rule, Sgd};
     pub use thalweg_train::{Score, accuracy, evaluate};
 }
 

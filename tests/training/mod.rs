@@ -1,3 +1,4 @@
 //! Whole training loops: what they count, and that they repeat to the bit.
 
+mod compiled;
 mod steady;

@@ -1,6 +1,13 @@
 //! What a device must be able to do.
 
-use std::{any::Any, fmt, future::Future, panic::Location, pin::Pin, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{dtype::DType, error::Error, op::Op};
 
@@ -114,6 +121,31 @@ pub struct Trace {
     pub mixed: Option<DType>,
     /// Whether this is a training step: the run is counted among the steps in flight.
     pub step: bool,
+    /// The plan that ran this trace, for when it runs again.
+    pub plan: PlanSlot,
+}
+
+/// Where a trace that runs more than once keeps its plan, so that nobody looks for it by its key.
+#[derive(Clone, Default)]
+pub struct PlanSlot(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
+
+impl PlanSlot {
+    /// The plan, if there is one of this type.
+    pub fn get<P: Any + Send + Sync>(&self) -> Option<Arc<P>> {
+        self.0.get()?.clone().downcast().ok()
+    }
+
+    /// Keeps the first plan.
+    pub fn set<P: Any + Send + Sync>(&self, plan: &Arc<P>) {
+        // Another plan of the same trace is as good.
+        let _ = self.0.set(plan.clone());
+    }
+}
+
+impl fmt::Debug for PlanSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PlanSlot({})", if self.0.get().is_some() { "full" } else { "empty" })
+    }
 }
 
 /// What a device is and what it can do.

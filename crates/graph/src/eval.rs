@@ -7,9 +7,11 @@ use std::{
 
 use crate::{
     backend::{Label, Region, Trace, TraceNode, TraceOutput},
+    dtype::{Class, DType},
     error::{Error, ErrorKind, Result},
     op::Op,
-    tensor::Tensor,
+    record::{self, Run},
+    tensor::{Role, Tensor},
 };
 
 /// Something to compute, and where to write it if not to a place of the backend's choice.
@@ -32,7 +34,7 @@ pub(crate) fn eval(tensors: &[Tensor]) -> Result<()> {
 
 /// An error if this is a parameter that a step has changed since.
 pub(crate) fn check_version(tensor: &Tensor) -> Result<()> {
-    let Some(version) = &tensor.0.version else { return Ok(()) };
+    let Role::Param(version) = &tensor.0.role else { return Ok(()) };
     let current = version.current.load(Ordering::Acquire);
     if current == version.recorded {
         return Ok(());
@@ -62,9 +64,15 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<()> {
     let gathered = gather(roots)?;
     let trace = build(&gathered, roots, device.mixed(), step);
     let regions = device.backend().run(&trace)?;
-    for (output, region) in trace.outputs.iter().zip(regions) {
-        gathered.nodes[output.node].set_value(region);
+    for (output, region) in trace.outputs.iter().zip(&regions) {
+        gathered.nodes[output.node].set_value(region.clone());
     }
+    record::ran(|| {
+        let origin = |node: usize| (gathered.nodes[node].id(), gathered.nodes[node].0.role.clone());
+        let leaves = trace.leaves.iter().map(|(node, _)| origin(*node)).collect();
+        let scalars = trace.scalars.iter().map(|(node, _)| origin(*node)).collect();
+        Run { device, trace, leaves, scalars, regions }
+    });
     Ok(())
 }
 
@@ -102,12 +110,21 @@ fn gather(roots: &[Root]) -> Result<Gathered> {
     Ok(Gathered { nodes, inputs })
 }
 
+/// A host number as a run gets it.
+pub(crate) fn scalar_bits(value: f64, dtype: DType) -> u32 {
+    match dtype.class() {
+        Class::Float => (value as f32).to_bits(),
+        Class::Int => value as i64 as i32 as u32,
+        Class::Uint | Class::Bool => value as i64 as u32,
+    }
+}
+
 /// Host numbers that are part of a plan because passes and kernels treat them specially.
 pub(crate) fn is_structural(value: f64) -> bool {
     [0.0, 1.0, -1.0, 2.0].contains(&value) && !(value == 0.0 && value.is_sign_negative())
 }
 
-fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step: bool) -> Trace {
+fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) -> Trace {
     let Gathered { nodes, inputs } = gathered;
     let mut trace = Trace { step, mixed, ..Trace::default() };
     let mut key = Key::default();
@@ -122,19 +139,16 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<crate::DType>, step:
             Op::ReduceFirst(op, axes) => Op::Reduce(*op, axes.clone()),
             op => op.clone(),
         };
-        key.node(&op, &inputs[i], &node.shape, node.dtype);
+        // A number that changes from replay to replay is never structural.
+        let live = region.is_none() && matches!(node.role, Role::Live(_));
+        key.node(if live { &Op::Scalar(f64::NAN) } else { &op }, &inputs[i], &node.shape, node.dtype);
         if let Some(region) = region {
             key.region(&region, &mut storages);
             trace.leaves.push((i, region));
         } else if let Op::Scalar(value) = op
-            && !is_structural(value)
+            && (live || !is_structural(value))
         {
-            let bits = match node.dtype.class() {
-                crate::Class::Float => (value as f32).to_bits(),
-                crate::Class::Int => value as i64 as i32 as u32,
-                crate::Class::Uint | crate::Class::Bool => value as i64 as u32,
-            };
-            trace.scalars.push((i, bits));
+            trace.scalars.push((i, scalar_bits(value, node.dtype)));
         }
         for input in &inputs[i] {
             held[*input] += 1;
@@ -221,7 +235,7 @@ impl Key {
         }
     }
 
-    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: crate::DType) {
+    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) {
         for byte in op.name().bytes() {
             self.push(u64::from(byte));
         }

@@ -5,6 +5,7 @@
 
 mod autodiff;
 pub mod backend;
+mod compile;
 mod device;
 mod dtype;
 mod error;
@@ -14,11 +15,13 @@ pub mod module;
 mod op;
 pub mod ops;
 mod passes;
+mod record;
 pub mod schedule;
 pub mod shape;
 mod tensor;
 
 pub use autodiff::Grads;
+pub use compile::{Step, compile};
 pub use device::{Device, Precision};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};

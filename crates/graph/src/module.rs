@@ -7,7 +7,7 @@ use std::{
     fmt,
     panic::Location,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -20,8 +20,9 @@ use crate::{
     eval::Root,
     op::Op,
     ops::random::Stream,
+    record,
     shape::{IntoShape, count},
-    tensor::{Tensor, Version},
+    tensor::{Role, Tensor, Version},
 };
 
 /// Elements to a multiple of which every parameter's place in a flat buffer is rounded up: 256 bytes of f32, the largest
@@ -31,6 +32,16 @@ pub const CHUNK: usize = 64;
 /// A trainable tensor. Clones share the value: a module that holds a clone of another's parameter is tied to it.
 #[derive(Clone)]
 pub struct Param(Arc<Mutex<ParamState>>);
+
+/// A parameter that may be gone.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakParam(Weak<Mutex<ParamState>>);
+
+impl WeakParam {
+    pub fn upgrade(&self) -> Option<Param> {
+        self.0.upgrade().map(Param)
+    }
+}
 
 struct ParamState {
     leaf: Tensor,
@@ -126,7 +137,11 @@ impl Param {
             Location::caller(),
         );
         crate::eval::run(&[Root { tensor: copy, target: Some(region.clone()) }], false)?;
-        self.advance(region);
+        self.advance(region.clone());
+        record::did(|| {
+            let param = self.clone();
+            move || param.advance(region.clone())
+        });
         Ok(())
     }
 
@@ -142,11 +157,12 @@ impl Param {
             current: state.version.clone(),
             recorded: state.version.load(Ordering::Acquire),
             path: state.path.clone(),
+            param: WeakParam(Arc::downgrade(&self.0)),
         };
         let tracked = state.training && !state.frozen && region.dtype.is_float();
         let (shape, device) = (state.leaf.shape().to_vec(), state.leaf.device().clone());
         let location = state.leaf.0.origin.location;
-        state.leaf = Tensor::leaf(region, shape, &device, tracked, Some(version), location);
+        state.leaf = Tensor::leaf(region, shape, &device, tracked, Role::Param(version), location);
     }
 
     /// A new leaf over a region that has just been written: everything recorded with the old one is stale.
@@ -212,22 +228,48 @@ impl State {
         value.check()?;
         value.eval()?;
         let home = value.region().ok_or_else(|| unevaluated("state"))?;
-        let leaf = Tensor::leaf(home.clone(), value.shape().to_vec(), value.device(), false, None, Location::caller());
+        let leaf =
+            Tensor::leaf(home.clone(), value.shape().to_vec(), value.device(), false, Role::Plain, Location::caller());
         Ok(State(Arc::new(Mutex::new(StateInner { value: leaf, home }))))
     }
 
     /// The current value.
     pub fn tensor(&self) -> Tensor {
+        self.meet();
         lock(&self.0).value.clone()
     }
 
     /// Its next value, lazily: the next step writes it, and nothing is computed before.
     pub fn set(&self, value: &Tensor) {
+        self.meet();
         lock(&self.0).value = value.detach();
+    }
+
+    /// Whether both are the same state.
+    pub fn same(&self, other: &State) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Writes a value that was set home, if no step has.
+    pub(crate) fn write(&self) -> Result<()> {
+        if let Some(root) = self.pending() {
+            crate::eval::run(&[root], false)?;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// What was set before a recording began is written before it goes on: it is not the recording's.
+    fn meet(&self) {
+        if record::meets(self) {
+            // An error is in the value as well, and what reads it returns it.
+            let _ = record::unrecorded(|| self.write());
+        }
     }
 
     /// The value to write and its place, if it was set since the last step.
     fn pending(&self) -> Option<Root> {
+        self.meet();
         let state = lock(&self.0);
         let current = state.value.region();
         let at_home = current.is_some_and(|r| r.storage.same(&state.home.storage) && r.offset == state.home.offset);
@@ -239,7 +281,7 @@ impl State {
         let mut state = lock(&self.0);
         let (shape, device) = (state.value.shape().to_vec(), state.value.device().clone());
         let location = state.value.0.origin.location;
-        state.value = Tensor::leaf(state.home.clone(), shape, &device, false, None, location);
+        state.value = Tensor::leaf(state.home.clone(), shape, &device, false, Role::Plain, location);
     }
 }
 
@@ -421,7 +463,7 @@ no_parts! { bool u32 u64 usize i32 i64 f32 f64 String crate::ops::contraction::C
 ///
 /// Every parameter starts at a multiple of [`CHUNK`] elements, so that an elementwise update rule is one launch for all,
 /// a norm is one reduction, and each can still be bound alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arena {
     params: Vec<(String, Param)>,
     offsets: Vec<usize>,
@@ -492,7 +534,7 @@ impl Arena {
     /// All parameters as one vector.
     pub fn flat(&self) -> Tensor {
         let location = Location::caller();
-        Tensor::leaf(self.region.clone(), vec![self.region.len], &self.device, false, None, location)
+        Tensor::leaf(self.region.clone(), vec![self.region.len], &self.device, false, Role::Plain, location)
     }
 
     /// The gradients as one vector of the same layout; zeros for a parameter without one.
@@ -548,6 +590,10 @@ impl Arena {
         drop(roots);
         settled.iter().for_each(State::settle);
         self.advance();
+        record::did(|| {
+            let arena = self.clone();
+            move || arena.advance()
+        });
         Ok(())
     }
 }
@@ -561,5 +607,5 @@ pub fn zeros_state(device: &Device, shape: impl IntoShape, dtype: DType) -> Resu
     let len = count(&shape);
     let storage = device.backend().allocate(len * dtype.size_bytes())?;
     let region = Region { storage, offset: 0, len, dtype };
-    State::new(Tensor::leaf(region, shape, device, false, None, Location::caller()))
+    State::new(Tensor::leaf(region, shape, device, false, Role::Plain, Location::caller()))
 }

@@ -14,7 +14,9 @@ use crate::{
     device::Device,
     dtype::DType,
     error::{Error, ErrorKind, Result},
+    module::{Param, WeakParam},
     op::Op,
+    record::{Live, unrecorded},
     shape::{MAX_RANK, broadcast, count},
 };
 
@@ -37,8 +39,7 @@ pub(crate) struct Node {
     /// Whether it is a tracked leaf or has a tracked ancestor.
     pub tracked: bool,
     pub error: Option<Error>,
-    /// Of a parameter's leaf: the version that was read.
-    pub version: Option<Version>,
+    pub role: Role,
     state: Mutex<State>,
 }
 
@@ -49,12 +50,30 @@ pub(crate) struct Origin {
     pub path: Option<Arc<str>>,
 }
 
+/// What a leaf stands for, beside its value.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Plain,
+    /// A version of a parameter.
+    Param(Version),
+    /// Something that every replay of a compiled step asks for anew.
+    Live(Live),
+}
+
 /// Which version of a parameter a leaf stands for.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     pub current: Arc<AtomicU64>,
     pub recorded: u64,
     pub path: Arc<str>,
+    pub param: WeakParam,
+}
+
+impl Version {
+    /// The parameter, if it is still there.
+    pub fn param(&self) -> Option<Param> {
+        self.param.upgrade()
+    }
 }
 
 #[derive(Default)]
@@ -68,7 +87,7 @@ struct State {
 /// Unevaluated nodes above which a cone is evaluated at once, so that metrics that nobody reads do not grow for ever.
 pub const MAX_PENDING: usize = 32_768;
 
-fn next_id() -> u64 {
+pub(crate) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -105,6 +124,18 @@ impl Tensor {
         device: &Device,
         location: &'static Location<'static>,
     ) -> Tensor {
+        Tensor::node_of(op, inputs, shape, dtype, device, Role::Plain, location)
+    }
+
+    fn node_of(
+        op: Op,
+        inputs: Vec<Tensor>,
+        shape: Vec<usize>,
+        dtype: DType,
+        device: &Device,
+        role: Role,
+        location: &'static Location<'static>,
+    ) -> Tensor {
         let path = inputs.iter().find_map(|t| t.0.origin.path.clone());
         let origin = Origin { location, path };
         if let Some(error) = inputs.iter().find_map(|t| t.0.error.clone()) {
@@ -139,7 +170,7 @@ impl Tensor {
             origin,
             tracked,
             error: None,
-            version: None,
+            role,
             state: Mutex::new(State { inputs, value: None, pending }),
         }));
         if eager && let Err(error) = crate::eval::eval(std::slice::from_ref(&tensor)) {
@@ -159,7 +190,7 @@ impl Tensor {
             origin,
             tracked: false,
             error: Some(error),
-            version: None,
+            role: Role::Plain,
             state: Mutex::default(),
         }))
     }
@@ -189,16 +220,38 @@ impl Tensor {
         Tensor::failed(error, device, Origin { location: Location::caller(), path: None })
     }
 
+    /// A number of rank 0 that every replay of a compiled step asks for anew. It is an input of plans whatever it is, as
+    /// [`Tensor::scalar`] is not for 0, ±1 and 2, which kernels treat specially.
+    #[track_caller]
+    pub fn live_scalar(device: &Device, dtype: DType, number: impl Fn() -> f64 + Send + Sync + 'static) -> Tensor {
+        let (op, role) = (Op::Scalar(number()), Role::Live(Live::Number(Arc::new(number))));
+        Tensor::node_of(op, vec![], vec![], dtype, device, role, Location::caller())
+    }
+
+    /// A value that every replay of a compiled step asks for anew. It has the same shape and dtype every time.
+    ///
+    /// # Errors
+    /// The error that the tensor carries.
+    #[track_caller]
+    pub fn live(tensor: impl Fn() -> Result<Tensor> + Send + Sync + 'static) -> Result<Tensor> {
+        let ask = move || unrecorded(|| tensor().and_then(|t| t.eval().map(|()| t)));
+        let now = ask()?;
+        let no_value = || Error::new("live", ErrorKind::Device("the backend gave no value".into()));
+        let region = now.region().ok_or_else(no_value)?;
+        let role = Role::Live(Live::Tensor(Arc::new(ask)));
+        Ok(Tensor::leaf(region, now.shape().to_vec(), now.device(), false, role, Location::caller()))
+    }
+
     /// A leaf over a region.
     pub(crate) fn leaf(
         region: Region,
         shape: Vec<usize>,
         device: &Device,
         tracked: bool,
-        version: Option<Version>,
+        role: Role,
         location: &'static Location<'static>,
     ) -> Tensor {
-        let path = version.as_ref().map(|v| v.path.clone());
+        let path = if let Role::Param(version) = &role { Some(version.path.clone()) } else { None };
         Tensor(Arc::new(Node {
             id: next_id(),
             op: Op::Leaf,
@@ -208,7 +261,7 @@ impl Tensor {
             origin: Origin { location, path },
             tracked,
             error: None,
-            version,
+            role,
             state: Mutex::new(State { inputs: Vec::new(), value: Some(region), pending: 0 }),
         }))
     }

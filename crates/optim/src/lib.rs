@@ -20,6 +20,7 @@ mod sgd;
 pub use adam::{Adam, AdamW};
 pub use control::Report;
 pub use optimizer::Optimizer;
+pub use rates::Rate;
 pub use rule::{Context, Rule, Update};
 pub use scale::LossScale;
 pub use sgd::Sgd;

@@ -7,7 +7,7 @@ use thalweg_graph::{
 
 use crate::{
     control::{Control, Report, STEP},
-    rates::Rates,
+    rates::{Rate, Rates},
     rule::{Context, Rule},
     scale::LossScale,
 };
@@ -19,7 +19,7 @@ pub struct Optimizer<R> {
     arena: Arena,
     states: Vec<State>,
     control: Control,
-    lr: f64,
+    lr: Rate,
     rates: Option<Rates>,
     scaling: Option<LossScale>,
     clip_norm: Option<f64>,
@@ -39,7 +39,7 @@ impl<R: Rule> Optimizer<R> {
         let scaling = (device.mixed() == Some(DType::F16)).then(LossScale::default);
         let init = scaling.as_ref().map_or(1.0, |s| s.init);
         let control = Control::new(&device, dtype, rule.betas(), init)?;
-        let lr = rule.lr();
+        let lr = Rate::new(rule.lr());
         Ok(Optimizer { rule, arena, states, control, lr, rates: None, scaling, clip_norm: None, clip_value: None })
     }
 
@@ -80,12 +80,17 @@ impl<R: Rule> Optimizer<R> {
 
     /// The learning rate of the next step, where there is no schedule.
     pub fn lr(&self) -> f64 {
-        self.lr
+        self.lr.get()
+    }
+
+    /// The learning rate as something to hold while a compiled step has the optimizer. Does nothing where there is a schedule.
+    pub fn rate(&self) -> Rate {
+        self.lr.clone()
     }
 
     /// Sets the learning rate, and ends a schedule. It is an input of the plan: nothing is compiled and nothing waits.
     pub fn set_lr(&mut self, lr: f64) {
-        self.lr = lr;
+        self.lr.set(lr);
         self.rates = None;
     }
 
@@ -169,12 +174,12 @@ impl<R: Rule> Optimizer<R> {
             g = g.maximum(-limit).minimum(limit);
         }
         let next = self.control.next(self.scaling.as_ref(), finite, norm.as_ref());
-        let lr = match &mut self.rates {
-            Some(rates) => {
-                let control = self.control.state().tensor();
-                rates.lr(p.device(), &control.select(0, STEP as isize), &control, STEP)
+        let lr = match &self.rates {
+            Some(rates) => rates.lr(self.control.state(), STEP),
+            None => {
+                let rate = self.lr.clone();
+                Tensor::live_scalar(p.device(), p.dtype(), move || rate.get())
             }
-            None => Tensor::scalar(p.device(), self.lr, p.dtype()),
         };
         let context = Context { lr, step: next.step, correction1: next.correction1, correction2: next.correction2 };
         let old: Vec<Tensor> = self.states.iter().map(State::tensor).collect();

@@ -1,4 +1,4 @@
-//! Learning rates that the device looks up by its own count of steps.
+//! Learning rates: one that the host sets, and those that the device looks up by its own count of steps.
 //!
 //! A skipped step must not advance the schedule, and only the device knows which steps it skipped. So it is given a ring of
 //! the next rates and indexes it with its own step count; the host refills the ring in time, from what it knows of the count
@@ -8,10 +8,14 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
-use thalweg_graph::{DType, Device, Result, Tensor};
+use thalweg_graph::{DType, Result, State, Tensor};
 
 /// Entries of the ring.
 const RING: u64 = 64;
@@ -20,8 +24,31 @@ const REFILL: u64 = RING / 2;
 
 type Pending = Pin<Box<dyn Future<Output = Result<Vec<f64>>> + Send>>;
 
-/// A schedule, and its ring on the device.
-pub(crate) struct Rates {
+/// A learning rate that is set from the host. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Rate(Arc<AtomicU64>);
+
+impl Rate {
+    pub(crate) fn new(rate: f64) -> Rate {
+        Rate(Arc::new(AtomicU64::new(rate.to_bits())))
+    }
+
+    /// The rate of the next step.
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Sets it. It is an input of plans: nothing is compiled and nothing waits.
+    pub fn set(&self, rate: f64) {
+        self.0.store(rate.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// A schedule, and its ring on the device. Clones share both.
+#[derive(Clone)]
+pub(crate) struct Rates(Arc<Mutex<Inner>>);
+
+struct Inner {
     schedule: Box<dyn Fn(u64) -> f64 + Send>,
     ring: Option<Tensor>,
     /// Steps queued since the ring was filled.
@@ -34,36 +61,53 @@ pub(crate) struct Rates {
 
 impl fmt::Debug for Rates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rates(at most step {})", self.at_most)
+        f.write_str("Rates")
     }
 }
 
 impl Rates {
     pub fn new(schedule: impl Fn(u64) -> f64 + Send + 'static) -> Rates {
-        Rates { schedule: Box::new(schedule), ring: None, since: 0, at_most: 0, pending: None }
+        let inner = Inner { schedule: Box::new(schedule), ring: None, since: 0, at_most: 0, pending: None };
+        Rates(Arc::new(Mutex::new(inner)))
     }
 
-    /// The rate of the device's next step, `step` being how many it has taken.
+    /// The rate of the device's next step, which it counts in this lane of the control vector.
     #[track_caller]
-    pub fn lr(&mut self, device: &Device, step: &Tensor, control: &Tensor, step_lane: usize) -> Tensor {
+    pub fn lr(&self, control: &State, lane: usize) -> Tensor {
+        let (inner, state) = (self.0.clone(), control.clone());
+        let vector = control.tensor();
+        let ring = Tensor::live(move || {
+            let mut inner = inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            Ok(inner.next(&state.tensor(), lane))
+        });
+        let ring = match ring {
+            Ok(ring) => ring,
+            Err(error) => return vector.fail("schedule", error.kind().clone()),
+        };
+        let slot = vector.select(0, lane as isize).fmod(RING as f64).cast(DType::I32).reshape([1]);
+        ring.gather(0, &slot).reshape(()).cast(vector.dtype())
+    }
+}
+
+impl Inner {
+    /// The ring for one more step.
+    fn next(&mut self, control: &Tensor, lane: usize) -> Tensor {
         let ring = match &self.ring {
             Some(ring) if self.since < REFILL => ring.clone(),
-            _ => self.refill(device, control, step_lane),
+            _ => self.refill(control, lane),
         };
         self.since += 1;
         self.at_most += 1;
         if let Some((_, after)) = &mut self.pending {
             *after += 1;
         }
-        let slot = step.fmod(RING as f64).cast(DType::I32).reshape([1]);
-        ring.gather(0, &slot).reshape(()).cast(step.dtype())
+        ring
     }
 
-    #[track_caller]
-    fn refill(&mut self, device: &Device, control: &Tensor, step_lane: usize) -> Tensor {
+    fn refill(&mut self, control: &Tensor, lane: usize) -> Tensor {
         if let Some((mut read, after)) = self.pending.take() {
             match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(lanes)) => self.at_most = lanes[step_lane] as u64 + after,
+                Poll::Ready(Ok(lanes)) => self.at_most = lanes[lane] as u64 + after,
                 Poll::Ready(Err(_)) => {} // The next call that reads reports it.
                 Poll::Pending => self.pending = Some((read, after)),
             }
@@ -79,7 +123,7 @@ impl Rates {
         for step in self.at_most.saturating_sub(REFILL)..self.at_most + REFILL {
             ring[(step % RING) as usize] = (self.schedule)(step) as f32;
         }
-        let ring = Tensor::from_slice(device, &ring, [RING as usize]);
+        let ring = Tensor::from_slice(control.device(), &ring, [RING as usize]);
         self.ring = Some(ring.clone());
         self.since = 0;
         ring

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     op::Op,
     shape::{Axis, IntoShape},
-    tensor::Tensor,
+    tensor::{Role, Tensor},
 };
 
 /// A host type that tensors are made from and read into.
@@ -121,7 +121,7 @@ impl Tensor {
         match device.backend().upload(&T::bytes(data)) {
             Ok(storage) => {
                 let region = Region { storage, offset: 0, len: data.len(), dtype: T::DTYPE };
-                Tensor::leaf(region, shape, device, false, None, Location::caller())
+                Tensor::leaf(region, shape, device, false, Role::Plain, Location::caller())
             }
             Err(error) => Tensor::fail_with(device, error),
         }
@@ -192,7 +192,7 @@ impl Tensor {
         match self.read_bytes().and_then(|bytes| device.backend().upload(&bytes)) {
             Ok(storage) => {
                 let region = Region { storage, offset: 0, len: self.count(), dtype: self.dtype() };
-                Tensor::leaf(region, self.shape().to_vec(), device, false, None, Location::caller())
+                Tensor::leaf(region, self.shape().to_vec(), device, false, Role::Plain, Location::caller())
             }
             Err(error) => Tensor::fail_with(device, error),
         }
@@ -213,7 +213,9 @@ impl Tensor {
             None => self.eval().and_then(|()| self.region().ok_or_else(|| Error::new("track", no_value()))),
         };
         match value {
-            Ok(region) => Tensor::leaf(region, self.shape().to_vec(), self.device(), true, None, Location::caller()),
+            Ok(region) => {
+                Tensor::leaf(region, self.shape().to_vec(), self.device(), true, Role::Plain, Location::caller())
+            }
             Err(error) => Tensor::fail_with(self.device(), error),
         }
     }
@@ -238,7 +240,9 @@ impl Tensor {
         crate::eval::eval(tensors)
     }
 
+    #[track_caller]
     pub(crate) fn read_bytes(&self) -> Result<Vec<u8>> {
+        crate::record::check_read("read")?;
         self.eval()?;
         crate::eval::check_version(self)?;
         match self.region() {
@@ -276,7 +280,9 @@ impl Tensor {
     }
 
     /// The elements, later: the read is queued now and nothing waits for it.
+    #[track_caller]
     pub fn read_async<T: Element>(&self) -> Result<impl Future<Output = Result<Vec<T>>> + Send + 'static> {
+        crate::record::check_read("read_async")?;
         self.eval()?;
         crate::eval::check_version(self)?;
         let region = self.region().ok_or_else(|| Error::new("read", no_value()))?;

@@ -7,7 +7,7 @@ use crate::{
     error::ErrorKind,
     op::Op,
     ops::{binary::BinaryOp, unary::UnaryOp},
-    tensor::{IntoTensor, Tensor},
+    tensor::{IntoTensor, Role, Tensor},
 };
 
 impl Tensor {
@@ -230,7 +230,7 @@ impl<T: IntoTensor> IntoSide for T {
     fn into_side(self, like: &Tensor) -> Side {
         let tensor = self.into_tensor(like);
         match tensor.0.op {
-            Op::Scalar(value) if tensor.check().is_ok() => Side::Number(value),
+            Op::Scalar(value) if tensor.check().is_ok() && matches!(tensor.0.role, Role::Plain) => Side::Number(value),
             _ => Side::Tensor(tensor),
         }
     }

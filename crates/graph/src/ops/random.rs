@@ -120,9 +120,11 @@ impl Stream {
     /// Words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`.
     #[track_caller]
     pub fn words(&self, device: &Device, shape: impl IntoShape) -> Tensor {
-        let draw = self.draw.fetch_add(1, Ordering::Relaxed);
         let word = |w: u32| Tensor::scalar(device, f64::from(w), DType::U32);
-        let inputs = [self.key[0], self.key[1], self.op, draw as u32].map(word).to_vec();
+        let draw = self.draw.clone();
+        let next = move || f64::from(draw.fetch_add(1, Ordering::Relaxed) as u32);
+        let draw = Tensor::live_scalar(device, DType::U32, next);
+        let inputs = vec![word(self.key[0]), word(self.key[1]), word(self.op), draw];
         Tensor::node(Op::Random, inputs, shape.into_shape(), DType::U32, device, Location::caller())
     }
 

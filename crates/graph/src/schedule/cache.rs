@@ -35,17 +35,22 @@ impl<P> Default for PlanCache<P> {
     }
 }
 
-impl<P> PlanCache<P> {
+impl<P: Send + Sync + 'static> PlanCache<P> {
     /// The plan of this trace, built by `build` when it is not there.
     pub fn get_or_build<E>(&self, trace: &Trace, build: impl FnOnce() -> Result<P, E>) -> Result<Arc<P>, E> {
+        if let Some(plan) = trace.plan.get() {
+            return Ok(plan);
+        }
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         state.clock += 1;
         let clock = state.clock;
         if let Some(entry) = state.plans.get_mut(&trace.key) {
             entry.used = clock;
+            trace.plan.set(&entry.plan);
             return Ok(entry.plan.clone());
         }
         let plan = Arc::new(build()?);
+        trace.plan.set(&plan);
         state.built += 1;
         if state.plans.len() >= PLANS {
             let oldest = state.plans.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());

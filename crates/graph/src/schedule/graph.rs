@@ -106,7 +106,7 @@ impl Builder {
     fn constant(&self, id: NodeId) -> Option<f64> {
         let node = &self.graph.nodes[id];
         match &node.op {
-            Op::Scalar(value) if is_structural(*value) => Some(*value),
+            Op::Scalar(value) if node.slot.is_none() => Some(*value).filter(|v| is_structural(*v)),
             Op::Reshape | Op::Expand | Op::Permute(_) | Op::Slice { .. } | Op::Detach => self.constant(node.inputs[0]),
             _ => None,
         }

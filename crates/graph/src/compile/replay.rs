@@ -1,0 +1,271 @@
+//! A recording: what to bind to the runs of a function, and how to do them again.
+
+use std::{fmt, panic::Location, sync::Arc};
+
+use super::copy;
+use crate::{
+    backend::Region,
+    device::Device,
+    dtype::DType,
+    error::{Error, ErrorKind, Result},
+    eval::scalar_bits,
+    module::State,
+    op::Op,
+    record::{Event, Live, Run, Tape},
+    tensor::{Role, Tensor, Version},
+};
+
+/// Everything that a function did, and where what it read came from.
+#[derive(Debug)]
+pub(super) struct Recording<const M: usize> {
+    events: Vec<Replay>,
+    states: Vec<State>,
+    /// Asked for once by each replay, in the order in which the function made them.
+    live: Vec<(u64, Live)>,
+    /// Where the parameters were.
+    params: Vec<(Version, Region)>,
+    /// Buffers that a replay reads or writes and that are no inputs.
+    fixed: Vec<Region>,
+    results: Vec<(Value, Device)>,
+}
+
+enum Replay {
+    Run { run: Box<Run>, leaves: Vec<Value>, scalars: Vec<Option<usize>> },
+    Effect(Arc<dyn Fn() + Send + Sync>),
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replay::Run { leaves, scalars, .. } => write!(f, "Run({leaves:?}, {scalars:?})"),
+            Replay::Effect(_) => f.write_str("Effect"),
+        }
+    }
+}
+
+/// A leaf of a run or a result.
+#[derive(Debug)]
+struct Value {
+    source: Source,
+    /// From the start of the source's region.
+    offset: usize,
+    shape: Vec<usize>,
+    len: usize,
+    dtype: DType,
+    /// Of a leaf: its node.
+    node: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Input(usize),
+    /// Of an earlier run, an output.
+    Made(usize, usize),
+    Live(usize),
+    Param(Version, Region),
+    Fixed(Region),
+}
+
+/// What one replay binds.
+struct Bound {
+    inputs: Vec<Region>,
+    numbers: Vec<f64>,
+    tensors: Vec<Option<Region>>,
+    made: Vec<Vec<Region>>,
+}
+
+fn broken(problem: &str) -> Error {
+    Error::new("compile", ErrorKind::Device(format!("internal: {problem}")))
+}
+
+impl<const M: usize> Recording<M> {
+    /// Of a tape, the inputs that the function was given and what it returned.
+    pub fn new(inputs: &[Tensor], tape: Tape, results: &[Tensor; M]) -> Result<Recording<M>> {
+        let mut recording = Recording {
+            events: Vec::with_capacity(tape.events.len()),
+            states: tape.states,
+            live: Vec::new(),
+            params: Vec::new(),
+            fixed: Vec::new(),
+            results: Vec::new(),
+        };
+        let runs = tape.events.iter().filter_map(|e| if let Event::Run(run) = e { Some(run) } else { None });
+        for (id, role) in runs.flat_map(|run| run.leaves.iter().chain(&run.scalars)) {
+            if let Role::Live(live) = role
+                && !recording.live.iter().any(|(known, _)| known == id)
+            {
+                recording.live.push((*id, live.clone()));
+            }
+        }
+        recording.live.sort_unstable_by_key(|(id, _)| *id);
+        let inputs = inputs.iter().filter_map(Tensor::region).collect::<Vec<_>>();
+        let mut made: Vec<Vec<Option<Region>>> = Vec::new();
+        for event in tape.events {
+            match event {
+                Event::Effect(effect) => recording.events.push(Replay::Effect(effect)),
+                Event::Run(run) => recording.add(run, &inputs, &mut made)?,
+            }
+        }
+        for tensor in results {
+            let region = tensor.region().ok_or_else(|| broken("a result has no value"))?;
+            let role = (tensor.id(), tensor.0.role.clone());
+            let value = recording.value(&region, tensor.shape(), 0, role, &inputs, &made);
+            recording.results.push((value, tensor.device().clone()));
+        }
+        Ok(recording)
+    }
+
+    fn add(&mut self, mut run: Box<Run>, inputs: &[Region], made: &mut Vec<Vec<Option<Region>>>) -> Result<()> {
+        let mut leaves = Vec::with_capacity(run.leaves.len());
+        for ((node, region), role) in run.trace.leaves.drain(..).zip(run.leaves.drain(..)) {
+            let value = self.value(&region, &run.trace.nodes[node].shape, node, role, inputs, made);
+            leaves.push(value);
+        }
+        for target in run.trace.outputs.iter().filter_map(|o| o.target.as_ref()) {
+            if made.iter().flatten().flatten().any(|r| r.storage.same(&target.storage)) {
+                let problem = "the function makes a parameter or a state and changes it; make it outside";
+                return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
+            }
+            self.fixed.push(target.clone());
+        }
+        let own = run.trace.outputs.iter().zip(run.regions.drain(..));
+        made.push(own.map(|(output, region)| output.target.is_none().then_some(region)).collect());
+        let scalars =
+            run.scalars.drain(..).map(|(id, _)| self.live.iter().position(|(known, _)| *known == id)).collect();
+        self.events.push(Replay::Run { run, leaves, scalars });
+        Ok(())
+    }
+
+    /// Where a region comes from.
+    fn value(
+        &mut self,
+        region: &Region,
+        shape: &[usize],
+        node: usize,
+        (id, role): (u64, Role),
+        inputs: &[Region],
+        made: &[Vec<Option<Region>>],
+    ) -> Value {
+        let same = |other: &Region| other.storage.same(&region.storage);
+        let output = || {
+            let in_run = |(j, run): (usize, &Vec<Option<Region>>)| {
+                run.iter().position(|r| r.as_ref().is_some_and(same)).map(|k| (j, k))
+            };
+            made.iter().enumerate().find_map(in_run)
+        };
+        let (source, start) = if let Some(input) = inputs.iter().position(same) {
+            (Source::Input(input), 0)
+        } else if let Some(at) = self.live.iter().position(|(known, _)| *known == id) {
+            (Source::Live(at), 0)
+        } else if let Some((run, k)) = output() {
+            (Source::Made(run, k), made[run][k].as_ref().map_or(0, |r| r.offset))
+        } else {
+            self.fixed.push(region.clone());
+            match role {
+                Role::Param(version) => {
+                    self.params.push((version.clone(), region.clone()));
+                    (Source::Param(version, region.clone()), region.offset)
+                }
+                _ => (Source::Fixed(region.clone()), region.offset),
+            }
+        };
+        let offset = region.offset - start;
+        Value { source, offset, shape: shape.to_vec(), len: region.len, dtype: region.dtype, node }
+    }
+
+    /// Does it again with other inputs; `None` if a parameter is no longer where it was.
+    #[track_caller]
+    pub fn replay(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
+        let moved = |(version, region): &(Version, Region)| {
+            let now = version.param().and_then(|p| p.tensor().region());
+            !now.is_some_and(|now| now.storage.same(&region.storage) && now.offset == region.offset)
+        };
+        if self.params.iter().any(moved) {
+            return Ok(None);
+        }
+        self.states.iter().try_for_each(State::write)?;
+        let mut bound = Bound { inputs: Vec::new(), numbers: Vec::new(), tensors: Vec::new(), made: Vec::new() };
+        for tensor in inputs {
+            let region = tensor.region().ok_or_else(|| broken("an input has no value"))?;
+            let shared = |other: &Region| other.storage.same(&region.storage);
+            let alone = region.offset == 0 && !bound.inputs.iter().chain(&self.fixed).any(shared);
+            let region = if alone { Some(region) } else { copy(tensor)?.region() };
+            bound.inputs.push(region.ok_or_else(|| broken("an input has no value"))?);
+        }
+        for (_, live) in &self.live {
+            let (number, tensor) = match live {
+                Live::Number(again) => (again(), None),
+                Live::Tensor(again) => (0.0, again()?.region()),
+            };
+            bound.numbers.push(number);
+            bound.tensors.push(tensor);
+        }
+        for event in &mut self.events {
+            match event {
+                Replay::Effect(effect) => effect(),
+                Replay::Run { run, leaves, scalars } => {
+                    for leaf in &*leaves {
+                        run.trace.leaves.push((leaf.node, bound.region(leaf)?));
+                    }
+                    for (scalar, at) in run.trace.scalars.iter_mut().zip(&*scalars) {
+                        if let Some(at) = at {
+                            let node = &mut run.trace.nodes[scalar.0];
+                            node.op = Op::Scalar(bound.numbers[*at]);
+                            scalar.1 = scalar_bits(bound.numbers[*at], node.dtype);
+                        }
+                    }
+                    let made = run.device.backend().run(&run.trace);
+                    run.trace.leaves.clear();
+                    bound.made.push(made?);
+                }
+            }
+        }
+        let mut results = Vec::with_capacity(M);
+        for (value, device) in &self.results {
+            let leaf =
+                Tensor::leaf(bound.region(value)?, value.shape.clone(), device, false, Role::Plain, Location::caller());
+            results.push(value.lasting(leaf)?);
+        }
+        results.try_into().map(Some).map_err(|_| broken("another number of results"))
+    }
+
+    /// The results of the first call, as later calls give them.
+    pub fn results(&self, results: [Tensor; M]) -> Result<[Tensor; M]> {
+        let mut values = Vec::with_capacity(M);
+        for (tensor, (value, _)) in results.iter().zip(&self.results) {
+            let region = tensor.region().ok_or_else(|| broken("a result has no value"))?;
+            let shape = tensor.shape().to_vec();
+            let leaf = Tensor::leaf(region, shape, tensor.device(), false, Role::Plain, tensor.0.origin.location);
+            values.push(value.lasting(leaf)?);
+        }
+        values.try_into().map_err(|_| broken("another number of results"))
+    }
+}
+
+impl Bound {
+    fn region(&self, value: &Value) -> Result<Region> {
+        let whole = match &value.source {
+            Source::Input(i) => &self.inputs[*i],
+            Source::Made(run, output) => &self.made[*run][*output],
+            Source::Live(at) => self.tensors[*at].as_ref().ok_or_else(|| broken("a live leaf has no value"))?,
+            Source::Param(_, region) | Source::Fixed(region) => region,
+        };
+        let offset = match value.source {
+            Source::Param(..) | Source::Fixed(_) => whole.offset,
+            _ => whole.offset + value.offset,
+        };
+        Ok(Region { storage: whole.storage.clone(), offset, len: value.len, dtype: value.dtype })
+    }
+}
+
+impl Value {
+    /// A result that the next call does not write over.
+    #[track_caller]
+    fn lasting(&self, leaf: Tensor) -> Result<Tensor> {
+        match &self.source {
+            Source::Param(version, _) => Ok(version.param().map_or(leaf, |p| p.tensor())),
+            Source::Fixed(_) => copy(&leaf),
+            _ => Ok(leaf),
+        }
+    }
+}

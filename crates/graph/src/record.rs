@@ -1,0 +1,142 @@
+//! What a recording sees of the runs that happen while it is made, and the leaves that change from replay to replay.
+
+use std::{cell::RefCell, fmt, panic::Location, sync::Arc};
+
+use crate::{
+    backend::{Region, Trace},
+    device::Device,
+    error::{Error, ErrorKind, Result},
+    module::State,
+    tensor::{Role, Tensor},
+};
+
+/// A leaf whose value is asked for anew by every replay.
+#[derive(Clone)]
+pub(crate) enum Live {
+    /// A host number.
+    Number(Arc<dyn Fn() -> f64 + Send + Sync>),
+    /// A tensor that has the same shape and dtype every time.
+    Tensor(Arc<dyn Fn() -> Result<Tensor> + Send + Sync>),
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Live::Number(_) => "Number",
+            Live::Tensor(_) => "Tensor",
+        })
+    }
+}
+
+/// One run.
+pub(crate) struct Run {
+    pub device: Device,
+    pub trace: Trace,
+    /// Of each of the trace's leaves, the node's id: of two runs that read one node, both get the same value.
+    pub leaves: Vec<(u64, Role)>,
+    /// Of each of its scalars.
+    pub scalars: Vec<(u64, Role)>,
+    /// Of its outputs.
+    pub regions: Vec<Region>,
+}
+
+/// What happens again in a replay.
+pub(crate) enum Event {
+    Run(Box<Run>),
+    /// Something on the host that follows a run.
+    Effect(Arc<dyn Fn() + Send + Sync>),
+}
+
+/// What has happened since the recording began, in order.
+pub(crate) struct Tape {
+    pub events: Vec<Event>,
+    /// The states that were read or set.
+    pub states: Vec<State>,
+    /// Nodes with smaller ids were made before the recording: what is live in them is constant here.
+    first: u64,
+}
+
+thread_local! {
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+}
+
+/// Whether a recording is being made on this thread.
+pub(crate) fn is_recording() -> bool {
+    TAPE.with_borrow(Option::is_some)
+}
+
+/// What a function does, as a tape. `first` is the id of the next node. One recording at a time.
+pub(crate) fn record<T>(first: u64, f: impl FnOnce() -> Result<T>) -> Result<(T, Tape)> {
+    /// Ends the recording, also when the function panics.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            TAPE.set(None);
+        }
+    }
+    TAPE.set(Some(Tape { events: Vec::new(), states: Vec::new(), first }));
+    let _end = End;
+    let value = f()?;
+    match TAPE.take() {
+        Some(tape) => Ok((value, tape)),
+        None => Err(Error::new("compile", ErrorKind::Invalid("the recording was ended from inside".into()))),
+    }
+}
+
+/// Runs a function whose runs and reads are none of the recording's business.
+pub(crate) fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
+    let tape = TAPE.take();
+    let value = f();
+    TAPE.set(tape);
+    value
+}
+
+/// Puts a run on the tape, if there is one.
+pub(crate) fn ran(run: impl FnOnce() -> Run) {
+    TAPE.with_borrow_mut(|tape| {
+        let Some(tape) = tape else { return };
+        let mut run = run();
+        for (id, role) in run.leaves.iter_mut().chain(&mut run.scalars) {
+            if matches!(role, Role::Live(_)) && *id < tape.first {
+                *role = Role::Plain;
+            }
+        }
+        tape.events.push(Event::Run(Box::new(run)));
+    });
+}
+
+/// Puts something on the tape that the host does after the latest run.
+pub(crate) fn did<F: Fn() + Send + Sync + 'static>(effect: impl FnOnce() -> F) {
+    TAPE.with_borrow_mut(|tape| {
+        if let Some(tape) = tape {
+            tape.events.push(Event::Effect(Arc::new(effect())));
+        }
+    });
+}
+
+/// Notes that a state is used; says whether that is the first time in this recording.
+pub(crate) fn meets(state: &State) -> bool {
+    TAPE.with_borrow_mut(|tape| match tape {
+        Some(tape) if !tape.states.iter().any(|known| known.same(state)) => {
+            tape.states.push(state.clone());
+            true
+        }
+        _ => false,
+    })
+}
+
+/// The states that were used so far.
+pub(crate) fn states() -> Vec<State> {
+    TAPE.with_borrow(|tape| tape.as_ref().map_or_else(Vec::new, |tape| tape.states.clone()))
+}
+
+/// An error if the host asks for a value while a recording is made: a replay would not ask again.
+#[track_caller]
+pub(crate) fn check_read(op: &'static str) -> Result<()> {
+    if !is_recording() {
+        return Ok(());
+    }
+    let problem = "a function that is being compiled reads a value, which replays would not do again; return the tensor \
+                   and read it outside";
+    Err(Error::at(op, ErrorKind::Invalid(problem.into()), Location::caller(), None))
+}
