@@ -188,3 +188,22 @@ fn a_dtype_cannot_be_read_as_another() {
     assert!(error.contains("f32") && error.contains("cast first"), "{error}");
     assert_eq!(ones(&[2]).cast(DType::F16).to_vec::<f32>().ok(), Some(vec![1.0, 1.0]));
 }
+
+#[test]
+fn a_batch_that_does_not_fit_says_how_large_a_one_would() {
+    // Some 9 MiB of inputs and 4 MiB of activations for each 1,024 of the batch.
+    let backend = thalweg_cpu::FastCpu::with_capacity(1, Some(24 << 20)).unwrap();
+    let device = Device::new(std::sync::Arc::new(backend));
+    let weight = Tensor::ones(&device, [256, 1024]);
+    weight.eval().unwrap();
+    let loss = |batch: usize| {
+        let x = Tensor::from_slice(&device, &vec![0.5f32; batch * 256], [batch, 256]);
+        (x.matmul(&weight).softmax(-1).matmul(&weight.t()).log() * 2.0).sum(..).item()
+    };
+    let error = loss(4096).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error.kind(), ErrorKind::Memory(_)) && text.contains("instead of 4096"), "{text}");
+    let fits: usize = text.split("a batch of ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(loss(fits).is_ok(), "{text}: {fits} does not");
+    assert!(loss(fits * 5 / 4).is_err(), "{text}: more does");
+}

@@ -2,4 +2,6 @@
 
 mod agree;
 mod graphs;
+mod large;
+mod limits;
 mod messages;

@@ -16,4 +16,4 @@ pub mod registry;
 mod runtime;
 pub mod templates;
 
-pub use runtime::{AdapterInfo, GpuBackend, Selector, adapters};
+pub use runtime::{AdapterInfo, GpuBackend, Limits, Selector, adapters};

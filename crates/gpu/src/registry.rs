@@ -19,14 +19,23 @@ use crate::templates::{Caps, kernel::Kernel, kernels};
 mod contractions;
 
 /// Devices for which kernels differ: without f16 or subgroups, a GPU with both, one whose f16 conversions need help, and
-/// software Vulkan, with and without texts that contractions share.
+/// software Vulkan, with and without texts that contractions share, and one
+/// with small bindings.
 pub fn devices() -> Vec<(&'static str, Caps)> {
     let portable = Caps::default();
     let gpu = Caps { native_f16: true, exact_f16: true, subgroups: true, ..portable.clone() };
     let inexact = Caps { exact_f16: false, ..gpu.clone() };
     let software = Caps { software: true, subgroup_size: 8, ..gpu.clone() };
     let shared = Caps { shared_texts: true, ..software.clone() };
-    vec![("portable", portable), ("gpu", gpu), ("inexact", inexact), ("software", software), ("shared", shared)]
+    let windows = Caps { max_binding: 1 << 20, ..portable.clone() };
+    vec![
+        ("portable", portable),
+        ("windows", windows),
+        ("gpu", gpu),
+        ("inexact", inexact),
+        ("software", software),
+        ("shared", shared),
+    ]
 }
 
 /// A kernel for every path of the templates and every storage kind, with its name.

@@ -165,6 +165,8 @@ pub struct Profile {
     pub f64: bool,
     /// Largest number of buffers one launch may use.
     pub max_buffers: usize,
+    /// Bytes of a buffer above which it counts as several of a launch's buffers.
+    pub max_binding_bytes: u64,
     /// Bytes that one tensor may take.
     pub max_tensor_bytes: u64,
     /// Bytes of memory, where known.

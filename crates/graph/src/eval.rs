@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     backend::{Label, Region, Trace, TraceNode, TraceOutput},
+    capacity,
     dtype::{Class, DType},
     error::{Error, ErrorKind, Result},
     op::Op,
@@ -63,7 +64,10 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<()> {
     let device = first.tensor.device().clone();
     let gathered = gather(roots)?;
     let trace = build(&gathered, roots, device.mixed(), step);
-    let regions = device.backend().run(&trace)?;
+    let regions = device
+        .backend()
+        .run(&trace)
+        .map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.profile()))?;
     for (output, region) in trace.outputs.iter().zip(&regions) {
         gathered.nodes[output.node].set_value(region.clone());
     }

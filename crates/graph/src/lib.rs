@@ -5,6 +5,7 @@
 
 mod autodiff;
 pub mod backend;
+mod capacity;
 mod compile;
 mod device;
 mod dtype;

@@ -78,13 +78,20 @@ impl FastCpu {
     /// # Errors
     /// [`ErrorKind::Device`] when threads cannot start.
     pub fn with_threads(threads: usize) -> Result<FastCpu> {
+        FastCpu::with_capacity(threads, memory_bytes())
+    }
+
+    /// The same with so many bytes of memory; none for as many as the system gives.
+    ///
+    /// # Errors
+    /// As [`FastCpu::with_threads`].
+    pub fn with_capacity(threads: usize, memory: Option<u64>) -> Result<FastCpu> {
         let problem = |e: String| Error::new("cpu", ErrorKind::Device(e));
         let threads = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("thalweg-cpu-{i}"))
             .build()
             .map_err(|e| problem(e.to_string()))?;
-        let memory = memory_bytes();
         Ok(FastCpu {
             profile: Profile {
                 name: "cpu".into(),
@@ -94,6 +101,7 @@ impl FastCpu {
                 mixed_gains: false,
                 f64: false,
                 max_buffers: 64,
+                max_binding_bytes: u64::MAX,
                 max_tensor_bytes: memory.unwrap_or(u64::MAX),
                 memory_bytes: memory,
                 scheduled: true,
@@ -114,7 +122,7 @@ impl FastCpu {
 
     fn plan(&self, trace: &Trace) -> Result<Arc<Plan>> {
         self.plans.get_or_build(trace, || {
-            let options = schedule::Options { max_buffers: self.profile.max_buffers };
+            let options = schedule::Options::of(&self.profile);
             let plan = Plan::new(schedule::build(trace, &options)?, trace.outputs.len(), &self.pool)?;
             self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
             Ok(plan)

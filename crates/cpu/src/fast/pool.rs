@@ -120,7 +120,7 @@ impl Pool {
 
 /// No memory for so many bytes.
 pub fn exhausted(bytes: usize) -> Error {
-    let problem = format!("no memory for {bytes} more bytes; a smaller batch needs less");
+    let problem = format!("no memory for {bytes} more bytes");
     Error::new("allocate", ErrorKind::Memory(problem))
 }
 

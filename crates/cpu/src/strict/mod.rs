@@ -46,6 +46,7 @@ impl StrictCpu {
                 mixed_gains: false,
                 f64: true,
                 max_buffers: usize::MAX,
+                max_binding_bytes: u64::MAX,
                 max_tensor_bytes: u64::MAX,
                 memory_bytes: None,
                 scheduled: false,

@@ -16,6 +16,7 @@ use thalweg_graph::{
 use super::{
     adapter::{Selector, select},
     context::{Context, add, lock},
+    limits::Limits,
     pipelines::Pipelines,
     plan::{Plan, Shared},
     pool::Pool,
@@ -49,7 +50,15 @@ impl GpuBackend {
     /// # Errors
     /// [`ErrorKind::NoDevice`] with what there is; a driver that refuses.
     pub fn open(selector: &Selector) -> Result<GpuBackend> {
-        let context = Context::open(&select(selector)?)?;
+        GpuBackend::open_limited(selector, Limits::from_env()?)
+    }
+
+    /// As [`GpuBackend::open`], as if the device could do no more than this.
+    ///
+    /// # Errors
+    /// As [`GpuBackend::open`].
+    pub fn open_limited(selector: &Selector, limits: Limits) -> Result<GpuBackend> {
+        let context = Context::open(&select(selector)?, limits)?;
         let inner =
             Inner { context, pool: Arc::default(), transfers: Transfers::default(), pipelines: Pipelines::default() };
         Ok(GpuBackend {
@@ -181,7 +190,7 @@ impl Backend for GpuBackend {
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
         self.inner.context.check("run")?;
         let plan = self.plans.get_or_build(trace, || {
-            let options = schedule::Options { max_buffers: self.profile().max_buffers };
+            let options = schedule::Options::of(self.profile());
             let schedule = schedule::build(trace, &options)?;
             Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
         })?;

@@ -16,7 +16,7 @@ use wgpu::{
     Adapter, Buffer, BufferUsages, Device, DeviceDescriptor, ExperimentalFeatures, Features, MemoryHints, Queue,
 };
 
-use super::{adapter::api, probe};
+use super::{adapter::api, limits::Limits, probe};
 use crate::templates::Caps;
 
 /// Counts since the device was opened.
@@ -49,8 +49,6 @@ pub(crate) struct Context {
     pub counters: Counters,
     /// Bytes to which the offset of a storage binding must be aligned.
     pub alignment: u64,
-    /// Largest binding, in bytes.
-    pub max_binding: u64,
     /// Word 0: the greatest number of a launch that met an index outside its range.
     pub flags: Buffer,
     labels: Mutex<(HashMap<String, u32>, Vec<String>)>,
@@ -62,7 +60,7 @@ pub(crate) struct Context {
 pub(crate) const FLAG_BYTES: u64 = 16;
 
 impl Context {
-    pub fn open(adapter: &Adapter) -> Result<Context> {
+    pub fn open(adapter: &Adapter, lowered: Limits) -> Result<Context> {
         let info = adapter.get_info();
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let no_f16 = std::env::var("THALWEG_NO_F16").is_ok_and(|v| v == "1");
@@ -86,7 +84,7 @@ impl Context {
         let native_f16 = features.contains(Features::SHADER_F16);
         let subgroups = features.contains(Features::SUBGROUP);
         let probe::Found { subgroup_size, exact_f16 } = probe::find(&device, &queue, native_f16, subgroups)?;
-        let caps = Caps {
+        let mut caps = Caps {
             native_f16,
             exact_f16,
             subgroups,
@@ -96,7 +94,10 @@ impl Context {
             max_grid: limits.max_compute_workgroups_per_dimension,
             max_workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_bindings: limits.max_storage_buffers_per_shader_stage,
         };
+        lowered.apply(&mut caps);
         let profile = Profile {
             name: info.name.clone(),
             api: api(info.backend),
@@ -105,8 +106,9 @@ impl Context {
             mixed_gains: !software && native_f16,
             f64: false,
             // Bindings are kept for the flag word, for scratch, and for words where they are in storage.
-            max_buffers: limits.max_storage_buffers_per_shader_stage.clamp(4, 32) as usize - 2 - usize::from(software),
-            max_tensor_bytes: limits.max_storage_buffer_binding_size,
+            max_buffers: caps.max_bindings.clamp(4, 32) as usize - 2 - usize::from(software),
+            max_binding_bytes: caps.max_binding,
+            max_tensor_bytes: limits.max_buffer_size,
             memory_bytes: std::env::var("THALWEG_MEMORY").ok().and_then(|text| bytes(&text)),
             scheduled: true,
         };
@@ -123,7 +125,6 @@ impl Context {
             profile,
             counters: Counters::default(),
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
-            max_binding: limits.max_storage_buffer_binding_size,
             flags,
             labels: Mutex::default(),
             trouble,

@@ -3,6 +3,7 @@
 mod adapter;
 mod backend;
 mod context;
+mod limits;
 mod pipelines;
 mod plan;
 mod pool;
@@ -11,3 +12,4 @@ mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};
 pub use backend::GpuBackend;
+pub use limits::Limits;

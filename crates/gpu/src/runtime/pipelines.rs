@@ -120,7 +120,8 @@ impl Pipelines {
     }
 
     fn layout(&self, context: &Context, kernel: &Kernel, shared: u32) -> (BindGroupLayout, wgpu::PipelineLayout) {
-        let written: Vec<bool> = (0..kernel.bindings.len()).map(|i| kernel.is_written(i, shared)).collect();
+        let windows = |i: usize| std::iter::repeat_n(kernel.is_written(i, shared), kernel.bindings[i].windows.count);
+        let written: Vec<bool> = (0..kernel.bindings.len()).flat_map(windows).collect();
         let vectors = kernel.words.len().div_ceil(4);
         let mut layouts = lock(&self.layouts);
         let made = layouts.entry((vectors, written.clone())).or_insert_with(|| {

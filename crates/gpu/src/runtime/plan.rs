@@ -22,6 +22,7 @@ use crate::templates::{
     kernels,
     normalise::normalise,
     params::Word,
+    window::Windows,
 };
 
 /// Bytes to which the words of a launch are aligned.
@@ -107,11 +108,24 @@ struct Bound {
     start: u64,
 }
 
+impl Bound {
+    /// The part that is bound as window `w`. One that lies behind the end is never used, but must be something.
+    fn window(&self, w: usize, windows: Windows) -> BufferBinding<'_> {
+        let start = w as u64 * windows.bytes;
+        let (offset, size) = match windows.count {
+            1 => (0, self.size),
+            _ if start < self.size => (start, windows.bytes.min(self.size - start)),
+            _ => (0, 16),
+        };
+        BufferBinding { buffer: &self.buffer, offset: self.offset + offset, size: BufferSize::new(size) }
+    }
+}
+
 impl Plan {
     /// Lowers a schedule.
     ///
     /// # Errors
-    /// A launch that no kernel can do, a shader that does not compile, memory.
+    /// A launch that no kernel can do or that binds more than the device can, a shader that does not compile, memory.
     pub fn build(inner: &Inner, shared: &mut Shared, schedule: Schedule) -> Result<Plan> {
         let context = &inner.context;
         let Schedule { buffers, launches, slots, outputs, .. } = schedule;
@@ -121,6 +135,7 @@ impl Plan {
             let made = kernels(launch, &buffers, &context.caps)
                 .map_err(|e| Error::new("plan", ErrorKind::Invalid(format!("{}: {e}", launch.label))))?;
             let copies = copy(launch, &buffers);
+            made.iter().try_for_each(|kernel| check_bindings(kernel, &buffers, inner, &launch.label))?;
             for (kernel, copy) in made.into_iter().zip(std::iter::once(copies).chain(std::iter::repeat_with(|| None))) {
                 scratch = scratch.max(kernel.scratch_len * 4);
                 let flag = if kernel.words.contains(&Word::Flag) { context.flag_of(&launch.label) } else { 0 };
@@ -181,7 +196,7 @@ impl Plan {
     /// Queues the launches. Gives the outputs' regions and the last submission.
     ///
     /// # Errors
-    /// Memory, a region that does not fit its buffer, a tensor above the device's largest binding.
+    /// Memory, a region that does not fit its buffer.
     pub fn run(
         &mut self,
         inner: &Inner,
@@ -253,13 +268,6 @@ impl Plan {
             }
             // Kernels that take four elements at once read up to the end of their vector.
             let size = (end.next_multiple_of(16).max(down + 16)).min(capacity) - down;
-            if size > context.max_binding {
-                let problem = format!(
-                    "a tensor of {} elements ({}) takes {size} bytes; this device binds at most {} at once",
-                    spec.len, spec.dtype, context.max_binding
-                );
-                return Err(Error::new("run", ErrorKind::Memory(problem)));
-            }
             let remainder = ((start - down) as usize / each) as u32;
             let (id, buffer) = (buffer.id, buffer.buffer.clone());
             self.bound.push(Bound { buffer, id, offset: down, size, remainder, start });
@@ -267,7 +275,7 @@ impl Plan {
         // Behind the buffers: scratch, if any kernel has some.
         if let Some(scratch) = self.scratch {
             let slot = &shared.slots[scratch];
-            let (buffer, size) = (slot.buffer.clone(), slot.capacity().min(context.max_binding));
+            let (buffer, size) = (slot.buffer.clone(), slot.capacity());
             self.bound.push(Bound { buffer, id: slot.id, offset: 0, size, remainder: 0, start: 0 });
         }
         Ok(made)
@@ -406,12 +414,15 @@ impl Step {
                     let resource = BufferBinding { buffer: words, offset: self.offset as u64, size: Some(size) };
                     entries.push(BindGroupEntry { binding: 0, resource: BindingResource::Buffer(resource) });
                 }
-                for (i, binding) in bindings.iter().enumerate() {
-                    let resource = match place(binding.source) {
-                        Some(b) => BufferBinding { buffer: &b.buffer, offset: b.offset, size: BufferSize::new(b.size) },
+                let pieces = bindings.iter().flat_map(|binding| {
+                    let place = place(binding.source);
+                    (0..binding.windows.count).map(move |w| match place {
+                        Some(b) => b.window(w, binding.windows),
                         None => BufferBinding { buffer: &inner.context.flags, offset: 0, size: None },
-                    };
-                    entries.push(BindGroupEntry { binding: i as u32 + 1, resource: BindingResource::Buffer(resource) });
+                    })
+                });
+                for (i, piece) in pieces.enumerate() {
+                    entries.push(BindGroupEntry { binding: i as u32 + 1, resource: BindingResource::Buffer(piece) });
                 }
                 let group = inner.context.device.create_bind_group(&BindGroupDescriptor {
                     label: Some(&self.label),
@@ -429,6 +440,25 @@ impl Step {
         self.variants[found].used = self.clock;
         Ok(&self.variants[found])
     }
+}
+
+/// An error if a kernel binds more pieces of buffers than the device can, or counts elements beyond 32 bits.
+fn check_bindings(kernel: &Kernel, buffers: &[BufferSpec], inner: &Inner, label: &str) -> Result<()> {
+    let (most, each) = (inner.context.caps.max_bindings as usize, inner.context.caps.max_binding);
+    let count: usize =
+        kernel.bindings.iter().map(|b| b.windows.count).sum::<usize>() + usize::from(inner.context.caps.software);
+    let lens = kernel
+        .bindings
+        .iter()
+        .filter_map(|b| if let Source::Buffer(buf) = b.source { Some(&buffers[buf]) } else { None });
+    let largest = lens.max_by_key(|spec| spec.len * spec.dtype.size_bytes());
+    let Some(largest) = largest.filter(|l| count > most || l.len > u32::MAX as usize - 256) else { return Ok(()) };
+    let problem = format!(
+        "{label} needs {count} bindings of at most {each} bytes, of which this device has {most}; its largest tensor has {} \
+         elements ({})",
+        largest.len, largest.dtype
+    );
+    Err(Error::new("plan", ErrorKind::Memory(problem)))
 }
 
 /// The plan's zeroed buffers, shared with plans that lay out the same in them.

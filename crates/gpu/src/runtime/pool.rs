@@ -70,6 +70,15 @@ impl Pool {
         if let Some((id, buffer)) = pooled {
             return Ok(wrap(id, buffer, false));
         }
+        let fits = || {
+            let held = context.counters.bytes.load(Ordering::Relaxed);
+            context.profile.memory_bytes.is_none_or(|capacity| held.saturating_add(class) <= capacity)
+        };
+        if !fits() && (self.clear(context) == 0 || !fits()) {
+            let held = context.counters.bytes.load(Ordering::Relaxed);
+            let text = format!("{size} bytes for {what} do not fit beside {held} bytes in use");
+            return Err(Error::new("allocate", ErrorKind::Memory(text)));
+        }
         let made = match create(context, class) {
             // What the pool holds in other sizes may make room.
             Err(_) if self.clear(context) > 0 => create(context, class),

@@ -25,6 +25,10 @@ use super::{Caps, kernel::Kernel, shape::MAX_ITERATIONS};
 /// Bytes of scratch above which k is not split just to occupy the device.
 const MAX_SCRATCH: usize = 64 << 20;
 
+/// Steps of k above which it is split for accuracy, and into parts of how many.
+const LONG_K: usize = 1 << 16;
+const PART_OF_LONG_K: usize = 1 << 13;
+
 /// Workgroups that keep a large device busy.
 const MANY_TILES: usize = 192;
 
@@ -207,5 +211,7 @@ fn parts(iterations: usize, tiles: usize, outputs: usize, caps: &Caps) -> usize 
     let wanted: usize = if caps.software { 16 } else { 16_384 };
     let useful = iterations / 64;
     let fits = MAX_SCRATCH / 4 / outputs.max(1);
-    wanted.div_ceil(tiles).min(useful).min(fits).clamp(1, 256)
+    // One sum of very many terms loses digits.
+    let exact = if iterations > LONG_K { iterations.div_ceil(PART_OF_LONG_K) } else { 1 };
+    wanted.div_ceil(tiles).min(useful).clamp(1, 256).max(exact).min(fits).max(1)
 }

@@ -8,6 +8,7 @@ use super::{
     Caps,
     kind::{Kind, Uses},
     params::{Params, Word},
+    window::{self, Windows},
 };
 
 /// What a storage binding is bound to.
@@ -27,7 +28,7 @@ impl From<BufId> for Source {
     }
 }
 
-/// A storage binding, `@binding(position + 1)`.
+/// What is bound to storage bindings; the first is `@binding(1)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// What is bound.
@@ -38,6 +39,8 @@ pub struct Binding {
     pub writes: bool,
     /// Whether its elements are atomic, so that it is read-write even when it is only read.
     pub atomic: bool,
+    /// As how many bindings it is bound.
+    pub windows: Windows,
 }
 
 /// Everything that a launch needs but the device's objects.
@@ -69,10 +72,15 @@ impl Kernel {
         if self.f16 {
             text.push_str("enable f16;\n");
         }
+        let mut at = 0;
         for (i, b) in self.bindings.iter().enumerate() {
             let access = if self.is_written(i, shared) { "read_write" } else { "read" };
-            let (at, element) = (i + 1, &b.element);
-            let _ = writeln!(text, "@group(0) @binding({at}) var<storage, {access}> b{i}: array<{element}>;");
+            for w in 0..b.windows.count {
+                at += 1;
+                let (name, element) =
+                    (if b.windows.count > 1 { format!("{i}w{w}") } else { i.to_string() }, &b.element);
+                let _ = writeln!(text, "@group(0) @binding({at}) var<storage, {access}> b{name}: array<{element}>;");
+            }
         }
         text.push_str(&self.text);
         text
@@ -268,23 +276,23 @@ impl<'a> Builder<'a> {
 
     /// The kernel. The entry point has the builtins `gid`, `lid`, `wid`, `nwg` (of which the text uses what it names),
     /// and `extra` ones.
-    pub fn finish(self, entry: &'static str, workgroup: [u32; 3], grid: [u32; 3]) -> Kernel {
-        let mut functions = self.globals;
+    pub fn finish(mut self, entry: &'static str, workgroup: [u32; 3], grid: [u32; 3]) -> Kernel {
+        let mut functions = std::mem::take(&mut self.globals);
         let mut bindings = Vec::new();
         for (n, (source, uses)) in self.sources.iter().enumerate() {
-            bindings.push(match source {
-                Source::Buffer(buf) => {
-                    let kind = Kind::of(self.buffers[*buf].dtype, self.caps);
-                    functions.push_str(&kind.functions(self.caps, n, *uses));
-                    let (element, atomic) = (kind.element(*uses), kind.atomic(*uses));
-                    Binding { source: *source, element, writes: uses.writes(), atomic }
+            let (kind, len) = match source {
+                Source::Buffer(buf) => (self.kind(*buf), self.buffers[*buf].len),
+                Source::Scratch => (Kind::F32, self.scratch_len),
+                Source::Flags => {
+                    let (element, windows) = ("atomic<u32>".into(), Windows::of(0, u64::MAX));
+                    bindings.push(Binding { source: *source, element, writes: true, atomic: true, windows });
+                    continue;
                 }
-                Source::Scratch => {
-                    functions.push_str(&Kind::F32.functions(self.caps, n, *uses));
-                    Binding { source: *source, element: Kind::F32.element(*uses), writes: uses.writes(), atomic: false }
-                }
-                Source::Flags => Binding { source: *source, element: "atomic<u32>".into(), writes: true, atomic: true },
-            });
+            };
+            let windows = Windows::of(len as u64 * kind.size_bytes(), self.caps.max_binding);
+            functions.push_str(&window::functions(kind, self.caps, n, *uses, windows));
+            let (element, atomic) = (kind.element(*uses), kind.atomic(*uses));
+            bindings.push(Binding { source: *source, element, writes: uses.writes(), atomic, windows });
         }
         let builtins = [
             ("wid", "workgroup_id", "vec3u"),

@@ -131,8 +131,16 @@ impl Kind {
         }
     }
 
-    /// The functions of binding `n` that are used.
-    pub fn functions(self, caps: &Caps, n: usize, uses: Uses) -> String {
+    /// Bytes of an element.
+    pub fn size_bytes(self) -> u64 {
+        match self {
+            Kind::F16 | Kind::PackedF16 | Kind::PackedBF16 => 2,
+            _ => 4,
+        }
+    }
+
+    /// The functions of the binding called `n` that are used.
+    pub fn functions(self, caps: &Caps, n: &str, uses: Uses) -> String {
         let ty = register(self.class());
         let mut text = String::new();
         if self.packed() {
@@ -171,7 +179,7 @@ impl Kind {
         text
     }
 
-    fn packed_functions(self, caps: &Caps, n: usize, uses: Uses, text: &mut String) {
+    fn packed_functions(self, caps: &Caps, n: &str, uses: Uses, text: &mut String) {
         let atomic = self.atomic(uses);
         let wide = !atomic && (uses.load4 || uses.store4);
         let word = |at: &str| match (atomic, wide) {

@@ -11,6 +11,7 @@ pub mod params;
 pub mod plain;
 pub mod reduce;
 pub mod shape;
+pub mod window;
 
 use kernel::Kernel;
 use thalweg_graph::{
@@ -55,6 +56,10 @@ pub struct Caps {
     pub max_workgroup: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Bytes of the largest binding; larger buffers are bound in windows.
+    pub max_binding: u64,
+    /// Largest number of storage bindings.
+    pub max_bindings: u32,
 }
 
 impl Default for Caps {
@@ -70,6 +75,8 @@ impl Default for Caps {
             max_grid: 65535,
             max_workgroup: 256,
             workgroup_bytes: 16 << 10,
+            max_binding: 128 << 20,
+            max_bindings: 8,
         }
     }
 }

@@ -2,4 +2,5 @@
 //! [`autocast`], then [`split`].
 
 pub mod autocast;
+pub mod search;
 pub mod split;

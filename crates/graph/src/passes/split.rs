@@ -2,6 +2,7 @@
 //!
 //! Where to split follows from shapes only, so every device adds in the same order.
 
+use super::search;
 use crate::{
     op::{Op, ReduceOp, Window},
     schedule::graph::{Builder, Graph, Node, NodeId},
@@ -25,13 +26,17 @@ pub fn is_long(rows: usize, cols: usize) -> bool {
 pub fn split(graph: &Graph) -> Graph {
     graph.rewrite(|builder: &mut Builder, node: Node| -> NodeId {
         match &node.op {
-            Op::Reduce(op, axes) if !matches!(op, ReduceOp::ArgMax | ReduceOp::ArgMin) => {
+            Op::Reduce(op, axes) => {
                 let x = node.inputs[0];
                 let shape = builder.graph.nodes[x].shape.clone();
                 let cols = axes.iter().map(|a| shape[*a]).product();
-                match is_long(count(&node.shape), cols) {
-                    true => two_stages(builder, &node, *op, axes, x, &shape),
-                    false => builder.add(node),
+                match (op, &axes[..]) {
+                    (ReduceOp::ArgMax | ReduceOp::ArgMin, [axis]) if cols > search::LONG => {
+                        search::two_stages(builder, &node, *op, *axis, x, &shape)
+                    }
+                    (ReduceOp::ArgMax | ReduceOp::ArgMin, _) => builder.add(node),
+                    _ if is_long(count(&node.shape), cols) => two_stages(builder, &node, *op, axes, x, &shape),
+                    _ => builder.add(node),
                 }
             }
             _ => builder.add(node),
@@ -52,21 +57,9 @@ fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], 
         (x, shape.to_vec(), axes.to_vec())
     };
     let longest = axes.iter().copied().max_by_key(|a| (shape[*a], *a)).unwrap_or(0);
-    let len = shape[longest];
     let others: usize = axes.iter().filter(|a| **a != longest).map(|a| shape[*a]).product();
-    let target = (CHUNK / others.max(1)).clamp(1, len);
-    let chunk =
-        (target / 2..=target * 2).filter(|c| *c > 0 && len.is_multiple_of(*c)).min_by_key(|c| c.abs_diff(target));
-    // [.., len, ..] → [.., parts, chunk, ..]: a reshape where it divides, else windows that read the identity past the end.
-    let (parts, chunked) = match chunk {
-        Some(chunk) => {
-            let mut chunked = shape.clone();
-            chunked.splice(longest..=longest, [len / chunk, chunk]);
-            let y = builder.make(Op::Reshape, vec![x], chunked.clone(), node.dtype, node);
-            (y, chunked)
-        }
-        None => windows(builder, node, op, x, &shape, longest, target),
-    };
+    let target = CHUNK / others.max(1);
+    let Chunks { node: parts, shape: chunked, .. } = chunks(builder, node, op, x, &shape, longest, target);
     let mut stage = axes.clone();
     stage.iter_mut().filter(|a| **a >= longest).for_each(|a| *a += 1);
     let mut partial_shape = chunked.clone();
@@ -82,6 +75,43 @@ fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], 
     builder.make(Op::Reshape, vec![sum], node.shape.clone(), node.dtype, node)
 }
 
+/// An axis cut into parts: `[.., len, ..]` as `[.., parts, len of a part, ..]`.
+pub struct Chunks {
+    pub node: NodeId,
+    pub shape: Vec<usize>,
+    /// Elements of a part.
+    pub len: usize,
+}
+
+/// Cuts an axis into parts of about `target` elements: a reshape where some such length divides, else windows that read the
+/// identity of a reduction past the end.
+pub fn chunks(
+    builder: &mut Builder,
+    like: &Node,
+    op: ReduceOp,
+    x: NodeId,
+    shape: &[usize],
+    axis: usize,
+    target: usize,
+) -> Chunks {
+    let len = shape[axis];
+    let target = target.clamp(1, len);
+    let divides = (target / 2..=target * 2).filter(|c| *c > 0 && len.is_multiple_of(*c));
+    match divides.min_by_key(|c| c.abs_diff(target)) {
+        Some(chunk) => {
+            let mut chunked = shape.to_vec();
+            chunked.splice(axis..=axis, [len / chunk, chunk]);
+            let dtype = builder.graph.nodes[x].dtype;
+            let node = builder.make(Op::Reshape, vec![x], chunked.clone(), dtype, like);
+            Chunks { node, shape: chunked, len: chunk }
+        }
+        None => {
+            let (node, shape) = windows(builder, like, op, x, shape, axis, target);
+            Chunks { node, shape, len: target }
+        }
+    }
+}
+
 fn windows(
     builder: &mut Builder,
     node: &Node,
@@ -92,12 +122,12 @@ fn windows(
     chunk: usize,
 ) -> (NodeId, Vec<usize>) {
     // The sliding axis must be last.
-    let rank = shape.len();
+    let (rank, dtype) = (shape.len(), builder.graph.nodes[x].dtype);
     let last: Vec<usize> = (0..rank).filter(|d| *d != axis).chain([axis]).collect();
     let moved: Vec<usize> = last.iter().map(|d| shape[*d]).collect();
     let y = match axis + 1 == rank {
         true => x,
-        false => builder.make(Op::Permute(last.clone()), vec![x], moved.clone(), node.dtype, node),
+        false => builder.make(Op::Permute(last.clone()), vec![x], moved.clone(), dtype, node),
     };
     let parts = shape[axis].div_ceil(chunk);
     let fill = match op {
@@ -109,14 +139,14 @@ fn windows(
     let window = Window { kernel: vec![chunk], stride: vec![chunk], dilation: vec![1], pad: vec![0] };
     let mut wide = moved;
     wide.splice(rank - 1.., [parts, chunk]);
-    let y = builder.make(Op::Windows { window, fill, aligned: false }, vec![y], wide.clone(), node.dtype, node);
+    let y = builder.make(Op::Windows { window, fill, aligned: false }, vec![y], wide.clone(), dtype, node);
     // Back: the two new axes where the old one was.
     let mut back: Vec<usize> = (0..rank - 1).collect();
     back.splice(axis..axis, [rank - 1, rank]);
     let chunked: Vec<usize> = back.iter().map(|d| wide[*d]).collect();
     let y = match axis + 1 == rank {
         true => y,
-        false => builder.make(Op::Permute(back), vec![y], chunked.clone(), node.dtype, node),
+        false => builder.make(Op::Permute(back), vec![y], chunked.clone(), dtype, node),
     };
     (y, chunked)
 }

@@ -83,6 +83,10 @@ impl Builder {
         let mut key = Key::default();
         key.node(&node.op, &node.inputs, &node.shape, node.dtype);
         key.push(node.slot.map_or(u64::MAX, |s| s as u64));
+        // A pass's own number, which is no input of the plan.
+        if let (Op::Scalar(value), None) = (&node.op, node.slot) {
+            key.push(value.to_bits());
+        }
         if let Some(known) = self.known.get(&key.words) {
             return *known;
         }
@@ -100,6 +104,13 @@ impl Builder {
     /// A node of a pass, labelled as `like`.
     pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
         self.add(Node { op, inputs, shape, dtype, label: like.label.clone(), slot: None })
+    }
+
+    /// A number as a tensor of this shape; part of the plan.
+    pub fn number(&mut self, value: f64, shape: &[usize], dtype: DType, like: &Node) -> NodeId {
+        let number = self.make(Op::Scalar(value), vec![], vec![], dtype, like);
+        let thin = self.make(Op::Reshape, vec![number], vec![1; shape.len()], dtype, like);
+        self.make(Op::Expand, vec![thin], shape.to_vec(), dtype, like)
     }
 
     /// The number that every element of a node is, if that is known.
@@ -182,9 +193,7 @@ impl Builder {
         let (index, src) = (spread(self, index), spread(self, src));
         let slots = self.make(Op::Iota(axis), vec![], wide.clone(), DType::I32, node);
         let hit = self.make(Op::Binary(BinaryOp::Eq), vec![index, slots], wide.clone(), DType::Bool, node);
-        let zero = self.make(Op::Scalar(0.0), vec![], vec![], node.dtype, node);
-        let zero = self.make(Op::Reshape, vec![zero], vec![1; wide.len()], node.dtype, node);
-        let zero = self.make(Op::Expand, vec![zero], wide.clone(), node.dtype, node);
+        let zero = self.number(0.0, &wide, node.dtype, node);
         let part = self.make(Op::Select, vec![hit, src, zero], wide.clone(), node.dtype, node);
         let mut kept = wide;
         kept[axis + 1] = 1;

@@ -156,7 +156,10 @@ impl<'g> Planner<'g> {
             match self.emit(&kernel, &|_| true) {
                 Ok(launch) => {
                     reads[id] = reads_of(&launch);
-                    if let Some(node) = self.too_wide(id, reads[id].len()) {
+                    if let Some(node) = self.too_wide(
+                        id,
+                        reads[id].iter().map(|n| self.bindings(*n)).sum::<usize>() + self.bindings(id) - 1,
+                    ) {
                         return Err(node);
                     }
                 }
@@ -195,12 +198,20 @@ impl<'g> Planner<'g> {
         }
     }
 
+    /// As how many of a launch's buffers a node's counts: a large one is bound in pieces.
+    fn bindings(&self, id: NodeId) -> usize {
+        let node = &self.graph.nodes[id];
+        // What binding at aligned addresses may take beside it.
+        let bytes = (count(&node.shape) * node.dtype.size_bytes()) as u64 + 272;
+        bytes.div_ceil((self.options.max_binding_bytes / 256).max(1) * 256) as usize
+    }
+
     /// How many buffers an inlined node reads.
     fn buffers_below(&self, id: NodeId) -> usize {
         let (mut seen, mut stack, mut buffers) = (HashSet::from([id]), vec![id], 0);
         while let Some(at) = stack.pop() {
             for input in self.graph.nodes[at].inputs.iter().copied().filter(|i| seen.insert(*i)) {
-                if self.in_buffer(input) { buffers += 1 } else { stack.push(input) }
+                if self.in_buffer(input) { buffers += self.bindings(input) } else { stack.push(input) }
             }
         }
         buffers
@@ -300,7 +311,8 @@ impl Merger<'_, '_> {
             .overwrites
             .iter()
             .filter(|(writer, leaves)| writes.contains(writer) && leaves.len() == 1 && reads.contains(&leaves[0]));
-        if reads.union(&writes).count() - in_place.count() > self.planner.options.max_buffers {
+        let bound: usize = reads.union(&writes).map(|id| self.planner.bindings(*id)).sum();
+        if bound - in_place.count() > self.planner.options.max_buffers {
             return false;
         }
         self.kernels.remove(&a);

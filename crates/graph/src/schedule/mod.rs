@@ -17,7 +17,7 @@ use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
 
 use crate::{
-    backend::{Label, Trace},
+    backend::{Label, Profile, Trace},
     error::{Error, ErrorKind, Result},
     op::Op,
     passes,
@@ -29,6 +29,15 @@ use crate::{
 pub struct Options {
     /// Largest number of distinct buffers one launch may read and write.
     pub max_buffers: usize,
+    /// Bytes of a buffer above which it counts as several.
+    pub max_binding_bytes: u64,
+}
+
+impl Options {
+    /// What a device asks for.
+    pub fn of(profile: &Profile) -> Options {
+        Options { max_buffers: profile.max_buffers, max_binding_bytes: profile.max_binding_bytes }
+    }
 }
 
 /// Groups a trace into launches, orders them and lays out memory.

@@ -37,6 +37,7 @@ impl Interpreter {
             mixed_gains: false,
             f64: true,
             max_buffers: 8,
+            max_binding_bytes: u64::MAX,
             max_tensor_bytes: 1 << 40,
             memory_bytes: None,
             scheduled: true,
@@ -103,7 +104,7 @@ impl Backend for Interpreter {
         Box::pin(async move { bytes })
     }
     fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error> {
-        let schedule = schedule::build(trace, &Options { max_buffers: self.profile.max_buffers })?;
+        let schedule = schedule::build(trace, &Options::of(&self.profile))?;
         let outputs = execute(&schedule, trace);
         self.schedules.lock().unwrap().push(schedule);
         Ok(outputs)
