@@ -7,8 +7,8 @@
 // `name_v4` is the same function on vectors of four, made by replacing every type; hence `f32(1.0)` where a scalar
 // literal would not do for a vector.
 //
-// Polynomials: Cephes (S. Moshier, single precision) for sin, cos, asin, atan, sinh, tanh, asinh, acosh, exp, log; those
-// of erf, erfc are interpolated at Chebyshev nodes by ourselves; atanh and log1p are Taylor's.
+// Polynomials: Cephes (S. Moshier, single precision) for sin, cos, asin, atan, sinh, tanh, asinh, acosh, exp, log; Giles for erfinv; those
+// of erf, erfc, lgamma, digamma are interpolated at Chebyshev nodes by ourselves; atanh and log1p are Taylor's.
 
 // by bits, since drivers that compile with fast math drop `x != x`.
 fn is_nan_bits(x: f32) -> bool { return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u); }
@@ -241,6 +241,74 @@ fn erfc(x: f32) -> f32 {
     let r = ((square - n * 0.693359375) - n * -2.12194440e-4) + rest;
     let y = exp_scaled(r, n) * q / (1.0 + 2.0 * a);
     return select(select(y, 2.0 - y, x < f32(0.0)), x, is_nan_bits(x));
+}
+
+// x times a polynomial in -ln(1 - x^2), another in its root where that is large. Giles 2010, single precision.
+fn erfinv(x: f32) -> f32 {
+    let w = -log_f32((1.0 - x) * (1.0 + x));
+    let a = w - 2.5;
+    let near = (((((((2.81022636e-8 * a + 3.43273939e-7) * a - 3.5233877e-6) * a - 4.39150654e-6) * a + 2.1858087e-4) * a
+        - 1.25372503e-3) * a - 4.17768164e-3) * a + 2.46640727e-1) * a + 1.50140941;
+    let b = sqrt(w) - 3.0;
+    let far = (((((((-2.00214257e-4 * b + 1.00950558e-4) * b + 1.34934322e-3) * b - 3.67342844e-3) * b + 5.73950773e-3) * b
+        - 7.6224613e-3) * b + 9.43887047e-3) * b + 1.00167406) * b + 2.83297682;
+    var y = x * select(far, near, w < f32(5.0));
+    y = select(y, with_sign(bitcast<f32>(u32(0x7f800000u)) + x, x), abs(x) == f32(1.0));
+    y = select(y, bitcast<f32>(u32(0x7fc00000u)), abs(x) > f32(1.0));
+    return select(y, x, is_nan_bits(x));
+}
+
+// ln gamma of y >= 0: (s - 1)(s - 2) p(s) for s in [1, 2), to where y < 3 is moved by gamma(s + 1) = s gamma(s); beyond,
+// Stirling's (y - 1/2) ln y - y + ln(2 pi) / 2 + q(1 / y^2) / y.
+fn lgamma_positive(y: f32) -> f32 {
+    let low = y < f32(1.0);
+    let high = y >= f32(2.0);
+    let s = select(select(y, y + 1.0, low), y - 1.0, high);
+    // not s - 1 and s - 2: near their zeros these are exact.
+    let zeros = select(select((y - 1.0) * (y - 2.0), y * (y - 1.0), low), (y - 2.0) * (y - 3.0), high);
+    let t = s - 1.5;
+    let p = ((((((((-1.48748434e-3 * t + 2.44674466e-3) * t - 3.13773641e-3) * t + 5.32599199e-3) * t - 9.43241148e-3) * t
+        + 1.68080977e-2) * t - 3.13082732e-2) * t + 6.29110539e-2) * t - 1.45959897e-1) * t + 4.83128952e-1;
+    let far = y >= f32(3.0);
+    let l = log_f32(select(y, y - 1.0, high & !far));
+    let near = zeros * p + select(select(f32(0.0), -l, low), l, high);
+    let z = 1.0 / (y * y);
+    let q = (7.08590349e-4 * z - 2.77438663e-3) * z + 8.33333126e-2;
+    return select(near, (y - 0.5) * (l - 1.0) + (0.418938533 + q / y), far);
+}
+
+// where x < 0: ln(pi / |x sin(pi x)|) - ln gamma(-x). Near its zeros there the error is absolute.
+fn lgamma(x: f32) -> f32 {
+    let y = lgamma_positive(abs(x));
+    let r = x - round(x);
+    let reflected = 1.14472989 - log_f32(abs(x)) - log_f32(abs(trig(r * 3.14159265, i32(0)))) - y;
+    let pole = is_inf_bits(x) | ((x < f32(0.0)) & (r == f32(0.0)));
+    let value = select(select(y, reflected, x < f32(0.0)), bitcast<f32>(u32(0x7f800000u)), pole);
+    return select(value, x, is_nan_bits(x));
+}
+
+// its derivative: (s - s0) p(s) around the zero s0 for s in [1, 2), else as lgamma. Near other zeros the error is absolute.
+fn digamma(x: f32) -> f32 {
+    let reflect = x < f32(0.0);
+    let y = select(x, 1.0 - x, reflect);
+    let low = y < f32(1.0);
+    let high = y >= f32(2.0);
+    let s = select(select(y, y + 1.0, low), y - 1.0, high);
+    let t = s - 1.5;
+    let p = ((((((((-1.59063176e-2 * t + 2.39090714e-2) * t - 2.60488822e-2) * t + 3.93694193e-2) * t - 6.20070689e-2) * t
+        + 9.51162218e-2) * t - 1.48402238e-1) * t + 2.40538453e-1) * t - 4.23627435e-1) * t + 9.51055896e-1;
+    let step = 1.0 / select(y, y - 1.0, high);
+    // the rest of s0, times the slope there: compilers would add two constants in a row.
+    let near = ((s - 1.46163213) * p - 1.2036050e-8) + select(select(f32(0.0), -step, low), step, high);
+    let z = 1.0 / (y * y);
+    let q = (3.39594633e-3 * z - 8.31078492e-3) * z + 8.33331955e-2;
+    let right = select(near, log_f32(y) - 0.5 / y - q * z, y >= f32(3.0));
+    let r = x - round(x);
+    let angle = r * 3.14159265;
+    let left = right - 3.14159265 * trig(angle, i32(1)) / trig(angle, i32(0));
+    let nowhere = reflect & ((r == f32(0.0)) | is_inf_bits(x));
+    let value = select(select(right, left, reflect), bitcast<f32>(u32(0x7fc00000u)), nowhere);
+    return select(value, x, is_nan_bits(x) | (is_inf_bits(x) & !reflect));
 }
 
 // 2^(b (e + l)) with |a| = m 2^e, l = log2 m. b e is summed exactly, from b in two parts of 12 bits.

@@ -6,8 +6,9 @@ use crate::{Case, Draw};
 fn domain(op: UnaryOp) -> (f64, f64) {
     match op {
         UnaryOp::Log | UnaryOp::Log2 | UnaryOp::Sqrt | UnaryOp::Rsqrt | UnaryOp::Recip => (0.3, 3.0),
+        UnaryOp::Lgamma | UnaryOp::Digamma => (0.3, 4.5),
         UnaryOp::Log1p => (-0.5, 2.0),
-        UnaryOp::Asin | UnaryOp::Acos | UnaryOp::Atanh => (-0.8, 0.8),
+        UnaryOp::Asin | UnaryOp::Acos | UnaryOp::Atanh | UnaryOp::Erfinv => (-0.8, 0.8),
         UnaryOp::Acosh => (1.3, 3.0),
         UnaryOp::Tan => (-1.0, 1.0),
         _ => (-2.5, 2.5),
@@ -38,6 +39,8 @@ pub fn unary(shapes: &[&[usize]]) -> Vec<Case> {
             Case::new(name("square"), x(), |x| x[0].square()),
             Case::new(name("powf(3)"), x(), |x| x[0].powf(3.0)),
             Case::new(name("powf(2.7)"), vec![Draw::Uniform(shape.to_vec(), 0.3, 3.0)], |x| x[0].powf(2.7)),
+            Case::new(name("trigamma"), vec![Draw::Uniform(shape.to_vec(), 0.3, 4.5)], |x| x[0].trigamma()),
+            Case::new(name("lgamma below 0"), vec![Draw::Uniform(shape.to_vec(), -0.8, -0.2)], |x| x[0].lgamma()),
             Case::new(name("gelu"), x(), |x| x[0].gelu()),
             Case::new(name("gelu_tanh"), x(), |x| x[0].gelu_tanh()),
             Case::new(name("silu"), x(), |x| x[0].silu()),

@@ -28,7 +28,7 @@ pub const UNARY: Table = unary! {
     "gelu_exact" => gelu, "gelu_tanh" => gelu_tanh, "floor" => floor, "ceil" => ceil, "trunc" => trunc,
     "round" => round, "logical_not" => not, "isnan" => is_nan, "isinf" => is_inf, "isfinite" => is_finite,
     "log10" => log10, "relu6" => relu6, "softsign" => softsign, "mish" => mish, "selu" => selu,
-    "hardswish" => hardswish, "hardsigmoid" => hardsigmoid, "tanhshrink" => tanhshrink,
+    "erfinv" => erfinv, "lgamma" => lgamma, "digamma" => digamma, "trigamma" => trigamma, "hardswish" => hardswish, "hardsigmoid" => hardsigmoid, "tanhshrink" => tanhshrink,
 };
 
 pub const BINARY: Table = binary! {

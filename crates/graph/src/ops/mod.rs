@@ -29,6 +29,7 @@ mod reduce;
 mod scan;
 pub mod scatter;
 mod sort;
+mod special;
 pub mod unary;
 mod unfold;
 mod unpool;

@@ -92,6 +92,11 @@ unary_ops! {
     erf Erf: "`2/√π ∫₀ˣ e^(-t²) dt`.", "erf(x)", libm::erf, |x, _, g| Some(g * (-(x * x)).exp() * FRAC_2_SQRT_PI);
     erfc Erfc: "`1 - erf(x)`, exact for large x.", "erfc(x)", libm::erfc,
         |x, _, g| Some(g * (-(x * x)).exp() * -FRAC_2_SQRT_PI);
+    erfinv Erfinv: "The inverse of [`Tensor::erf`]; ±∞ at ±1.", "erfinv(x)", super::special::erfinv,
+        |_, y, g| Some(g * (y * y).exp() * FRAC_2_SQRT_PI.recip());
+    lgamma Lgamma: "`ln |Γ(x)|`; ∞ at 0, -1, -2, ..", "lgamma(x)", libm::lgamma, |x, _, g| Some(g * x.digamma());
+    digamma Digamma: "`ψ(x) = d/dx ln |Γ(x)|`; undefined at -1, -2, .., and ∓∞ at ±0.", "digamma(x)", super::special::digamma,
+        |x, _, g| Some(g * x.trigamma());
     sigmoid Sigmoid: "`1 / (1 + e^(-x))`.", "sigmoid(x)",
         |x| if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) },
         |_, y, g| Some(g * y * (1.0 - y));
