@@ -72,6 +72,11 @@ pub fn loss() -> Vec<Case> {
         })
         .terms(20)
         .kinked(),
+        case("multilabel margin", vec![floats(&[4, 5]), Draw::Index(vec![4, 5], 6)], |x, reduction| {
+            MultilabelMargin { reduction }.loss(&x[0], &(&x[1] - 1))
+        })
+        .terms(25)
+        .kinked(),
         Case::new("ctc", vec![floats(&[9, 3, 4]), Draw::Index(vec![3, 3], 3)], move |x| {
             let (input, target) = (lengths(&x[0], &[9, 7, 8]), lengths(&x[0], &[3, 0, 2]));
             let ctc = Ctc { blank: 3, zero_infinity: true, reduction: none };

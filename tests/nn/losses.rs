@@ -66,6 +66,25 @@ fn ctc_sums_over_all_paths() {
     }
 }
 
+/// Targets one behind the other are the rows of padded ones.
+#[test]
+fn ctc_of_concatenated_targets() {
+    let device = strict();
+    let mut rng = Rng::seed(11);
+    let logits: Vec<f32> = (0..7 * 3 * 4).map(|_| rng.normal() as f32).collect();
+    let log_p = Tensor::from_slice(&device, &logits, [7, 3, 4]).log_softmax(-1);
+    let int = |v: &[i32]| Tensor::from_slice(&device, v, [v.len()]);
+    let (input, lengths) = (int(&[7, 6, 7]), int(&[2, 0, 3]));
+    let loss = |target: &Tensor| {
+        let ctc = Ctc { reduction: Reduction::None, ..Ctc::default() };
+        ctc.loss(&log_p, target, &input, &lengths).to_vec::<f64>()
+    };
+    let padded = int(&[1, 2, 0, 0, 0, 0, 3, 3, 1]).reshape([3, 3]);
+    assert_eq!(loss(&int(&[1, 2, 3, 3, 1])).unwrap(), loss(&padded).unwrap());
+    let text = loss(&int(&[1, 2, 3])).unwrap_err().to_string();
+    assert!(text.contains("ctc_loss") && text.contains("[2, 0, 3]") && text.contains("3 labels"), "{text}");
+}
+
 /// A loop of many steps is planned and gives the same everywhere, gradients included.
 #[test]
 fn ctc_over_a_hundred_steps() {

@@ -34,6 +34,8 @@ fn losses() {
     says(&CosineEmbedding::default().loss(&x, &x, &y), line!(), &["cosine_embedding_loss", "[4, 1]"]);
     says(&TripletMargin::default().loss(&x, &x, &y), line!(), &["triplet_margin_loss", "[4, 1]"]);
     says(&Dice::default().loss(&ones(&[]), &ones(&[])), line!(), &["dice_loss", "no axis of samples"]);
+    says(&MultilabelMargin::default().loss(&x, &ids(&[4, 2])), line!(), &["multilabel_margin_loss", "[4, 2]"]);
+    says(&MultilabelMargin::default().loss(&x, &x), line!(), &["multilabel_margin_loss", "f32", "no class"]);
     let ctc =
         |blank, p: &Tensor, rows| Ctc { blank, ..Ctc::default() }.loss(p, &ids(&[rows, 3]), &ids(&[2]), &ids(&[2]));
     let text = |t: Tensor| t.to_vec::<f32>().expect_err("an error").to_string();

@@ -3,3 +3,4 @@
 mod layers;
 mod losses;
 mod messages;
+mod reparam;

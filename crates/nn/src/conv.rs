@@ -3,7 +3,10 @@
 use thalweg_derive::Module;
 use thalweg_graph::{ConvConfig, Device, Param, Result, Rng, Tensor};
 
-use crate::init::{Init, invalid};
+use crate::{
+    Weighted,
+    init::{Init, invalid},
+};
 
 /// Cross-correlation over two spatial axes, and a bias for each output channel.
 ///
@@ -41,7 +44,18 @@ impl Conv2d {
     /// Applies it.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let y = x.conv2d(&self.weight.tensor(), &self.config);
+        self.forward_with(x, &self.weight.tensor())
+    }
+}
+
+impl Weighted for Conv2d {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    #[track_caller]
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
+        let y = x.conv2d(weight, &self.config);
         match &self.bias {
             Some(bias) => y + bias.tensor().reshape([1, -1, 1, 1]),
             None => y,

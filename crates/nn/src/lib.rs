@@ -14,6 +14,7 @@ pub mod init;
 mod linear;
 mod loss;
 mod norm;
+mod reparam;
 
 pub use attention::{Attention, scaled_dot_product_attention};
 pub use conv::{Conv2d, Conv2dConfig};
@@ -22,10 +23,11 @@ pub use init::Init;
 pub use linear::{Linear, LinearConfig};
 pub use loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CosineEmbedding, CrossEntropy, Ctc, Dice, GaussianNll,
-    HingeEmbedding, Huber, KlDivergence, L1, LogCosh, Losses, MarginRanking, Mse, MultiMargin, MultilabelSoftMargin,
-    Nll, PoissonNll, Reduction, SigmoidFocal, SmoothL1, SoftMargin, SoftmaxFocal, TripletMargin,
+    HingeEmbedding, Huber, KlDivergence, L1, LogCosh, Losses, MarginRanking, Mse, MultiMargin, MultilabelMargin,
+    MultilabelSoftMargin, Nll, PoissonNll, Reduction, SigmoidFocal, SmoothL1, SoftMargin, SoftmaxFocal, TripletMargin,
 };
 pub use norm::{
     BatchNorm2d, BatchNorm2dConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
     LayerNormConfig, RmsNorm, RmsNormConfig,
 };
+pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, Weighted};

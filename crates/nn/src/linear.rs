@@ -3,7 +3,10 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, Param, Result, Rng, Tensor};
 
-use crate::init::{Init, invalid};
+use crate::{
+    Weighted,
+    init::{Init, invalid},
+};
 
 /// `y = x Wᵀ + b`.
 ///
@@ -36,7 +39,18 @@ impl Linear {
     /// Applies it.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let y = x.matmul(&self.weight.tensor().t());
+        self.forward_with(x, &self.weight.tensor())
+    }
+}
+
+impl Weighted for Linear {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    #[track_caller]
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
+        let y = x.matmul(&weight.t());
         match &self.bias {
             Some(bias) => y + bias.tensor(),
             None => y,

@@ -82,6 +82,7 @@ pub const LOSSES: Table = losses! {
         weight: weight(c),
         reduction: reduction(c)?,
     }, pair;
+    "multilabel_margin_loss" => |c| MultilabelMargin { reduction: reduction(c)? }, pair;
     "cosine_embedding_loss" => |c| {
         CosineEmbedding { margin: c.attrs.number_or("margin", 0.0)?, reduction: reduction(c)? }
     }, triple;

@@ -36,10 +36,11 @@ impl Ctc {
     /// The loss.
     ///
     /// # Shapes
-    /// Log-probabilities `[time, batch, classes]`, targets `[batch, labels]` (padded with anything), both lengths `[batch]`,
-    /// I32; without the batch axis everywhere for one sequence.
+    /// Log-probabilities `[time, batch, classes]`, targets `[batch, labels]` (padded with anything) or all one behind the other
+    /// `[Σ target_lengths]`, both lengths `[batch]`, I32; without the batch axis everywhere for one sequence. Of targets one
+    /// behind the other the lengths are read here, which waits for the device if it computed them.
     /// # Errors
-    /// Shapes that do not fit; a blank that is no class.
+    /// Shapes that do not fit; a blank that is no class; lengths that do not add up to the targets.
     #[track_caller]
     pub fn loss(&self, log_p: &Tensor, target: &Tensor, input_lengths: &Tensor, target_lengths: &Tensor) -> Tensor {
         for t in [log_p, target, input_lengths, target_lengths] {
@@ -51,6 +52,12 @@ impl Ctc {
             let (log_p, target) = (log_p.unsqueeze(1), target.unsqueeze(0));
             let losses = self.loss(&log_p, &target, &input_lengths.reshape([1]), &target_lengths.reshape([1]));
             return losses.sum(..);
+        }
+        if log_p.rank() == 3 && target.rank() == 1 {
+            return match rows_of(log_p, target, target_lengths) {
+                Ok(target) => self.loss(log_p, &target, input_lengths, target_lengths),
+                Err(failed) => failed,
+            };
         }
         let (&[time, batch, classes], &[rows, labels]) = (log_p.shape(), target.shape()) else {
             return unfit(log_p, target, "are not [time, batch, classes] and [batch, labels]");
@@ -94,6 +101,33 @@ impl Ctc {
             Reduction::Mean => (losses.clone() / target_lengths.squeeze(1).maximum(1).cast(losses.dtype())).mean(..),
             reduction => reduction.apply(losses),
         }
+    }
+}
+
+/// Targets that stand one behind the other as rows `[batch, longest]`.
+#[track_caller]
+fn rows_of(log_p: &Tensor, target: &Tensor, lengths: &Tensor) -> Result<Tensor, Tensor> {
+    let host = match lengths.to_vec::<i64>() {
+        Ok(host) => host,
+        Err(error) => return Err(log_p.fail("ctc_loss", error.kind().clone())),
+    };
+    let lengths: Vec<usize> = host.iter().map(|l| usize::try_from(*l).unwrap_or(usize::MAX)).collect();
+    if lengths.iter().try_fold(0usize, |sum, l| sum.checked_add(*l)) != Some(target.count()) {
+        let problem = format!("targets of lengths {host:?} are not {} labels", target.count());
+        return Err(log_p.fail("ctc_loss", ErrorKind::Invalid(problem)));
+    }
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let mut start = 0;
+    let rows: Vec<Tensor> = lengths
+        .iter()
+        .map(|len| {
+            start += len;
+            target.narrow(0, start - len, *len).pad(&[(0, (longest - len) as isize)], 0.0)
+        })
+        .collect();
+    match Tensor::stack(&rows, 0) {
+        Ok(rows) => Ok(rows),
+        Err(error) => Err(log_p.fail("ctc_loss", error.kind().clone())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Losses that leave what is right by a margin alone.
 
-use thalweg_graph::{ErrorKind, Tensor};
+use thalweg_graph::{DType, ErrorKind, Tensor};
 
 use super::{Reduction, hits, matched, wide};
 
@@ -132,5 +132,54 @@ impl MultiMargin {
             Some(w) => losses * hit.where_(w, 0.0).sum(-1),
             None => losses,
         })
+    }
+}
+
+/// `Σ_j Σ_{i ∉ t} max(0, 1 - (x_{t_j} - x_i)) / C` of scores against several classes at once: those that a row of the target
+/// lists in front of the first negative number.
+///
+/// Every listed class is compared with every class, `C²` comparisons a row that no buffer holds.
+///
+/// # Shapes
+/// `x` and `t` `[B, C]` or `[C]`; `t` I32
+#[derive(Clone, Debug, Default)]
+pub struct MultilabelMargin {
+    /// What becomes of the rows' losses.
+    pub reduction: Reduction,
+}
+
+impl MultilabelMargin {
+    /// The loss.
+    ///
+    /// # Errors
+    /// Shapes that differ; a target that is no integer. A class that does not exist counts for nothing.
+    #[track_caller]
+    pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let op = "multilabel_margin_loss";
+        for t in [x, target] {
+            if t.check().is_err() {
+                return t.clone();
+            }
+        }
+        if x.shape() != target.shape() || x.rank() == 0 {
+            let (lhs, rhs) = (x.shape().to_vec(), target.shape().to_vec());
+            let problem = "do not fit: a row of the target is as long as one of scores".to_string();
+            return x.fail(op, ErrorKind::Shapes { lhs, rhs, problem });
+        }
+        if target.dtype().is_float() {
+            return x.fail(op, ErrorKind::DType { got: target.dtype(), problem: "is no class; use i32".into() });
+        }
+        let (x, t) = (wide(x), target.cast(DType::I32));
+        let classes = x.shape().last().copied().unwrap_or(1);
+        let number = Tensor::arange(x.device(), classes);
+        let end = t.lt(0.0).where_(&number, classes as f64).amin_keepdim(-1);
+        let listed = number.lt(end);
+        // [.., j, i]: whether class i is the j-th of the list.
+        let hit = t.unsqueeze(-1).eq(&number).and(listed.unsqueeze(-1));
+        let is_target = hit.cast(DType::I32).amax(-2).gt(0.0);
+        let score = hit.where_(x.unsqueeze(-2), 0.0).sum_keepdim(-1);
+        let short = (1.0 - score + x.unsqueeze(-2)).relu();
+        let counted = listed.unsqueeze(-1).and(is_target.unsqueeze(-2).not());
+        self.reduction.apply(counted.where_(short, 0.0).sum([-2, -1]) / classes as f64)
     }
 }

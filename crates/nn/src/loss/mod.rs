@@ -19,7 +19,7 @@ pub use self::{
     ctc::Ctc,
     distribution::{GaussianNll, KlDivergence, PoissonNll},
     focal::{Dice, SigmoidFocal, SoftmaxFocal},
-    margin::{HingeEmbedding, MarginRanking, MultiMargin, SoftMargin},
+    margin::{HingeEmbedding, MarginRanking, MultiMargin, MultilabelMargin, SoftMargin},
     metric::{CosineEmbedding, TripletMargin},
     regression::{Huber, L1, LogCosh, Mse, SmoothL1},
 };

@@ -1,12 +1,15 @@
 //! Instance normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Device, Param, Result, Rng, Tensor};
+use thalweg_graph::{DType, Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
 use super::param;
-use crate::init::invalid;
+use crate::init::{filled, invalid};
 
-/// Normalises each channel of each sample over space, as [`Tensor::instance_norm`]; it keeps no running statistics.
+/// Normalises each channel of each sample over space, as [`Tensor::instance_norm`].
+///
+/// With running statistics (off by default) training moves them, `r ← (1 - momentum) r + momentum · mean over the batch`, the
+/// variance with the unbiased estimate, and evaluation normalises by them instead of by the sample's own.
 ///
 /// # Shapes
 /// `[B, C, ..]` with one or more axes of space → the same; `weight` and `bias` `[C]`
@@ -18,6 +21,13 @@ pub struct InstanceNorm {
     pub weight: Option<Param>,
     /// The offset of each channel.
     pub bias: Option<Param>,
+    /// μ for evaluation, if it is tracked.
+    pub running_mean: Option<State>,
+    /// σ² for evaluation, unbiased, if it is tracked.
+    pub running_var: Option<State>,
+    mode: Mode,
+    channels: usize,
+    momentum: f64,
     eps: f64,
 }
 
@@ -25,26 +35,73 @@ pub struct InstanceNorm {
 #[derive(Clone, Debug)]
 pub struct InstanceNormConfig {
     channels: usize,
+    momentum: f64,
     eps: f64,
     affine: bool,
+    track: bool,
 }
 
 impl InstanceNorm {
-    /// For this many channels; ε 1e-5, without gain and offset.
+    /// For this many channels; momentum 0.1, ε 1e-5, without gain, offset and running statistics.
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once it has a device")]
     pub fn new(channels: usize) -> InstanceNormConfig {
-        InstanceNormConfig { channels, eps: 1e-5, affine: false }
+        InstanceNormConfig { channels, momentum: 0.1, eps: 1e-5, affine: false, track: false }
     }
 
     /// Applies it.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        if x.check().is_ok() && x.shape().get(1) != Some(&self.channels) {
+            let problem = format!("is not [batch, {}, space..]", self.channels);
+            return x.fail("instance_norm", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
+        }
         let [weight, bias] = [&self.weight, &self.bias].map(|p| p.as_ref().map(Param::tensor));
-        x.instance_norm(weight.as_ref(), bias.as_ref(), self.eps)
+        let own = x.instance_norm(weight.as_ref(), bias.as_ref(), self.eps);
+        let (Some(mean), Some(var)) = (&self.running_mean, &self.running_var) else {
+            return own;
+        };
+        if own.check().is_err() {
+            return own;
+        }
+        let wide = x.cast(x.dtype().promote(DType::F32));
+        if self.mode.is_training() {
+            self.track(&wide.detach(), mean, var);
+            return own;
+        }
+        let mut shape = vec![1; x.rank()];
+        shape[1] = self.channels;
+        let per_channel = |t: Tensor| t.reshape(&shape[..]);
+        let y = (wide - per_channel(mean.tensor())) * (per_channel(var.tensor()) + self.eps).rsqrt();
+        let y = weight.map_or(y.clone(), |w| y * per_channel(w));
+        bias.map_or(y.clone(), |b| y + per_channel(b)).cast(x.dtype())
+    }
+
+    /// Moves the running statistics towards the means over the batch of the samples' own.
+    fn track(&self, x: &Tensor, mean: &State, var: &State) {
+        let space: Vec<isize> = (2..x.rank() as isize).collect();
+        let count: usize = x.shape()[2..].iter().product();
+        // Of a single element there is no unbiased estimate; its deviation is 0.
+        let new_var = x.var(space.clone(), usize::from(count > 1)).mean(0);
+        for (state, new) in [(mean, x.mean(space).mean(0)), (var, new_var)] {
+            let old = state.tensor();
+            state.set(&(&old * (1.0 - self.momentum) + new.cast(old.dtype()) * self.momentum));
+        }
     }
 }
 
 impl InstanceNormConfig {
+    /// With or without running statistics.
+    pub fn track_running_stats(mut self, track: bool) -> Self {
+        self.track = track;
+        self
+    }
+
+    /// How far the running statistics move to the batch's.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
     /// What is added to the variance.
     pub fn eps(mut self, eps: f64) -> Self {
         self.eps = eps;
@@ -68,6 +125,16 @@ impl InstanceNormConfig {
         }
         let weight = param(self.affine, device, 1.0, &[self.channels])?;
         let bias = param(self.affine, device, 0.0, &[self.channels])?;
-        Ok(InstanceNorm { weight, bias, eps: self.eps })
+        let state = |value| self.track.then(|| State::new(filled(device, value, self.channels))).transpose();
+        Ok(InstanceNorm {
+            weight,
+            bias,
+            running_mean: state(0.0)?,
+            running_var: state(1.0)?,
+            mode: Mode::default(),
+            channels: self.channels,
+            momentum: self.momentum,
+            eps: self.eps,
+        })
     }
 }

@@ -1,0 +1,20 @@
+//! Layers whose weight is computed from other parameters.
+
+mod spectral;
+mod weight;
+
+use thalweg_graph::{Module, Param, Tensor};
+
+pub use self::{
+    spectral::{SpectralNorm, SpectralNormConfig},
+    weight::WeightNorm,
+};
+
+/// A layer that can be applied with another weight than its own.
+pub trait Weighted: Module {
+    /// The parameter that another weight is computed from.
+    fn weight(&self) -> &Param;
+
+    /// The layer with this weight in its place, of the same shape.
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor;
+}
