@@ -11,6 +11,7 @@ mod diagonal;
 mod distance;
 mod einsum;
 mod elementwise;
+mod draws;
 pub mod embedding;
 pub mod grid;
 mod index;
