@@ -261,7 +261,14 @@ impl<'g> Emitter<'g> {
                     // Made by this very kernel, or by none.
                     return Err(if (self.in_buffer)(table) { Trouble::Elsewhere } else { Trouble::Materialise(table) });
                 };
-                let index = self.value(node.inputs[1], forms)?;
+                let mut index = self.value(node.inputs[1], forms)?;
+                if forms.iter().any(|f| !f.is_plain()) && self.dense(node.inputs[1]).is_none() {
+                    // What a computed index comes to beyond the end, where nobody looks, must not raise the flag.
+                    let here = self.access(&node.shape, forms);
+                    let here = self.push(Inst::InBounds(here), DType::Bool)?;
+                    let zero = self.push(Inst::Const(0.0), DType::I32)?;
+                    index = self.push(Inst::Select(here, index, zero), DType::I32)?;
+                }
                 let shape = &self.graph.nodes[table].shape;
                 let mut elsewhere = forms.to_vec();
                 elsewhere[*axis] = Form::plain(self.zero());
