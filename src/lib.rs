@@ -42,7 +42,7 @@ pub use thalweg_data as data;
 pub use thalweg_device as device;
 pub use thalweg_graph as graph;
 // `#[derive(Module)]` in a user's crate names `module`.
-pub use thalweg_graph::{functional, module};
+pub use thalweg_graph::{functional, module, s};
 pub use thalweg_nn as nn;
 pub use thalweg_optim as optim;
 pub use thalweg_train as train;
@@ -53,8 +53,8 @@ pub mod prelude {
     pub use thalweg_derive::Module;
     pub use thalweg_device::DeviceExt;
     pub use thalweg_graph::{
-        ConvConfig, DType, Device, Error, ErrorKind, Grads, GridSample, Module, Param, Pool, Precision, Resample,
-        Resize, Result, Rng, State, Step, Stream, Tensor, compile,
+        ConvConfig, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Param, Pool,
+        Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,

@@ -25,6 +25,16 @@ pub fn index() -> Vec<Case> {
     cases.push(Case::new("gather of a part", inputs, |x| x[0].square().gather(1, &x[1])).terms(16));
     let inputs = vec![floats(&[11, 6]), Draw::Index(vec![3, 8], 11)];
     cases.push(Case::new("embedding", inputs, |x| x[0].sin().embedding(&x[1])).terms(16));
+    let at = || Draw::Index(vec![1], 6);
+    for axis in 0..3usize {
+        let f = move |x: &[thalweg_graph::Tensor]| x[0].square().dynamic_slice(axis, &x[1], 2);
+        cases.push(Case::new(format!("dynamic slice along {axis}"), vec![floats(&[4, 5, 3]), at()], f));
+        let mut shape = vec![4, 5, 3];
+        shape[axis] = 2;
+        let f = move |x: &[thalweg_graph::Tensor]| x[0].square().dynamic_update_slice(axis, &x[1], &x[2].exp());
+        let inputs = vec![floats(&[4, 5, 3]), at(), floats(&shape)];
+        cases.push(Case::new(format!("dynamic update along {axis}"), inputs, f));
+    }
     let inputs = vec![floats(&[3]), Draw::Index(vec![64], 3), floats(&[64])];
     cases.push(Case::new("many writers", inputs, |x| x[0].scatter_add(0, &x[1], &x[2].square())).terms(64));
     cases

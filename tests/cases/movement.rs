@@ -1,17 +1,19 @@
-use thalweg_graph::Tensor;
+use thalweg_graph::{Ellipsis, NewAxis, Tensor, s};
 
 use crate::{Case, Draw, cases::floats};
 
 /// Views and joins. Each is scaled by itself so that second derivatives are not zero.
 pub fn movement() -> Vec<Case> {
     type View = fn(&Tensor) -> Tensor;
-    let views: [(&str, View); 17] = [
+    let views: [(&str, View); 19] = [
         ("reshape", |x| x.reshape([4, 30])),
         ("flatten", |x| x.flatten(1..)),
         ("permute", |x| x.permute([2, 0, 1])),
         ("transpose", |x| x.transpose(0, -1)),
         ("reshape of permute", |x| x.permute([1, 2, 0]).reshape([-1])),
         ("expand", |x| x.unsqueeze(1).expand([4, 3, 6, 5])),
+        ("subscript", |x| x.at(s![-1, NewAxis, ..;-2, 1..-1])),
+        ("subscript with the rest", |x| x.at(s![Ellipsis, NewAxis, ..3;2])),
         ("slice", |x| x.slice(1, 2..5)),
         ("slice_step", |x| x.slice_step(1, 1.., 2)),
         ("slice backwards", |x| x.slice_step(2, .., -3)),

@@ -1,7 +1,7 @@
 //! Bad input gives errors that name the op, the shapes, and the file and line of the call.
 
 use thalweg_device::DeviceExt;
-use thalweg_graph::{Bags, Combine, DType, Device, Error, ErrorKind, Interpolation, Pool, Tensor};
+use thalweg_graph::{Bags, Combine, DType, Device, Ellipsis, Error, ErrorKind, Interpolation, Pool, Tensor, s};
 use thalweg_tests::{cpu, own_gpu, strict};
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -50,6 +50,21 @@ fn positions_out_of_range() {
     let x = ones(&[3, 4]);
     says(&x.select(1, 4), line!(), &["select", "index 4", "axis 1", "extent 4"]);
     says(&x.narrow(0, 2, 2), line!(), &["narrow", "index 3", "axis 0", "extent 3"]);
+}
+
+#[test]
+fn subscripts_and_offsets_that_do_not_fit() {
+    let (x, at) = (ones(&[3, 4]), Tensor::from_slice(&strict(), &[0i32, 1], [2]));
+    says(&x.at(s![.., 4]), line!(), &["at", "index 4", "axis 1", "extent 4"]);
+    says(&x.at(s![-4]), line!(), &["at", "index -4", "axis 0", "extent 3"]);
+    says(&x.at(s![0, 0, 0]), line!(), &["at", "[3, 4]", "3 subscripts"]);
+    says(&x.at(s![Ellipsis, Ellipsis]), line!(), &["at", "one ellipsis"]);
+    says(&x.at(s![..;0]), line!(), &["at", "step of 0"]);
+    says(&x.dynamic_slice(1, 0, 5), line!(), &["dynamic_slice", "no 5 elements at axis 1"]);
+    says(&x.dynamic_slice(2, 0, 1), line!(), &["dynamic_slice", "axis 2"]);
+    says(&x.dynamic_slice(0, &at, 1), line!(), &["dynamic_slice", "[2]", "not one position"]);
+    says(&x.dynamic_slice(0, x.sum(..), 1), line!(), &["dynamic_slice", "f32", "use i32"]);
+    says(&x.dynamic_update_slice(0, 0, &ones(&[2, 3])), line!(), &["dynamic_update_slice", "shorter at axis 0 only"]);
 }
 
 #[test]

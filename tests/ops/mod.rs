@@ -2,7 +2,9 @@
 
 mod agree;
 mod draws;
+mod dynamic;
 mod graphs;
 mod large;
 mod limits;
 mod messages;
+mod order;

@@ -141,6 +141,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
         let op = match &node.op {
             _ if region.is_some() => Op::Leaf,
             Op::ReduceFirst(op, axes) => Op::Reduce(*op, axes.clone()),
+            Op::GatherOnce(axis, _) => Op::Gather(*axis),
             op => op.clone(),
         };
         // A number that changes from replay to replay is never structural.

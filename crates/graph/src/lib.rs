@@ -27,11 +27,12 @@ pub use device::{Device, Precision};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
 pub use module::{Mode, Module, Param, Path, State, Visitor};
-pub use op::{Conv, Op, ReduceOp, Window};
+pub use op::{Conv, Once, Op, ReduceOp, Window};
 pub use ops::{
     contraction::ConvConfig,
     counted::Unique,
     create::Element,
+    dynamic::Offset,
     embedding::Bags,
     grid::{GridSample, Outside},
     interpolate::{Resample, Resize, Target},
@@ -39,6 +40,7 @@ pub use ops::{
     quantile::Interpolation,
     random::{Rng, Stream},
     scatter::Combine,
+    subscript::{Ellipsis, NewAxis, Subscript},
 };
 pub use shape::{Axes, Axis, IntoShape};
 pub use tensor::{IntoTensor, MAX_PENDING, Tensor};

@@ -46,6 +46,15 @@ pub struct Conv {
     pub groups: usize,
 }
 
+/// Positions of which none comes twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Each the one before plus 1, the same along all other axes.
+    Run,
+    /// Every position of the axis, in any order.
+    Permutation,
+}
+
 /// What a node computes from its inputs. Shapes below are `inputs → output`; `..` stands for any leading axes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -119,6 +128,9 @@ pub enum Op {
     /// `(x, index)`: `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis; index is I32 and shaped as y.
     /// An index outside is clamped and raises the device's flag.
     Gather(usize),
+    /// As [`Op::Gather`] where no position comes twice along the axis, in a way that tells where each came from: the gradient
+    /// is such a gather as well. A trace has it as [`Op::Gather`].
+    GatherOnce(usize, Once),
     /// `(x, index, src)`: `x` plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`, in ascending `j`.
     ScatterAdd(usize),
     /// Inputs one behind the other along the axis.
@@ -159,7 +171,7 @@ impl Op {
             Op::Conv(_) => "conv",
             Op::ConvInput(_) => "conv_input",
             Op::ConvWeight(_) => "conv_weight",
-            Op::Gather(_) => "gather",
+            Op::Gather(_) | Op::GatherOnce(..) => "gather",
             Op::ScatterAdd(_) => "scatter_add",
             Op::Concat(_) => "concat",
             Op::Pack(_) => "pack",

@@ -77,7 +77,13 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Concat(_) | Op::Pack(_) => 0,
         Op::Random => 4,
         Op::Select | Op::ScatterAdd(_) => 3,
-        Op::Binary(_) | Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_) | Op::Gather(_) => 2,
+        Op::Binary(_)
+        | Op::Matmul
+        | Op::Conv(_)
+        | Op::ConvInput(_)
+        | Op::ConvWeight(_)
+        | Op::Gather(_)
+        | Op::GatherOnce(..) => 2,
         _ => 1,
     };
     if x.len() < need {
@@ -111,7 +117,7 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::Conv(conv) => ops::conv::conv(conv, shape, x[0], x[1]),
         Op::ConvInput(conv) => ops::conv::conv_input(conv, shape, x[0], x[1]),
         Op::ConvWeight(conv) => ops::conv::conv_weight(conv, shape, x[0], x[1]),
-        Op::Gather(axis) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
+        Op::Gather(axis) | Op::GatherOnce(axis, _) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
         Op::ScatterAdd(axis) => ops::index::scatter_add(*axis, x[0], x[1], x[2].data).map_err(range)?,
         Op::Concat(axis) => ops::concat::concat(*axis, &x),
         Op::Pack(offsets) => ops::concat::pack(offsets, count(shape), &x),

@@ -3,15 +3,16 @@
 use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
+    shape::Axis,
     tensor::Tensor,
 };
 
 /// What [`Tensor::unique`] finds.
 #[derive(Clone, Debug)]
 pub struct Unique {
-    /// The different elements, ascending: `[U]`.
+    /// The different elements, ascending: `[U]`; or slices, as many along the axis.
     pub values: Tensor,
-    /// For each element where it stands among them: I32, shaped as the input.
+    /// For each element or slice where it stands among them: I32.
     pub inverse: Tensor,
     /// How often each occurs: I32 `[U]`.
     pub counts: Tensor,
@@ -60,16 +61,38 @@ impl Tensor {
     /// What evaluating this meets.
     #[track_caller]
     pub fn unique(&self) -> Result<Unique> {
-        let x = self.to_vec::<f64>()?;
-        let mut order: Vec<usize> = (0..x.len()).collect();
-        order.sort_by(|a, b| x[*a].total_cmp(&x[*b]));
-        let (mut first, mut counts, mut inverse) = (Vec::new(), Vec::new(), vec![0i32; x.len()]);
-        let mut last = None;
+        let found = self.reshape([self.count()]).unique_along(0)?;
+        Ok(Unique { inverse: found.inverse.reshape(self.shape()), ..found })
+    }
+
+    /// The different slices along an axis, in the order of their first elements, then of their second, and so on; where each
+    /// came from and how often it occurs.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → values `[.., U, ..]`, inverse `[N]`, counts `[U]`
+    /// # Errors
+    /// An axis that there is not; what evaluating this meets.
+    #[track_caller]
+    pub fn unique_along(&self, axis: impl Into<Axis>) -> Result<Unique> {
+        self.check()?;
+        let axis = match axis.into().of(self.shape()) {
+            Ok(axis) => axis,
+            Err(kind) => return Err(Error::new("unique", kind)),
+        };
+        let n = self.shape()[axis];
+        // -0 and 0 are equal, and must be so in the order of slices as well.
+        let x: Vec<f64> = self.movedim(&[axis as isize], &[0]).to_vec::<f64>()?.iter().map(|x| x + 0.0).collect();
+        let slice = |i: usize| &x[i * (x.len() / n)..(i + 1) * (x.len() / n)];
+        let mut order: Vec<usize> = (0..n).collect();
+        let compare = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne());
+        order.sort_by(|a, b| compare(slice(*a), slice(*b)).unwrap_or(std::cmp::Ordering::Equal));
+        let (mut first, mut counts, mut inverse) = (Vec::new(), Vec::new(), vec![0i32; n]);
+        let mut last: Option<&[f64]> = None;
         for i in order {
-            if last != Some(x[i]) {
+            if last != Some(slice(i)) {
                 first.push(i as i32);
                 counts.push(0i32);
-                last = Some(x[i]);
+                last = Some(slice(i));
             }
             inverse[i] = first.len() as i32 - 1;
             if let Some(count) = counts.last_mut() {
@@ -79,8 +102,8 @@ impl Tensor {
         let found = [first.len()];
         let first = Tensor::from_slice(self.device(), &first, found);
         Ok(Unique {
-            values: self.reshape([self.count()]).index_select(0, &first),
-            inverse: Tensor::from_slice(self.device(), &inverse, self.shape()),
+            values: self.index_select(axis, &first),
+            inverse: Tensor::from_slice(self.device(), &inverse, [n]),
             counts: Tensor::from_slice(self.device(), &counts, found),
         })
     }

@@ -9,15 +9,17 @@ pub mod counted;
 pub mod create;
 mod diagonal;
 mod distance;
+mod draws;
+pub mod dynamic;
 mod einsum;
 mod elementwise;
-mod draws;
 pub mod embedding;
 pub mod grid;
 mod index;
 mod index_write;
 pub mod interpolate;
 mod logic;
+mod merge;
 pub mod movement;
 mod norm;
 mod pad;
@@ -31,12 +33,17 @@ mod scan;
 pub mod scatter;
 mod sort;
 mod special;
+pub mod subscript;
 pub mod unary;
 mod unfold;
 mod unpool;
 mod vector_norm;
 
-use crate::{error::ErrorKind, op::Op, tensor::Tensor};
+use crate::{
+    error::ErrorKind,
+    op::{Once, Op},
+    tensor::Tensor,
+};
 
 /// The gradients of a node's inputs from its output's gradient; `None` for an input through which none passes.
 ///
@@ -82,6 +89,12 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
         op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
         Op::Gather(axis) => vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None],
+        Op::GatherOnce(axis, Once::Run) => {
+            vec![Some(dynamic::run_vjp(g, &inputs[1], *axis, x.shape()[*axis])), None]
+        }
+        Op::GatherOnce(axis, Once::Permutation) => {
+            vec![Some(g.gather_once(*axis, &inputs[1].argsort(*axis, false), Once::Permutation)), None]
+        }
         Op::ScatterAdd(axis) => vec![Some(g.clone()), None, Some(g.gather(*axis, &inputs[1]))],
         Op::Concat(axis) => {
             let mut start = 0;

@@ -73,7 +73,7 @@ impl Tensor {
             Interpolation::Linear | Interpolation::Midpoint => rank,
         };
         let pick = |rank: Tensor| {
-            let index = self.placed(axis, false, |_, _| rank.cast(DType::I32).unsqueeze(-1));
+            let index = self.placed(axis, false, n, |_| rank.cast(DType::I32).unsqueeze(-1));
             self.gather(axis, &index).squeeze(axis)
         };
         let below = pick(rank.floor());

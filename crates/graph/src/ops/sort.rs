@@ -1,22 +1,34 @@
 //! Orders along an axis.
 //!
-//! The place of an element is how many others stand in front of it; the element at a place is the one that has it. Both are
-//! fused reductions that compare every pair: `n²` comparisons and two launches for an axis of `n` elements, nothing stored
-//! between. That suits thousands of elements, not millions. Equal elements keep their order, and what is not a number stands
+//! The place of an element is how many others stand in front of it; the element at a place is the one that has it. On a short
+//! axis both are fused reductions that compare every pair: `n²` comparisons and two launches, nothing stored between. On a long
+//! one, blocks that are sorted so are merged: see `merge.rs`. Equal elements keep their order, and what is not a number stands
 //! behind all numbers (in front of them when descending).
 
-use crate::{dtype::DType, error::ErrorKind, shape::Axis, tensor::Tensor};
+use super::merge;
+use crate::{dtype::DType, error::ErrorKind, op::Once, shape::Axis, tensor::Tensor};
+
+/// The longest axis of which every pair is compared.
+const SHORT: usize = 512;
 
 impl Tensor {
     /// The elements along an axis in order, and where each stood, I32. The sort is stable.
     ///
     /// # Source
-    /// Rank (enumeration) sort: Knuth, The Art of Computer Programming, volume 3, 5.2.
+    /// Rank (enumeration) sort: Knuth, The Art of Computer Programming, volume 3, 5.2. Beyond 512 elements Odeh et al. 2012,
+    /// "Merge Path - Parallel Merging Made Simple".
     #[track_caller]
     pub fn sort(&self, axis: impl Into<Axis>, descending: bool) -> (Tensor, Tensor) {
         let axis = axis.into();
         let index = self.argsort(axis, descending);
-        (self.gather_or(&index, axis), index)
+        if index.check().is_err() {
+            return (index.clone(), index);
+        }
+        match axis.of(self.shape()) {
+            // Its gradient sorts again instead of looking for each position.
+            Ok(axis) if self.shape()[axis] > SHORT => (self.gather_once(axis, &index, Once::Permutation), index),
+            _ => (self.gather(axis, &index), index),
+        }
     }
 
     /// Where the elements of an axis stand that are first, second, .. in order, I32.
@@ -25,7 +37,7 @@ impl Tensor {
         match self.axis("sort", axis) {
             Ok(axis) => {
                 let n = self.shape()[axis];
-                self.placed(axis, descending, |_, places| Tensor::iota(places.device(), &[n, 1], 0))
+                self.placed(axis, descending, n, |_| Tensor::iota(self.device(), &[n, 1], 0))
             }
             Err(failed) => failed,
         }
@@ -46,7 +58,7 @@ impl Tensor {
             let failed = self.fail("topk", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
             return (failed.clone(), failed);
         }
-        let index = self.placed(axis, largest, |_, places| Tensor::iota(places.device(), &[k, 1], 0));
+        let index = self.placed(axis, largest, k, |_| Tensor::iota(self.device(), &[k, 1], 0));
         (self.gather(axis, &index), index)
     }
 
@@ -65,7 +77,8 @@ impl Tensor {
             let failed = self.fail("kthvalue", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
             return (failed.clone(), failed);
         }
-        let index = self.placed(axis, false, |_, _| Tensor::scalar(self.device(), k as f64 - 1.0, DType::I32));
+        let index =
+            self.placed(axis, false, k, |_| Tensor::scalar(self.device(), k as f64 - 1.0, DType::I32).reshape([1, 1]));
         (self.gather(axis, &index).squeeze(axis), index.squeeze(axis))
     }
 
@@ -97,7 +110,7 @@ impl Tensor {
             let failed = self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem });
             return (failed.clone(), failed);
         }
-        let index = self.placed(axis, false, |rows, _| {
+        let index = self.placed(axis, false, n, |rows| {
             let good = (missing(rows).sum_keepdim(-1) * -1.0 + n as f64).unsqueeze(-1);
             // Numbers stand in front, so the first that is none has the place of their count.
             match numbers {
@@ -108,27 +121,33 @@ impl Tensor {
         (self.gather(axis, &index).squeeze(axis), index.squeeze(axis))
     }
 
-    /// Which element has each of the places that a function of rows `[R, n]` and their places names: `[K, 1]` for all rows, or
-    /// `[R, K, 1]`. The axis gets extent K.
+    /// Which element has each of the places that a function of rows `[R, n]` names, none from `depth` on: `[K, 1]` for all
+    /// rows, or `[R, K, 1]`. The axis gets extent K.
     #[track_caller]
-    pub(super) fn placed(&self, axis: usize, descending: bool, wanted: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    pub(super) fn placed(
+        &self,
+        axis: usize,
+        descending: bool,
+        depth: usize,
+        wanted: impl Fn(&Tensor) -> Tensor,
+    ) -> Tensor {
         let (rows, mut shape) = self.detach().rows_along(axis);
         if rows.count() == 0 {
             return self.cast(DType::I32);
         }
-        let places = places(&rows, descending);
-        let hit = places.unsqueeze(1).eq(wanted(&rows, &places));
-        let at = Tensor::iota(self.device(), &[1, 1, rows.shape()[1]], 2);
-        let index = hit.where_(at, 0.0).sum(-1);
+        let (&[r, n], wanted) = (rows.shape(), wanted(&rows)) else { return self.cast(DType::I32) };
+        let index = if n > SHORT && depth > 0 {
+            let wanted = wanted.squeeze(-1);
+            let k = wanted.shape().last().copied().unwrap_or(1);
+            merge::order(&rows, descending, depth).gather(1, &wanted.broadcast_to(&[r, k]))
+        } else {
+            let hit = places(&rows, descending).unsqueeze(1).eq(wanted);
+            hit.where_(Tensor::iota(self.device(), &[1, 1, n], 2), 0.0).sum(-1)
+        };
         if let Some(last) = shape.last_mut() {
             *last = index.shape().last().copied().unwrap_or(1);
         }
         index.reshape(shape).movedim(&[-1], &[axis as isize])
-    }
-
-    #[track_caller]
-    fn gather_or(&self, index: &Tensor, axis: Axis) -> Tensor {
-        if index.check().is_err() { index.clone() } else { self.gather(axis.0, index) }
     }
 }
 

@@ -1,0 +1,163 @@
+//! Subscripts: [`s!`](crate::s), and [`Tensor::at`], which takes them.
+
+use std::ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
+
+use crate::{error::ErrorKind, tensor::Tensor};
+
+/// One part of a subscript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscript {
+    /// One position of an axis, which goes away; negative ones count from the back.
+    Pick(isize),
+    /// Positions of an axis.
+    Range {
+        /// Where the range starts.
+        start: Bound<isize>,
+        /// Where it ends.
+        end: Bound<isize>,
+        /// Every how many-th; a negative step walks from the range's end to its start.
+        step: isize,
+    },
+    /// As many whole axes as the other parts leave.
+    Ellipsis,
+    /// An axis of extent 1 that was not there.
+    NewAxis,
+}
+
+/// As many whole axes as the other parts of a subscript leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Ellipsis;
+
+/// An axis of extent 1 that was not there.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAxis;
+
+impl Subscript {
+    /// Every `step`-th of the positions; of other parts than ranges themselves.
+    pub fn step(self, by: isize) -> Subscript {
+        match self {
+            Subscript::Range { start, end, .. } => Subscript::Range { start, end, step: by },
+            other => other,
+        }
+    }
+}
+
+impl From<Ellipsis> for Subscript {
+    fn from(_: Ellipsis) -> Subscript {
+        Subscript::Ellipsis
+    }
+}
+impl From<NewAxis> for Subscript {
+    fn from(_: NewAxis) -> Subscript {
+        Subscript::NewAxis
+    }
+}
+impl From<RangeFull> for Subscript {
+    fn from(_: RangeFull) -> Subscript {
+        Subscript::Range { start: Bound::Unbounded, end: Bound::Unbounded, step: 1 }
+    }
+}
+
+macro_rules! positions {
+    ($($type:ty)*) => {$(
+        impl From<$type> for Subscript {
+            fn from(at: $type) -> Subscript {
+                Subscript::Pick(position(&at))
+            }
+        }
+        positions! { $type: Range<$type> RangeFrom<$type> RangeTo<$type> RangeInclusive<$type> RangeToInclusive<$type> }
+    )*};
+    ($type:ty: $($range:ty)*) => {$(
+        impl From<$range> for Subscript {
+            fn from(range: $range) -> Subscript {
+                let (start, end) = (range.start_bound().map(position), range.end_bound().map(position));
+                Subscript::Range { start, end, step: 1 }
+            }
+        }
+    )*};
+}
+positions! { i32 isize usize }
+
+fn position<T: Copy>(at: &T) -> isize
+where
+    isize: TryFrom<T>,
+{
+    isize::try_from(*at).unwrap_or(isize::MAX)
+}
+
+/// A subscript for [`Tensor::at`]: positions, ranges, ranges with a step, [`Ellipsis`](crate::Ellipsis) and
+/// [`NewAxis`](crate::NewAxis), one for each axis from the first.
+///
+/// ```
+/// use thalweg_graph::{Ellipsis, NewAxis, s};
+/// let rows = s![1..3, -1]; //                 rows 1 and 2, the last column
+/// let even = s![Ellipsis, ..;2]; //           every second of the last axis
+/// let back = s![..;-1, NewAxis]; //           the first axis backwards, then a new one
+/// # let _ = (rows, even, back);
+/// ```
+#[macro_export]
+macro_rules! s {
+    ($($part:expr $(; $step:expr)?),* $(,)?) => {{
+        // `1..-1` is no empty range here.
+        #[allow(clippy::reversed_empty_ranges)]
+        let parts = [$($crate::Subscript::from($part)$(.step($step))?),*];
+        parts
+    }};
+}
+
+impl Tensor {
+    /// The part that a subscript names: `x.at(s![1..3, -1, .., NewAxis])`. Positions count from the back when negative; ranges
+    /// are cut to what there is; a negative step walks from the range's end to its start; axes that are not named stay whole.
+    /// A view: nothing is copied.
+    ///
+    /// For positions that are data see [`Tensor::index_at`] and [`Tensor::dynamic_slice`].
+    ///
+    /// # Errors
+    /// More parts than axes; a second ellipsis; a position that there is not; a step of 0.
+    #[track_caller]
+    pub fn at(&self, parts: impl AsRef<[Subscript]>) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let parts = parts.as_ref();
+        let of_axes = |p: &&Subscript| matches!(p, Subscript::Pick(_) | Subscript::Range { .. });
+        let named = parts.iter().filter(of_axes).count();
+        if named > self.rank() {
+            let problem = format!("has fewer axes than the {named} subscripts");
+            return self.fail("at", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        if parts.iter().filter(|p| **p == Subscript::Ellipsis).count() > 1 {
+            return self.fail("at", ErrorKind::Invalid("a subscript has one ellipsis at most".into()));
+        }
+        // The axis that comes next, of the input for messages and of the result.
+        let (mut x, mut from, mut to) = (self.clone(), 0, 0);
+        for part in parts {
+            match *part {
+                Subscript::Pick(index) => {
+                    let extent = self.shape()[from];
+                    let at = if index < 0 { index.saturating_add(extent as isize) } else { index };
+                    let Some(at) = usize::try_from(at).ok().filter(|at| *at < extent) else {
+                        return self.fail("at", ErrorKind::Index { index: index as i64, axis: from, extent });
+                    };
+                    x = x.strided(to, at, 1, 1).squeeze(to);
+                    from += 1;
+                }
+                Subscript::Range { step: 0, .. } => {
+                    return self.fail("at", ErrorKind::Invalid("a step of 0 goes nowhere".into()));
+                }
+                Subscript::Range { start, end, step } => {
+                    x = x.slice_step(to, (start, end), step);
+                    (from, to) = (from + 1, to + 1);
+                }
+                Subscript::Ellipsis => {
+                    (from, to) = (from + self.rank() - named, to + self.rank() - named);
+                }
+                Subscript::NewAxis => {
+                    x = x.unsqueeze(to);
+                    to += 1;
+                }
+            }
+        }
+        x
+    }
+}
