@@ -42,6 +42,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A device and its queue.
 pub(crate) struct Context {
+    pub adapter: Adapter,
     pub device: Device,
     pub queue: Queue,
     pub caps: Caps,
@@ -119,6 +120,7 @@ impl Context {
             mapped_at_creation: false,
         });
         Ok(Context {
+            adapter: adapter.clone(),
             device,
             queue,
             caps,

@@ -1,6 +1,7 @@
 //! wgpu: devices, memory, pipelines, plans.
 
 mod adapter;
+mod ahead;
 mod backend;
 mod context;
 mod limits;

@@ -12,7 +12,10 @@ use wgpu::{
     ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
 };
 
-use super::context::{Context, add, lock};
+use super::{
+    ahead::{self, Ahead},
+    context::{Context, add, lock},
+};
 use crate::templates::kernel::Kernel;
 
 /// A pipeline and the layout of its one bind group.
@@ -41,15 +44,15 @@ impl Pipelines {
         if let Some(pipeline) = lock(&self.by_text).get(&text) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.compile(context, kernel, shared, &text, label)?);
+        let pipeline = Arc::new(self.compile(&context.device, context.caps.software, kernel, shared, &text, label)?);
         add(&context.counters.kernels, 1);
         lock(&self.by_text).insert(text, pipeline.clone());
         Ok(pipeline)
     }
 
     /// Compiles what a plan will need. Drivers of hardware compile here, and several at once; software Vulkan does it at
-    /// the first dispatch.
-    pub fn prepare(&self, context: &Context, kernels: &[(&Kernel, &str)]) -> Result<()> {
+    /// the first dispatch, so there a thread begins with the last of them: it is to be held until the plan is queued.
+    pub fn prepare(&self, context: &Context, kernels: &[(&Kernel, &str)]) -> Result<Option<Ahead>> {
         let mut texts = std::collections::HashSet::new();
         let known = lock(&self.by_text);
         let new: Vec<&(&Kernel, &str)> = kernels
@@ -62,7 +65,12 @@ impl Pipelines {
         drop(known);
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(new.len());
         if context.caps.software || threads < 2 {
-            return new.iter().try_for_each(|(kernel, label)| self.get(context, kernel, 0, label).map(drop));
+            let ahead = (threads > 1 && new.len() >= ahead::WORTH_WHILE).then(|| {
+                let kernels = new.iter().map(|(kernel, _)| (*kernel).clone()).collect();
+                Ahead::start(context.adapter.clone(), &context.device, kernels)
+            });
+            new.iter().try_for_each(|(kernel, label)| self.get(context, kernel, 0, label).map(drop))?;
+            return Ok(ahead);
         }
         let next = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -77,11 +85,20 @@ impl Pipelines {
                 Ok(result) => result,
                 Err(_) => Err(Error::new("compile", ErrorKind::Device("a shader compiler thread panicked".into()))),
             })
-        })
+        })?;
+        Ok(None)
     }
 
-    fn compile(&self, context: &Context, kernel: &Kernel, shared: u32, text: &str, label: &str) -> Result<Pipeline> {
-        let device = &context.device;
+    /// Compiles a kernel that is not kept. `software` devices have its words in storage.
+    pub fn compile(
+        &self,
+        device: &wgpu::Device,
+        software: bool,
+        kernel: &Kernel,
+        shared: u32,
+        text: &str,
+        label: &str,
+    ) -> Result<Pipeline> {
         if std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|v| v == "wgsl")) {
             eprintln!("// {label}\n{text}");
         }
@@ -97,7 +114,7 @@ impl Pipelines {
                 device.create_shader_module_trusted(descriptor, ShaderRuntimeChecks::unchecked())
             }
         };
-        let (layout, pipeline_layout) = self.layout(context, kernel, shared);
+        let (layout, pipeline_layout) = self.layout(device, software, kernel, shared);
         let pipeline = device.create_compute_pipeline(&ComputePipelineDescriptor {
             label: Some(label),
             layout: Some(&pipeline_layout),
@@ -119,7 +136,13 @@ impl Pipelines {
         }
     }
 
-    fn layout(&self, context: &Context, kernel: &Kernel, shared: u32) -> (BindGroupLayout, wgpu::PipelineLayout) {
+    fn layout(
+        &self,
+        device: &wgpu::Device,
+        software: bool,
+        kernel: &Kernel,
+        shared: u32,
+    ) -> (BindGroupLayout, wgpu::PipelineLayout) {
         let windows = |i: usize| std::iter::repeat_n(kernel.is_written(i, shared), kernel.bindings[i].windows.count);
         let written: Vec<bool> = (0..kernel.bindings.len()).flat_map(windows).collect();
         let vectors = kernel.words.len().div_ceil(4);
@@ -131,7 +154,7 @@ impl Pipelines {
                 ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size },
                 count: None,
             };
-            let words = match context.caps.software {
+            let words = match software {
                 true => BufferBindingType::Storage { read_only: true },
                 false => BufferBindingType::Uniform,
             };
@@ -141,9 +164,8 @@ impl Pipelines {
                 .enumerate()
                 .map(|(i, w)| entry(i as u32 + 1, BufferBindingType::Storage { read_only: !w }, BufferSize::new(16)));
             let entries: Vec<BindGroupLayoutEntry> = words.into_iter().chain(storage).collect();
-            let layout =
-                context.device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
-            let pipeline_layout = context.device.create_pipeline_layout(&PipelineLayoutDescriptor {
+            let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
+            let pipeline_layout = device.create_pipeline_layout(&PipelineLayoutDescriptor {
                 label: None,
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,

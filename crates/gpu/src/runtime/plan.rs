@@ -16,7 +16,7 @@ use thalweg_graph::{
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
 
-use super::{backend::Inner, context::add, pipelines::Pipeline, pool::GpuBuffer, transfer::foreign};
+use super::{ahead::Ahead, backend::Inner, context::add, pipelines::Pipeline, pool::GpuBuffer, transfer::foreign};
 use crate::templates::{
     kernel::{Kernel, Source},
     kernels,
@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     kernels: usize,
     /// Where each buffer is in this run.
     bound: Vec<Bound>,
+    /// Compiles kernels of the first run.
+    ahead: Option<Ahead>,
 }
 
 struct Step {
@@ -147,7 +149,7 @@ impl Plan {
         }
         let listed: Vec<(&Kernel, &str)> =
             steps.iter().filter(|s| s.copy.is_none()).map(|s| (&s.kernel, s.label.as_str())).collect();
-        inner.pipelines.prepare(context, &listed)?;
+        let ahead = inner.pipelines.prepare(context, &listed)?;
         let kernels = listed.iter().map(|(k, _)| k.wgsl(0)).collect::<std::collections::HashSet<_>>().len();
         // Scratch, if there is any, is one more slot.
         let slots = slots.iter().map(|s| (*s).max(16)).chain((scratch > 0).then_some(scratch));
@@ -180,6 +182,7 @@ impl Plan {
             remainders: vec![0; buffers.len()],
             kernels,
             bound: Vec::with_capacity(buffers.len() + 1),
+            ahead,
             buffers,
         })
     }
@@ -206,6 +209,10 @@ impl Plan {
         let made = self.bind(inner, shared, trace)?;
         self.fill_words(inner, trace);
         let submission = self.record(inner)?;
+        if let Some(ahead) = self.ahead.take() {
+            inner.context.wait("run", submission.clone())?;
+            drop(ahead);
+        }
         let context = &inner.context;
         add(&context.counters.runs, 1);
         add(&context.counters.launches, self.launches.len() as u64);
