@@ -3,6 +3,7 @@
 mod agree;
 mod custom;
 mod draws;
+mod dtypes;
 mod dynamic;
 mod graphs;
 mod large;

@@ -77,7 +77,7 @@ impl Builder {
 
     /// A node, or an older one that has the same value.
     pub fn add(&mut self, node: Node) -> NodeId {
-        if let Some(same) = self.simpler(&node) {
+        if let Some(same) = self.nothing(&node).or_else(|| self.simpler(&node)) {
             return same;
         }
         let mut key = Key::default();
@@ -111,6 +111,17 @@ impl Builder {
         let number = self.make(Op::Scalar(value), vec![], vec![], dtype, like);
         let thin = self.make(Op::Reshape, vec![number], vec![1; shape.len()], dtype, like);
         self.make(Op::Expand, vec![thin], shape.to_vec(), dtype, like)
+    }
+
+    /// Of a node without elements: a number repeated to its shape. What it would be computed from does not matter.
+    fn nothing(&mut self, node: &Node) -> Option<NodeId> {
+        let is_that = |id: &NodeId| self.constant(*id) == Some(0.0);
+        match node.op {
+            _ if count(&node.shape) > 0 => None,
+            Op::Leaf => None,
+            Op::Expand if node.inputs.first().is_some_and(is_that) => None,
+            _ => Some(self.number(0.0, &node.shape, node.dtype, node)),
+        }
     }
 
     /// The number that every element of a node is, if that is known.
