@@ -18,6 +18,10 @@ pub fn binary(shapes: &[(&[usize], &[usize])]) -> Vec<Case> {
                 Case::new(format!("{} {a:?} {b:?}", op.name()), inputs, move |x| x[0].binary(op, &x[1])).terms(16);
             cases.push(if matches!(op, Max | Min | Fmod) { case.kinked() } else { case });
         }
+        // Divisors of one sign, so that no quotient is near an end of its range on one device alone.
+        let inputs = vec![Draw::Uniform(a.to_vec(), -2.0, 2.0), Draw::Uniform(b.to_vec(), -2.5, -1.1)];
+        let case = Case::new(format!("remainder {a:?} {b:?}"), inputs, |x| x[0].remainder(&x[1])).terms(16);
+        cases.push(case.kinked());
         let inputs = vec![Draw::Bools(a.to_vec()), crate::cases::floats(a), crate::cases::floats(b)];
         cases.push(Case::new(format!("where {a:?} {b:?}"), inputs, |x| x[0].where_(&x[1], &x[2])).terms(16));
     }

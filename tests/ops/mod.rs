@@ -2,6 +2,7 @@
 
 mod agree;
 mod custom;
+mod division;
 mod draws;
 mod dtypes;
 mod dynamic;

@@ -28,14 +28,14 @@ pub const UNARY: Table = unary! {
     "gelu_exact" => gelu, "gelu_tanh" => gelu_tanh, "floor" => floor, "ceil" => ceil, "trunc" => trunc,
     "round" => round, "logical_not" => not, "isnan" => is_nan, "isinf" => is_inf, "isfinite" => is_finite,
     "log10" => log10, "relu6" => relu6, "softsign" => softsign, "mish" => mish, "selu" => selu,
-    "erfinv" => erfinv, "lgamma" => lgamma, "digamma" => digamma, "trigamma" => trigamma, "hardswish" => hardswish, "hardsigmoid" => hardsigmoid, "tanhshrink" => tanhshrink,
+    "erfinv" => erfinv, "frac" => frac, "lgamma" => lgamma, "digamma" => digamma, "trigamma" => trigamma, "hardswish" => hardswish, "hardsigmoid" => hardsigmoid, "tanhshrink" => tanhshrink,
 };
 
 pub const BINARY: Table = binary! {
     "add" => add, "sub" => sub, "mul" => mul, "div" => div, "pow" => pow, "atan2" => atan2, "fmod" => fmod,
     "maximum" => maximum, "minimum" => minimum, "eq" => eq, "ne" => ne, "lt" => lt, "le" => le, "gt" => gt, "ge" => ge,
     "logical_and" => and, "logical_or" => or, "logical_xor" => xor, "copysign" => copysign, "hypot" => hypot,
-    "logaddexp" => logaddexp,
+    "logaddexp" => logaddexp, "remainder" => remainder, "floor_divide" => floor_divide,
 };
 
 pub const WITH_ATTRS: Table = &[
@@ -97,7 +97,6 @@ pub const WITH_ATTRS: Table = &[
     ("rsub_scalar", |c| Ok(vec![c.attrs.need("scalar")? - c.x()?])),
     ("rdiv_scalar", |c| Ok(vec![c.attrs.need("scalar")? / c.x()?])),
     ("expm1_neg", |c| Ok(vec![(-c.x()?.abs()).expm1()])),
-    ("frac", |c| Ok(vec![c.x()? - c.x()?.trunc()])),
     ("where", |c| {
         let (cond, a, b) = c.triple()?;
         Ok(vec![cond.where_(a, b)])
@@ -128,14 +127,6 @@ pub const ARITHMETIC: Table = &[
     ("addcdiv", |c| {
         let (y, a, b) = c.triple()?;
         Ok(vec![y + a / b * c.attrs.number_or("value", 1.0)?])
-    }),
-    ("remainder", |c| {
-        let (a, b) = c.pair()?;
-        Ok(vec![a - (a / b).floor() * b])
-    }),
-    ("floor_divide", |c| {
-        let (a, b) = c.pair()?;
-        Ok(vec![(a / b).floor()])
     }),
     ("gelu(x*w+b)", |c| {
         let (x, w, b) = c.triple()?;

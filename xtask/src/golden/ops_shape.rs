@@ -65,11 +65,7 @@ pub const JOINS: Table = &[
         };
         Ok(c.x()?.split(&sizes, axis))
     }),
-    ("chunk", |c| {
-        let (axis, chunks) = (c.attrs.int("dim")?, size(c, "chunks")?);
-        let extent = extent(c, axis)?;
-        Ok(c.x()?.split(&even(extent, extent.div_ceil(chunks.max(1))), axis))
-    }),
+    ("chunk", |c| Ok(c.x()?.chunk(size(c, "chunks")?, c.attrs.int("dim")?))),
     ("unbind", |c| {
         let axis = c.attrs.int("dim")?;
         (0..extent(c, axis)? as isize).map(|i| c.x().map(|x| x.select(axis, i))).collect()

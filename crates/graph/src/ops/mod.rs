@@ -9,6 +9,7 @@ pub mod counted;
 pub mod create;
 mod diagonal;
 mod distance;
+mod division;
 mod draws;
 pub mod dynamic;
 mod einsum;

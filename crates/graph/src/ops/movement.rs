@@ -401,6 +401,24 @@ impl Tensor {
             .collect()
     }
 
+    /// At most `n` consecutive pieces of equal extent along an axis, the last of which may be shorter.
+    ///
+    /// # Errors
+    /// In the one piece given, when `n` is 0 or there is no such axis.
+    #[track_caller]
+    pub fn chunk(&self, n: usize, axis: impl Into<Axis>) -> Vec<Tensor> {
+        let axis = match self.axis("chunk", axis) {
+            Ok(axis) => axis,
+            Err(failed) => return vec![failed],
+        };
+        if n == 0 {
+            return vec![self.fail("chunk", ErrorKind::Invalid("0 pieces".into()))];
+        }
+        let extent = self.shape()[axis];
+        let len = extent.div_ceil(n).max(1);
+        (0..extent.div_ceil(len).max(1)).map(|i| self.strided(axis, i * len, 1, len.min(extent - i * len))).collect()
+    }
+
     /// The whole tensor repeated this many times along each axis, new axes in front.
     #[track_caller]
     pub fn repeat(&self, times: &[usize]) -> Tensor {
