@@ -43,6 +43,8 @@ pub use thalweg_device as device;
 pub use thalweg_graph as graph;
 // `#[derive(Module)]` in a user's crate names `module`.
 pub use thalweg_graph::{functional, module, s};
+#[cfg(feature = "linalg")]
+pub use thalweg_linalg as linalg;
 pub use thalweg_nn as nn;
 pub use thalweg_optim as optim;
 pub use thalweg_train as train;
@@ -53,8 +55,8 @@ pub mod prelude {
     pub use thalweg_derive::Module;
     pub use thalweg_device::DeviceExt;
     pub use thalweg_graph::{
-        ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
-        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,
+        ConvConfig, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Param, Pool,
+        Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
