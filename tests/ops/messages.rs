@@ -1,7 +1,9 @@
 //! Bad input gives errors that name the op, the shapes, and the file and line of the call.
 
 use thalweg_device::DeviceExt;
-use thalweg_graph::{Bags, Combine, DType, Device, Ellipsis, Error, ErrorKind, Interpolation, Pool, Tensor, s};
+use thalweg_graph::{
+    Bags, Combine, DType, Device, Ellipsis, Error, ErrorKind, Interpolation, NewtonSchulz, Pool, Tensor, s,
+};
 use thalweg_tests::{cpu, own_gpu, strict};
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -49,6 +51,8 @@ fn dtypes_that_do_not_fit() {
 fn positions_out_of_range() {
     let x = ones(&[3, 4]);
     says(&x.select(1, 4), line!(), &["select", "index 4", "axis 1", "extent 4"]);
+    says(&x.chunk(0, 0)[0], line!(), &["chunk", "0 pieces"]);
+    says(&x.chunk(2, 5)[0], line!(), &["chunk", "axis 5"]);
     says(&x.narrow(0, 2, 2), line!(), &["narrow", "index 3", "axis 0", "extent 3"]);
 }
 
@@ -65,6 +69,13 @@ fn subscripts_and_offsets_that_do_not_fit() {
     says(&x.dynamic_slice(0, &at, 1), line!(), &["dynamic_slice", "[2]", "not one position"]);
     says(&x.dynamic_slice(0, x.sum(..), 1), line!(), &["dynamic_slice", "f32", "use i32"]);
     says(&x.dynamic_update_slice(0, 0, &ones(&[2, 3])), line!(), &["dynamic_update_slice", "shorter at axis 0 only"]);
+}
+
+#[test]
+fn matrices_that_are_none() {
+    let how = NewtonSchulz::default();
+    says(&ones(&[3]).orthogonalise(&how), line!(), &["orthogonalise", "[3]", "no matrix"]);
+    says(&Tensor::arange(&strict(), 4).orthogonalise(&how), line!(), &["orthogonalise", "i32", "cast to a float"]);
 }
 
 #[test]

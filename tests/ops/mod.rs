@@ -1,7 +1,6 @@
 //! Values and gradients of one executor against another.
 
 mod agree;
-mod custom;
 mod division;
 mod draws;
 mod dtypes;
@@ -11,3 +10,4 @@ mod large;
 mod limits;
 mod messages;
 mod order;
+mod orthogonal;

@@ -7,7 +7,6 @@ mod autodiff;
 pub mod backend;
 mod capacity;
 mod compile;
-mod custom;
 mod device;
 mod dtype;
 mod error;
@@ -24,7 +23,6 @@ mod tensor;
 
 pub use autodiff::Grads;
 pub use compile::{Step, compile};
-pub use custom::{Custom, CustomOp, Operand};
 pub use device::{Device, Precision};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
@@ -38,6 +36,7 @@ pub use ops::{
     embedding::Bags,
     grid::{GridSample, Outside},
     interpolate::{Resample, Resize, Target},
+    orthogonal::NewtonSchulz,
     pool::Pool,
     quantile::Interpolation,
     random::{Rng, Stream},
