@@ -55,8 +55,8 @@ pub mod prelude {
     pub use thalweg_derive::Module;
     pub use thalweg_device::DeviceExt;
     pub use thalweg_graph::{
-        ConvConfig, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Param, Pool,
-        Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,
+        ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
+        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,

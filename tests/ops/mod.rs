@@ -1,6 +1,7 @@
 //! Values and gradients of one executor against another.
 
 mod agree;
+mod custom;
 mod division;
 mod draws;
 mod dtypes;

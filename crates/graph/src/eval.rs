@@ -265,6 +265,7 @@ impl Key {
                 self.push(u64::from(*aligned));
             }
             Op::WindowsAdjoint(window) => self.window(window),
+            Op::Custom(custom) => self.words.extend(custom.key()),
             Op::Conv(conv) | Op::ConvInput(conv) | Op::ConvWeight(conv) => {
                 self.window(&conv.window);
                 self.push(conv.groups as u64);

@@ -7,6 +7,7 @@ mod autodiff;
 pub mod backend;
 mod capacity;
 mod compile;
+mod custom;
 mod device;
 mod dtype;
 mod error;
@@ -23,6 +24,7 @@ mod tensor;
 
 pub use autodiff::Grads;
 pub use compile::{Step, compile};
+pub use custom::{Custom, CustomOp, Operand};
 pub use device::{Device, Precision};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};

@@ -3,7 +3,10 @@
 //! It is small and closed. Softmax, norms, losses and most activations are composed of these. Each op's meaning is the
 //! plain loop of the same name in the strict CPU executor.
 
-use crate::ops::{binary::BinaryOp, unary::UnaryOp};
+use crate::{
+    custom::Custom,
+    ops::{binary::BinaryOp, unary::UnaryOp},
+};
 
 /// How a reduction combines elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +138,8 @@ pub enum Op {
     ScatterAdd(usize),
     /// Inputs one behind the other along the axis.
     Concat(usize),
+    /// A user's own.
+    Custom(Custom),
     /// Inputs, flattened, at these element offsets of one vector; zeros between. Made in place where possible.
     Pack(Vec<usize>),
 }
@@ -175,6 +180,7 @@ impl Op {
             Op::ScatterAdd(_) => "scatter_add",
             Op::Concat(_) => "concat",
             Op::Pack(_) => "pack",
+            Op::Custom(custom) => custom.op().name(),
         }
     }
 }

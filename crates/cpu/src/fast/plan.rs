@@ -9,9 +9,10 @@ use std::{
 };
 
 use thalweg_graph::{
-    DType, Error, ErrorKind, Result,
+    DType, Error, ErrorKind, Operand, Result,
     backend::{PlanReport, Region, Storage, Trace},
-    schedule::ir::{BufId, LaunchKind, Place, Schedule},
+    schedule::ir::{BufId, CustomLaunch, LaunchKind, Place, Schedule},
+    shape::count,
 };
 
 use super::{
@@ -23,13 +24,17 @@ use super::{
     },
     pool::{Buffer, Pool},
 };
-use crate::gemm::View;
+use crate::{
+    gemm::View,
+    strict::storage::{decode, encode},
+};
 
 /// A compiled launch.
 #[derive(Debug)]
 enum Kernel {
     Loop(Program),
     Contract(ContractKernel),
+    Custom(CustomLaunch),
 }
 
 /// A compiled schedule.
@@ -69,6 +74,7 @@ impl Plan {
             let kernel = match &launch.kind {
                 LaunchKind::Loop(l) => Program::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
                 LaunchKind::Contract(c) => ContractKernel::new(c, &schedule.buffers).map(Kernel::Contract),
+                LaunchKind::Custom(c) => Ok(Kernel::Custom(c.clone())),
             };
             kernels.push(kernel.map_err(|problem| invalid(format!("{}: {problem}", launch.label)))?);
         }
@@ -149,6 +155,7 @@ impl Plan {
                         program.execute(bind, &access::Region::whole(&program.extents), true);
                     }
                     Kernel::Contract(kernel) => kernel.execute(bind, pool)?,
+                    Kernel::Custom(c) => custom(c, &views, &|buf| self.schedule.buffers[buf].dtype),
                 }
                 if let Some(start) = start {
                     eprintln!("{:9.3} ms  {}", start.elapsed().as_secs_f64() * 1e3, launch.label);
@@ -202,6 +209,18 @@ impl Plan {
     }
 }
 
+/// A user's op, by its reference.
+fn custom(c: &CustomLaunch, views: &[View<'_>], dtype: &dyn Fn(BufId) -> DType) {
+    let bytes = |buf: BufId, len: usize| views[buf].slice::<u8>(0, len * dtype(buf).size_bytes());
+    let read = |(buf, shape): (BufId, &[usize])| decode(dtype(buf), bytes(buf, count(shape)));
+    let data: Vec<Vec<f64>> = c.operands().map(read).collect();
+    let operands: Vec<Operand<'_>> = data.iter().zip(&c.inputs).map(|(data, shape)| Operand { data, shape }).collect();
+    let mut result = vec![0.0; count(&c.shape)];
+    c.op.op().reference(&operands, &mut result);
+    let to = encode(dtype(c.output()), &result);
+    views[c.output()].slice_mut::<u8>(0, to.len()).copy_from_slice(&to);
+}
+
 /// Whether `THALWEG_DEBUG=launches` asks for the time of each launch.
 fn timed() -> bool {
     static TIMED: OnceLock<bool> = OnceLock::new();
@@ -215,6 +234,7 @@ fn structure(kind: &LaunchKind) -> LaunchKind {
     let mut kind = kind.clone();
     let body = match &mut kind {
         LaunchKind::Loop(l) => &mut l.body,
+        LaunchKind::Custom(c) => &mut c.body,
         LaunchKind::Contract(c) => {
             (c.a.buf, c.b.buf) = (0, 0);
             &mut c.body

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use thalweg_graph::{
-    Class, DType, Error, ErrorKind, Op, Result,
+    Class, DType, Error, ErrorKind, Op, Operand, Result,
     backend::{Trace, TraceNode},
     shape::count,
 };
@@ -120,6 +120,12 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::Gather(axis) | Op::GatherOnce(axis, _) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
         Op::ScatterAdd(axis) => ops::index::scatter_add(*axis, x[0], x[1], x[2].data).map_err(range)?,
         Op::Concat(axis) => ops::concat::concat(*axis, &x),
+        Op::Custom(custom) => {
+            let operands: Vec<Operand<'_>> = x.iter().map(|x| Operand { data: x.data, shape: x.shape }).collect();
+            let mut result = vec![0.0; count(shape)];
+            custom.op().reference(&operands, &mut result);
+            result
+        }
         Op::Pack(offsets) => ops::concat::pack(offsets, count(shape), &x),
     };
     if node.dtype != DType::F64 {

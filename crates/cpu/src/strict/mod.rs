@@ -4,7 +4,7 @@
 //! tensors are not rounded at all. No pass, no fusion, one thread: slow, and the oracle for every other executor.
 
 mod interpret;
-mod storage;
+pub(crate) mod storage;
 
 use std::sync::{
     Arc, Mutex,

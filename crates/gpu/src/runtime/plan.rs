@@ -528,6 +528,7 @@ fn copy(launch: &Launch, buffers: &[BufferSpec]) -> Option<Copy> {
 fn is_empty(launch: &Launch) -> bool {
     match &launch.kind {
         LaunchKind::Loop(l) => l.outer.contains(&0),
+        LaunchKind::Custom(c) => c.shape.contains(&0),
         LaunchKind::Contract(c) => [&c.batch, &c.m, &c.n].into_iter().any(|extents| extents.contains(&0)),
     }
 }

@@ -62,6 +62,8 @@ pub struct Kernel {
     pub f16: bool,
     /// Whether it uses subgroup operations.
     pub subgroups: bool,
+    /// Whether our templates wrote all of it, so that its indices need no checks.
+    pub trusted: bool,
 }
 
 impl Kernel {
@@ -131,6 +133,8 @@ pub struct Builder<'a> {
     pub params: Params,
     /// Module-scope declarations of the template: workgroup memory.
     pub globals: String,
+    /// Functions of a user, which may call those of bindings.
+    pub user: String,
     /// Whether subgroup operations are used.
     pub subgroups: bool,
     /// Elements that [`Source::Scratch`] must have.
@@ -155,6 +159,7 @@ impl<'a> Builder<'a> {
             buffers,
             params: Params::default(),
             globals: String::new(),
+            user: String::new(),
             subgroups: false,
             scratch_len: 0,
             shared: false,
@@ -322,6 +327,8 @@ impl<'a> Builder<'a> {
             self.params.prologue(),
             self.code
         );
+        let trusted = self.user.is_empty();
+        functions.push_str(&self.user);
         let common = thalweg_shaders::common_for(&format!("{functions}{main}"));
         let text = format!("{}{common}{functions}{main}", self.params.declaration(self.caps));
         let f16 = names(&text, "f16") || bindings.iter().any(|b| names(&b.element, "f16"));
@@ -335,6 +342,7 @@ impl<'a> Builder<'a> {
             scratch_len: self.scratch_len,
             f16,
             subgroups,
+            trusted,
         }
     }
 }

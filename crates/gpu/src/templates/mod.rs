@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod contract;
+pub mod custom;
 pub mod kernel;
 pub mod kind;
 pub mod nest;
@@ -25,6 +26,7 @@ use thalweg_graph::{
 /// What no kernel can do, with the launch's label: a reduction too long for one workgroup.
 pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<Vec<Kernel>> {
     match &launch.kind {
+        LaunchKind::Custom(c) => Ok(vec![custom::kernel(c, buffers, caps)]),
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
         LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
             Some(kernels) => Ok(kernels),

@@ -113,6 +113,7 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
             .zip(offsets)
             .map(|(t, offset)| Some(g.strided(0, *offset, 1, t.count()).reshape(t.shape())))
             .collect(),
+        Op::Custom(custom) => crate::custom::vjp(custom, inputs, node, g)?,
         op @ (Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Random) => {
             return Err(ErrorKind::Gradient(format!("'{}' has no gradient", op.name())));
         }

@@ -73,7 +73,8 @@ pub(crate) fn erfinv(x: f64) -> f64 {
         ];
         polynomial(c, w.sqrt() - 3.0)
     };
-    for _ in 0..5 {
+    // The approximation is far off beyond 1 - 1e-7, where the first steps are short.
+    for _ in 0..12 {
         // Whichever difference keeps its digits.
         let difference = if a < 0.5 { libm::erf(y) - a } else { (1.0 - a) - libm::erfc(y) };
         let t = difference * (y * y).exp() / std::f64::consts::FRAC_2_SQRT_PI;

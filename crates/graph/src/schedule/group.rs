@@ -13,7 +13,7 @@ use super::{
     coordinates::Coordinates,
     emit::{Emitter, Form, MAX_INSTS, Trouble, is_cheap},
     graph::{Graph, NodeId},
-    ir::{Contract, LaunchKind, Linear, Loop, Operand},
+    ir::{Access, Body, Contract, CustomLaunch, Inst, LaunchKind, Linear, Loop, Operand, Store},
 };
 use crate::{op::Op, passes::split::is_long, shape::count};
 
@@ -40,6 +40,8 @@ enum Domain {
     Points { dims: Vec<usize>, reduced: Vec<bool> },
     /// A contraction's output.
     Contraction(NodeId),
+    /// A user's op, alone.
+    Custom(NodeId),
 }
 
 /// The result of grouping: kernels in topological order, and what each reads.
@@ -221,6 +223,7 @@ impl<'g> Planner<'g> {
         let node = &self.graph.nodes[id];
         match &node.op {
             op if is_contraction(op) => Domain::Contraction(id),
+            Op::Custom(_) => Domain::Custom(id),
             Op::Reduce(_, axes) => {
                 let shape = &self.graph.nodes[node.inputs[0]].shape;
                 let wide: Vec<usize> = (0..shape.len()).filter(|d| shape[*d] != 1).collect();
@@ -358,6 +361,7 @@ impl Merger<'_, '_> {
 
     fn unify(&self, a: &Kernel, b: &Kernel) -> Option<Domain> {
         match (&a.domain, &b.domain) {
+            (Domain::Custom(_), _) | (_, Domain::Custom(_)) => None,
             (Domain::Contraction(_), Domain::Contraction(_)) => None,
             (Domain::Contraction(id), Domain::Points { dims, reduced })
             | (Domain::Points { dims, reduced }, Domain::Contraction(id)) => {
@@ -496,6 +500,9 @@ pub fn emit_kernel(
     in_buffer: &dyn Fn(NodeId) -> bool,
     stores: &dyn Fn(NodeId) -> bool,
 ) -> Result<LaunchKind, Trouble> {
+    if let Domain::Custom(id) = kernel.domain {
+        return custom(graph, id, in_buffer);
+    }
     let mut splits: Vec<(usize, usize)> = Vec::new();
     loop {
         match emit_split(graph, kernel, &splits, in_buffer, stores) {
@@ -507,6 +514,22 @@ pub fn emit_kernel(
             done => return done,
         }
     }
+}
+
+/// A user's op: everything it reads must be in a buffer.
+fn custom(graph: &Graph, id: NodeId, in_buffer: &dyn Fn(NodeId) -> bool) -> Result<LaunchKind, Trouble> {
+    let node = &graph.nodes[id];
+    let Op::Custom(op) = &node.op else { return Err(Trouble::Elsewhere) };
+    if let Some(missing) = node.inputs.iter().find(|i| !in_buffer(**i)) {
+        return Err(Trouble::Materialise(*missing));
+    }
+    let mut body = Body { stores: vec![Store { buf: id, at: Linear::default(), value: 0 }], ..Body::default() };
+    for input in &node.inputs {
+        body.insts.push(Inst::Load { buf: *input, at: Access { base: Linear::default(), terms: vec![], fill: 0.0 } });
+        body.dtypes.push(graph.nodes[*input].dtype);
+    }
+    let inputs = node.inputs.iter().map(|i| graph.nodes[*i].shape.clone()).collect();
+    Ok(LaunchKind::Custom(CustomLaunch { op: op.clone(), inputs, shape: node.shape.clone(), body }))
 }
 
 /// Loop coordinates over the points of a domain: for each its domain axis, extent and step along the axis; how many are
@@ -531,7 +554,7 @@ fn emit_split(
     stores: &dyn Fn(NodeId) -> bool,
 ) -> Result<LaunchKind, Trouble> {
     let contract = match &kernel.domain {
-        Domain::Points { .. } => None,
+        Domain::Points { .. } | Domain::Custom(_) => None,
         Domain::Contraction(id) => Some((*id, Coordinates::of(graph, *id))),
     };
     let mut split = 0;
@@ -550,12 +573,12 @@ fn emit_split(
             let wide = c.output.iter().zip(shape).filter(|(_, n)| **n != 1).map(|(l, _)| l.clone()).collect();
             ([&c.batch[..], &c.m, &c.n].concat(), wide)
         }
-        (Domain::Contraction(_), None) => unreachable!("a contraction has coordinates"),
+        (Domain::Contraction(_), None) | (Domain::Custom(_), _) => return Err(Trouble::Elsewhere),
     };
     let mut emitter = Emitter::new(graph, extents.clone(), in_buffer);
     let reduced: Vec<bool> = match &kernel.domain {
         Domain::Points { reduced, .. } => reduced.clone(),
-        Domain::Contraction(_) => vec![false; dims.len()],
+        Domain::Contraction(_) | Domain::Custom(_) => vec![false; dims.len()],
     };
     let rows: Vec<&Linear> = dims.iter().zip(&reduced).filter(|(_, r)| !**r).map(|(l, _)| l).collect();
     let all: Vec<&Linear> = dims.iter().collect();
@@ -611,7 +634,7 @@ fn emit_split(
             let b = side(c.b.0, &c.b.1, [&c.batch[..], &c.k, &c.n].concat())?;
             LaunchKind::Contract(Contract { kind: c.kind, batch: c.batch, m: c.m, n: c.n, k: c.k, a, b, body })
         }
-        _ => unreachable!("a contraction has coordinates"),
+        _ => return Err(Trouble::Elsewhere),
     })
 }
 
@@ -669,13 +692,14 @@ fn is_contraction(op: &Op) -> bool {
 
 /// Whether an op always starts from a buffer of its own.
 fn is_heavy(op: &Op) -> bool {
-    is_contraction(op) || matches!(op, Op::Reduce(..))
+    is_contraction(op) || matches!(op, Op::Reduce(..) | Op::Custom(_))
 }
 
 /// The buffers a launch reads.
 pub fn reads_of(launch: &LaunchKind) -> BTreeSet<NodeId> {
     match launch {
         LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
+        LaunchKind::Custom(c) => c.body.reads().into_iter().collect(),
         LaunchKind::Contract(c) => c.body.reads().into_iter().chain([c.a.buf, c.b.buf]).collect(),
     }
 }
@@ -684,6 +708,7 @@ pub fn reads_of(launch: &LaunchKind) -> BTreeSet<NodeId> {
 fn writes_of(launch: &LaunchKind) -> BTreeSet<NodeId> {
     match launch {
         LaunchKind::Loop(l) => l.body.stores.iter().map(|s| s.buf).collect(),
+        LaunchKind::Custom(c) => vec![c.output()].into_iter().collect(),
         LaunchKind::Contract(c) => c.body.stores.iter().map(|s| s.buf).collect(),
     }
 }

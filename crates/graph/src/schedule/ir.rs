@@ -12,6 +12,7 @@
 //! permutes, slices, broadcasts, padding and sliding windows cost no launch of their own.
 
 use crate::{
+    custom::Custom,
     dtype::{Class, DType},
     op::{Conv, ReduceOp},
     ops::{binary::BinaryOp, unary::UnaryOp},
@@ -312,6 +313,33 @@ pub struct Contract {
     pub body: Body,
 }
 
+/// A user's op on whole buffers, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomLaunch {
+    /// The op.
+    pub op: Custom,
+    /// Shapes of its inputs.
+    pub inputs: Vec<Vec<usize>>,
+    /// Shape of the result.
+    pub shape: Vec<usize>,
+    /// Loads of the inputs, in order, and the store of the result: which buffers they are.
+    pub body: Body,
+}
+
+impl CustomLaunch {
+    /// The buffer of each input, with its shape.
+    pub fn operands(&self) -> impl Iterator<Item = (BufId, &[usize])> {
+        let bufs =
+            self.body.insts.iter().filter_map(|inst| if let Inst::Load { buf, .. } = inst { Some(*buf) } else { None });
+        bufs.zip(self.inputs.iter().map(|shape| &shape[..]))
+    }
+
+    /// The buffer of the result.
+    pub fn output(&self) -> BufId {
+        self.body.stores[0].buf
+    }
+}
+
 /// Work that a backend starts at once.
 #[expect(clippy::large_enum_variant, reason = "there are tens of launches in a plan, and they are read, not moved")]
 #[derive(Clone, Debug, PartialEq)]
@@ -320,6 +348,8 @@ pub enum LaunchKind {
     Loop(Loop),
     /// A contraction.
     Contract(Contract),
+    /// A user's own op.
+    Custom(CustomLaunch),
 }
 
 /// One launch.
@@ -337,6 +367,7 @@ impl Launch {
         match &self.kind {
             LaunchKind::Loop(l) => &l.body,
             LaunchKind::Contract(c) => &c.body,
+            LaunchKind::Custom(c) => &c.body,
         }
     }
 

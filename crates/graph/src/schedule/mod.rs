@@ -227,6 +227,7 @@ impl Buffers<'_> {
 fn renumber(launch: &mut LaunchKind, of: &mut dyn FnMut(NodeId) -> BufId) {
     let body = match launch {
         LaunchKind::Loop(l) => &mut l.body,
+        LaunchKind::Custom(c) => &mut c.body,
         LaunchKind::Contract(c) => {
             (c.a.buf, c.b.buf) = (of(c.a.buf), of(c.b.buf));
             &mut c.body

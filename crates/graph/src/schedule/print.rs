@@ -35,6 +35,7 @@ fn schedule_text(schedule: &Schedule) -> String {
     let mut text = format!("schedule: {} launches\n", schedule.launches.len());
     for (t, launch) in schedule.launches.iter().enumerate() {
         let shape = match &launch.kind {
+            LaunchKind::Custom(c) => format!("custom {} {:?} → {:?}", c.op.op().name(), c.inputs, c.shape),
             LaunchKind::Loop(l) => format!("loop {:?} × {:?}", l.outer, l.inner),
             LaunchKind::Contract(c) => format!("contract {:?} {:?} × {:?} over {:?}", c.batch, c.m, c.n, c.k),
         };

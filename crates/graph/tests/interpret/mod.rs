@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use thalweg_graph::{
-    DType, Device, Error, Op, ReduceOp,
+    DType, Device, Error, Op, Operand, ReduceOp,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, StorageObject, Trace},
     ops::random::philox,
     schedule::{
         self, Options,
-        ir::{Body, Contract, Inst, LaunchKind, Linear, Loop, Place, Schedule, Val},
+        ir::{Body, Contract, CustomLaunch, Inst, LaunchKind, Linear, Loop, Place, Schedule, Val},
     },
 };
 
@@ -177,6 +177,7 @@ fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
         match &launch.kind {
             LaunchKind::Loop(l) => run.nest(l),
             LaunchKind::Contract(c) => run.contract(c),
+            LaunchKind::Custom(c) => run.custom(c),
         }
     }
     schedule.outputs.iter().map(|b| run.regions[*b].clone()).collect()
@@ -197,6 +198,15 @@ fn points(extents: &[usize]) -> Vec<Vec<usize>> {
 }
 
 impl Run {
+    fn custom(&self, c: &CustomLaunch) {
+        let data: Vec<Vec<f64>> = c.operands().map(|(buf, _)| with(&self.regions[buf], |m| m.to_vec())).collect();
+        let operands: Vec<Operand<'_>> =
+            data.iter().zip(c.operands()).map(|(data, (_, shape))| Operand { data, shape }).collect();
+        let mut result = vec![0.0; c.shape.iter().product()];
+        c.op.op().reference(&operands, &mut result);
+        with(&self.regions[c.output()], |m| m.copy_from_slice(&result));
+    }
+
     /// The value of an instruction at loop coordinates, reductions and the contraction's sum given.
     fn value(&self, body: &Body, v: Val, at: &[usize], known: &dyn Fn(Val) -> Option<f64>) -> f64 {
         if let Some(value) = known(v) {

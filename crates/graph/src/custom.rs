@@ -1,0 +1,130 @@
+//! Ops of a user's own: a kernel in WGSL, a reference, and a gradient.
+
+use std::{fmt, panic::Location, sync::Arc};
+
+use crate::{dtype::DType, error::ErrorKind, op::Op, tensor::Tensor};
+
+/// An input of [`CustomOp::reference`]: its elements, row-major, and its shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// The elements; truth values are 0 and 1.
+    pub data: &'a [f64],
+    /// The shape.
+    pub shape: &'a [usize],
+}
+
+/// An op that Thalweg does not have. [`Tensor::custom`] records it; GPUs run the kernel, CPUs the reference, and the strict CPU
+/// holds the one against the other.
+///
+/// The kernel is not fused with others: its inputs are in buffers when it starts. Where ops that exist will do, compose them;
+/// they have gradients, and are fused.
+pub trait CustomOp: fmt::Debug + Send + Sync + 'static {
+    /// Its name, in errors and labels.
+    fn name(&self) -> &'static str;
+
+    /// The shape and dtype of the result for inputs of these shapes and dtypes, or why there is none.
+    ///
+    /// # Errors
+    /// What is wrong with the inputs; it becomes the error of the tensor, at the caller's position.
+    fn result(&self, inputs: &[(&[usize], DType)]) -> Result<(Vec<usize>, DType), String>;
+
+    /// WGSL with a function `custom(i: u32)` that returns element `i` of the result, row-major: `f32`, `i32`, `u32` or `bool`.
+    ///
+    /// It may call `in0(j)`, `in1(j)`, .. for an element of an input, `in0_dim(d)`, .. and `out_dim(d)` for extents and `out_len()`
+    /// for the number of elements. Shapes need not be in the text: one text is compiled once.
+    fn wgsl(&self) -> String;
+
+    /// The result in f64, into `result`, for the CPU. It is rounded to the dtype afterwards.
+    fn reference(&self, inputs: &[Operand<'_>], result: &mut [f64]);
+
+    /// The gradient of each input from that of the result, as tensor ops; `None` for an input through which none passes. An op
+    /// without a gradient, which is the default, is an error in `backward`.
+    fn vjp(&self, _inputs: &[Tensor], _result: &Tensor, _grad: &Tensor) -> Option<Vec<Option<Tensor>>> {
+        None
+    }
+
+    /// Everything in `self` that [`CustomOp::wgsl`] or [`CustomOp::reference`] depends on. Two ops of one type with equal numbers
+    /// share plans.
+    fn parameters(&self) -> Vec<f64> {
+        Vec::new()
+    }
+}
+
+/// A handle to a [`CustomOp`]; equal if type and parameters are.
+#[derive(Clone, Debug)]
+pub struct Custom {
+    op: Arc<dyn CustomOp>,
+    type_name: &'static str,
+}
+
+impl Custom {
+    /// The op.
+    pub fn op(&self) -> &dyn CustomOp {
+        &*self.op
+    }
+
+    /// What plans know it by.
+    pub(crate) fn key(&self) -> impl Iterator<Item = u64> {
+        let parameters = self.op.parameters();
+        let bytes = self.type_name.bytes().map(u64::from);
+        bytes
+            .chain([parameters.len() as u64])
+            .chain(parameters.into_iter().map(f64::to_bits))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Custom) -> bool {
+        self.type_name == other.type_name && self.op.parameters() == other.op.parameters()
+    }
+}
+
+impl Tensor {
+    /// The result of an op of the caller's own, with this tensor as its first input and `others` as the rest.
+    ///
+    /// # Errors
+    /// What [`CustomOp::result`] says; inputs on different devices.
+    #[track_caller]
+    pub fn custom<C: CustomOp>(&self, op: C, others: &[&Tensor]) -> Tensor {
+        let inputs: Vec<Tensor> = std::iter::once(self).chain(others.iter().copied()).cloned().collect();
+        if let Some(failed) = inputs.iter().find(|t| t.check().is_err()) {
+            return failed.clone();
+        }
+        let known: Vec<(&[usize], DType)> = inputs.iter().map(|t| (t.shape(), t.dtype())).collect();
+        let (shape, dtype) = match op.result(&known) {
+            Ok(result) => result,
+            Err(problem) => {
+                let shapes: Vec<&[usize]> = known.iter().map(|(shape, _)| *shape).collect();
+                return self.fail(op.name(), ErrorKind::Invalid(format!("shapes {shapes:?}: {problem}")));
+            }
+        };
+        let custom = Custom { op: Arc::new(op), type_name: std::any::type_name::<C>() };
+        Tensor::node(Op::Custom(custom), inputs, shape, dtype, self.device(), Location::caller())
+    }
+}
+
+/// The gradients of a custom op's inputs.
+pub(crate) fn vjp(
+    custom: &Custom,
+    inputs: &[Tensor],
+    node: &Tensor,
+    g: &Tensor,
+) -> Result<Vec<Option<Tensor>>, ErrorKind> {
+    let name = custom.op().name();
+    let none = || ErrorKind::Gradient(format!("'{name}' has no gradient: its CustomOp::vjp is not implemented"));
+    let grads = custom.op().vjp(inputs, node, g).ok_or_else(none)?;
+    if grads.len() != inputs.len() {
+        let problem = format!("'{name}' has {} inputs, and its vjp gives {} gradients", inputs.len(), grads.len());
+        return Err(ErrorKind::Gradient(problem));
+    }
+    for (i, (grad, input)) in grads.iter().zip(inputs).enumerate() {
+        if let Some(grad) = grad.as_ref().filter(|g| g.check().is_ok() && g.shape() != input.shape()) {
+            let (got, want) = (grad.shape(), input.shape());
+            let problem = format!("the vjp of '{name}' gives input {i} of shape {want:?} a gradient of shape {got:?}");
+            return Err(ErrorKind::Gradient(problem));
+        }
+    }
+    Ok(grads)
+}
