@@ -53,7 +53,7 @@ pub use thalweg_train as train;
 pub mod prelude {
     pub use thalweg_data::{Batch, Digits, InMemory, Mnist, Seed, Tail};
     pub use thalweg_derive::Module;
-    pub use thalweg_device::DeviceExt;
+    pub use thalweg_device::{DeviceExt, Verdict, verify};
     pub use thalweg_graph::{
         ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
         Param, Pool, Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,

@@ -4,3 +4,4 @@ mod layers;
 mod losses;
 mod messages;
 mod reparam;
+mod verify;

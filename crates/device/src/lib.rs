@@ -12,6 +12,7 @@
 //! ```
 
 mod select;
+mod verify;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use thalweg_cpu::{FastCpu, StrictCpu};
 pub use thalweg_gpu::{AdapterInfo, adapters};
 use thalweg_gpu::{GpuBackend, Selector};
 use thalweg_graph::{Device, Result};
+pub use verify::{Disagreement, Verdict, verify};
 
 /// The environment variable that says what [`DeviceExt::best`] is.
 pub const DEVICE_VARIABLE: &str = "THALWEG_DEVICE";

@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+pub use crate::eval::trace;
 use crate::{dtype::DType, error::Error, op::Op};
 
 /// A buffer on a device. Its memory goes back to the device's pool with the last clone.

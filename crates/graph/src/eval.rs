@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    backend::{Label, Region, Trace, TraceNode, TraceOutput},
+    backend::{Label, PlanSlot, Region, Trace, TraceNode, TraceOutput},
     capacity,
     dtype::{Class, DType},
     error::{Error, ErrorKind, Result},
@@ -78,6 +78,46 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<()> {
         Run { device, trace, leaves, scalars, regions }
     });
     Ok(())
+}
+
+/// The trace of a run that computes these tensors, without running it.
+///
+/// # Errors
+/// The error that one of them carries; a parameter that a step has changed since.
+pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
+    let roots: Vec<Root> = tensors.iter().map(|t| Root { tensor: t.clone(), target: None }).collect();
+    let gathered = gather(&roots)?;
+    let mixed = tensors.first().and_then(|t| t.device().mixed());
+    Ok(build(&gathered, &roots, mixed, false))
+}
+
+impl Trace {
+    /// The same after its nodes, leaves or outputs were changed: with a key of its own and no plan.
+    pub fn changed(mut self) -> Trace {
+        let mut key = Key::default();
+        // Keys of traces that were built as they are begin with a small number.
+        key.push(u64::MAX);
+        key.push(self.mixed.map_or(0, |d| 1 + d as u64));
+        let scalars: HashSet<usize> = self.scalars.iter().map(|(node, _)| *node).collect();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let op = if scalars.contains(&i) { &Op::Scalar(f64::NAN) } else { &node.op };
+            key.node(op, &node.inputs, &node.shape, node.dtype);
+        }
+        let mut storages = Vec::new();
+        for (node, region) in &self.leaves {
+            key.push(*node as u64);
+            key.region(region, &mut storages);
+        }
+        for output in &self.outputs {
+            key.push(output.node as u64);
+            if let Some(region) = &output.target {
+                key.region(region, &mut storages);
+            }
+        }
+        self.key = key.words;
+        self.plan = PlanSlot::default();
+        self
+    }
 }
 
 /// The nodes of a run in topological order, with the positions of their inputs.

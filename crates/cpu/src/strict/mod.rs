@@ -17,6 +17,7 @@ use thalweg_graph::{
 };
 
 use storage::Bytes;
+pub use storage::{decode, store};
 
 /// The reference device. See the module's documentation.
 #[derive(Debug)]

@@ -74,12 +74,16 @@ pub(super) fn load(region: &Region) -> Result<Vec<f64>> {
     Ok(decode(region.dtype, &bytes))
 }
 
-/// Writes values to a region, rounded to its dtype.
-pub(super) fn store(region: &Region, values: &[f64]) -> Result<()> {
+/// Writes values to a region of the strict executor, rounded to its dtype.
+///
+/// # Errors
+/// A region of another device, or one that ends behind its buffer.
+pub fn store(region: &Region, values: &[f64]) -> Result<()> {
     bytes_of(region)?.write(region.offset * region.dtype.size_bytes(), &encode(region.dtype, values))
 }
 
-pub(crate) fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
+/// Elements as their bytes say.
+pub fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
     let (halves, words) = (bytes.as_chunks::<2>().0.iter(), bytes.as_chunks::<4>().0.iter());
     match dtype {
         DType::F16 => halves.map(|b| f16::from_le_bytes(*b).to_f64()).collect(),
@@ -91,7 +95,8 @@ pub(crate) fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
     }
 }
 
-pub(crate) fn encode(dtype: DType, values: &[f64]) -> Vec<u8> {
+/// The bytes of values rounded to a dtype.
+pub fn encode(dtype: DType, values: &[f64]) -> Vec<u8> {
     let values = values.iter().map(|x| dtype.round(*x));
     match dtype {
         DType::F16 => values.flat_map(|x| f16::from_f64(x).to_le_bytes()).collect(),
