@@ -1,5 +1,6 @@
 //! `cargo xtask golden`: runs a folder of reference vectors, whose format is described in the README beside them.
 
+mod all;
 mod allow;
 mod amp;
 mod attrs;
@@ -72,6 +73,9 @@ pub struct GoldenArgs {
     /// One JSON line per family and variant.
     #[arg(long)]
     pub json: bool,
+    /// On every executor and every software driver of this machine: subgroup sizes 4, 8 and 16, without f16, with small limits.
+    #[arg(long, conflicts_with_all = ["device", "strict"])]
+    pub all: bool,
 }
 
 /// What a case runs with.
@@ -121,6 +125,9 @@ impl From<thalweg_graph::Error> for Stop {
 
 /// Runs the folder. An error when a case fails, or is unsupported without being listed.
 pub fn run(args: GoldenArgs) -> Result<()> {
+    if args.all {
+        return all::run(&args);
+    }
     let device = open(&args)?;
     let allow = args.allow_unsupported.as_deref().map(Allow::open).transpose()?.unwrap_or_default();
     let index = json(&args.dir.join("index.json"))?;
