@@ -56,7 +56,7 @@ pub mod prelude {
     pub use thalweg_device::{DeviceExt, Verdict, verify};
     pub use thalweg_graph::{
         ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
-        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, compile, s,
+        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, checkpoint, compile, s,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,

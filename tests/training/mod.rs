@@ -1,4 +1,5 @@
 //! Whole training loops: what they count, and that they repeat to the bit.
 
 mod compiled;
+mod recomputed;
 mod steady;

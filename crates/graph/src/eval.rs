@@ -175,12 +175,19 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
     key.push(mixed.map_or(0, |d| 1 + d as u64));
     let mut held = vec![0usize; nodes.len()];
     let mut storages: Vec<Region> = Vec::new();
+    let mut parts: HashMap<u64, u64> = HashMap::new();
     for (i, tensor) in nodes.iter().enumerate() {
         let node = &tensor.0;
         let region = tensor.region();
         let op = match &node.op {
             _ if region.is_some() => Op::Leaf,
             Op::ReduceFirst(op, axes) => Op::Reduce(*op, axes.clone()),
+            Op::Checkpoint => Op::Detach,
+            // By order of appearance, so that the next step finds its plan.
+            Op::Again(part) => {
+                let next = parts.len() as u64;
+                Op::Again(*parts.entry(*part).or_insert(next))
+            }
             Op::GatherOnce(axis, _) => Op::Gather(*axis),
             op => op.clone(),
         };
@@ -305,6 +312,7 @@ impl Key {
                 self.push(u64::from(*aligned));
             }
             Op::WindowsAdjoint(window) => self.window(window),
+            Op::Again(part) => self.push(*part),
             Op::Custom(custom) => self.words.extend(custom.key()),
             Op::Conv(conv) | Op::ConvInput(conv) | Op::ConvWeight(conv) => {
                 self.window(&conv.window);

@@ -18,6 +18,7 @@ mod op;
 pub mod ops;
 mod passes;
 mod record;
+mod remat;
 pub mod schedule;
 pub mod shape;
 mod tensor;
@@ -45,5 +46,6 @@ pub use ops::{
     scatter::Combine,
     subscript::{Ellipsis, NewAxis, Subscript},
 };
+pub use remat::checkpoint;
 pub use shape::{Axes, Axis, IntoShape};
 pub use tensor::{IntoTensor, MAX_PENDING, Tensor};

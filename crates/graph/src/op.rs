@@ -138,6 +138,11 @@ pub enum Op {
     ScatterAdd(usize),
     /// Inputs one behind the other along the axis.
     Concat(usize),
+    /// The first input. The others are what it was computed from: gradients go to them through a second computation.
+    Checkpoint,
+    /// The input, but no pass takes what is computed from it for what is computed from the input itself. The number tells one
+    /// second computation from another.
+    Again(u64),
     /// A user's own.
     Custom(Custom),
     /// Inputs, flattened, at these element offsets of one vector; zeros between. Made in place where possible.
@@ -157,6 +162,8 @@ impl Op {
             Op::Select => "where",
             Op::Cast => "cast",
             Op::Detach => "detach",
+            Op::Checkpoint => "checkpoint",
+            Op::Again(_) => "again",
             Op::Reduce(op, _) | Op::ReduceFirst(op, _) => match op {
                 ReduceOp::Sum => "sum",
                 ReduceOp::Prod => "prod",

@@ -180,6 +180,16 @@ impl Tensor {
         tensor
     }
 
+    /// The same op on other inputs.
+    pub(crate) fn again(&self, inputs: Vec<Tensor>) -> Tensor {
+        // A leaf, a number or a draw is itself the second time.
+        if inputs.is_empty() {
+            return self.clone();
+        }
+        let Node { op, shape, dtype, device, origin, role, .. } = &*self.0;
+        Tensor::node_of(op.clone(), inputs, shape.clone(), *dtype, device, role.clone(), origin.location)
+    }
+
     fn failed(error: Error, device: &Device, origin: Origin) -> Tensor {
         Tensor(Arc::new(Node {
             id: next_id(),

@@ -32,7 +32,7 @@ pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
                 Rc::new(vec![scalar(node.dtype, *x, bound)])
             }
             // The same elements in the same order.
-            Op::Reshape | Op::Detach => input(&values, node, 0)?,
+            Op::Reshape | Op::Detach | Op::Checkpoint | Op::Again(_) => input(&values, node, 0)?,
             _ => Rc::new(compute(trace, node, &values)?),
         };
         if value.len() != count(&node.shape) {
@@ -96,7 +96,7 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
     };
     let mut y = match &node.op {
         Op::Leaf | Op::Scalar(_) => return Err(fault(node, "not a computation")),
-        Op::Reshape | Op::Detach => x[0].data.to_vec(),
+        Op::Reshape | Op::Detach | Op::Checkpoint | Op::Again(_) => x[0].data.to_vec(),
         Op::Iota(axis) => ops::movement::iota(*axis, shape),
         Op::Random => {
             let word = |i: usize| x[i].data[0] as u32;

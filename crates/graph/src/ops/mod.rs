@@ -59,6 +59,8 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         Op::Select => vec![None, Some(x.where_(g, 0.0)), Some(x.where_(0.0, g))],
         Op::Cast => vec![x.dtype().is_float().then(|| g.cast(x.dtype()))],
         Op::Detach => vec![None],
+        Op::Checkpoint => crate::remat::vjp(node, inputs, g)?,
+        Op::Again(_) => vec![Some(g.clone())],
         Op::Reduce(op, axes) => vec![reduce::vjp(*op, axes, false, x, node, g)],
         Op::ReduceFirst(op, axes) => vec![reduce::vjp(*op, axes, true, x, node, g)],
         Op::Reshape => vec![Some(g.reshape(x.shape()))],

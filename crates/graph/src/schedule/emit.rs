@@ -170,7 +170,7 @@ impl<'g> Emitter<'g> {
     fn dense(&self, mut id: NodeId) -> Option<BufId> {
         while !(self.in_buffer)(id) {
             match self.graph.nodes[id].op {
-                Op::Reshape | Op::Detach => id = self.graph.nodes[id].inputs[0],
+                Op::Reshape | Op::Detach | Op::Again(_) => id = self.graph.nodes[id].inputs[0],
                 _ => return None,
             }
         }
@@ -196,7 +196,7 @@ impl<'g> Emitter<'g> {
 
     fn define(&mut self, id: NodeId, forms: &[Form]) -> Outcome<Val> {
         let node = &self.graph.nodes[id];
-        if matches!(node.op, Op::Reshape | Op::Detach)
+        if matches!(node.op, Op::Reshape | Op::Detach | Op::Again(_))
             && let Some(buf) = self.dense(node.inputs[0])
         {
             return self.push(Inst::Load { buf, at: self.access(&node.shape, forms) }, node.dtype);
@@ -340,7 +340,7 @@ impl<'g> Emitter<'g> {
         let Some(source) = node.inputs.first().copied() else { return Ok(None) };
         let shape = &self.graph.nodes[source].shape;
         let inner = match &node.op {
-            Op::Detach => forms.to_vec(),
+            Op::Detach | Op::Again(_) => forms.to_vec(),
             Op::Permute(perm) => {
                 let mut inner = vec![Form::plain(self.zero()); perm.len()];
                 perm.iter().enumerate().for_each(|(d, p)| inner[*p] = forms[d].clone());

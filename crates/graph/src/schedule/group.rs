@@ -79,6 +79,8 @@ struct Planner<'g> {
     options: &'g Options,
     materialised: Vec<bool>,
     wanted_outside: Vec<bool>,
+    /// Whether anything is computed a second time.
+    has_again: bool,
 }
 
 impl<'g> Planner<'g> {
@@ -143,7 +145,8 @@ impl<'g> Planner<'g> {
                 });
             }
         }
-        Planner { graph, overwrites, options, materialised, wanted_outside }
+        let has_again = graph.nodes.iter().any(|node| matches!(node.op, Op::Again(_)));
+        Planner { graph, overwrites, options, materialised, wanted_outside, has_again }
     }
 
     fn in_buffer(&self, id: NodeId) -> bool {
@@ -208,6 +211,27 @@ impl<'g> Planner<'g> {
         bytes.div_ceil((self.options.max_binding_bytes / 256).max(1) * 256) as usize
     }
 
+    /// The buffers that a materialised node reads for a second computation.
+    fn read_again(&self, id: NodeId) -> BTreeSet<NodeId> {
+        let mut found = BTreeSet::new();
+        if !self.materialised[id] || !self.has_again {
+            return found;
+        }
+        let (mut seen, mut stack) = (HashSet::new(), vec![(id, false)]);
+        while let Some((at, again)) = stack.pop() {
+            let again = again || matches!(self.graph.nodes[at].op, Op::Again(_));
+            for input in self.graph.nodes[at].inputs.iter().copied() {
+                match self.in_buffer(input) {
+                    true if again => drop(found.insert(input)),
+                    true => {}
+                    false if seen.insert((input, again)) => stack.push((input, again)),
+                    false => {}
+                }
+            }
+        }
+        found
+    }
+
     /// How many buffers an inlined node reads.
     fn buffers_below(&self, id: NodeId) -> usize {
         let (mut seen, mut stack, mut buffers) = (HashSet::from([id]), vec![id], 0);
@@ -251,6 +275,7 @@ impl<'g> Planner<'g> {
                 }
             }
         }
+        let again: Vec<BTreeSet<NodeId>> = (0..n).map(|id| self.read_again(id)).collect();
         let mut merger = Merger { planner: self, after, kernel_of: vec![usize::MAX; n], kernels: BTreeMap::new() };
         for id in 0..n {
             if !self.materialised[id] {
@@ -259,12 +284,13 @@ impl<'g> Planner<'g> {
             merger.kernel_of[id] = id;
             merger.kernels.insert(id, Kernel { members: vec![id], domain: self.domain_of(id) });
             for read in reads[id].iter().rev() {
-                if self.materialised[*read] {
+                // Computed in one with what it is computed from, it would be kept from then on.
+                if self.materialised[*read] && !again[id].contains(read) {
                     merger.try_join(merger.kernel_of[*read], merger.kernel_of[id]);
                 }
             }
         }
-        merger.join_siblings(&reads);
+        merger.join_siblings(&reads, &again);
         let order = merger.order()?;
         let kernels: Vec<Kernel> = order.into_iter().filter_map(|k| merger.kernels.remove(&k)).collect();
         let mut stored = self.wanted_outside.clone();
@@ -431,7 +457,7 @@ impl Merger<'_, '_> {
 
     /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
     /// moments of an optimizer.
-    fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>]) {
+    fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
         let keys: Vec<usize> = self.kernels.keys().copied().collect();
         let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
         for key in keys {
@@ -448,7 +474,8 @@ impl Merger<'_, '_> {
                     let inputs = |k: usize| -> BTreeSet<NodeId> {
                         self.kernels[&k].members.iter().flat_map(|m| reads[*m].iter().copied()).collect()
                     };
-                    if a != b && !inputs(a).is_disjoint(&inputs(b)) {
+                    let second = |k: usize| self.kernels[&k].members.iter().any(|m| !again[*m].is_empty());
+                    if a != b && second(a) == second(b) && !inputs(a).is_disjoint(&inputs(b)) {
                         self.try_join(a, b);
                     }
                 }
@@ -661,7 +688,7 @@ fn fan(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> (usize, bool) {
 
 /// The node whose buffer a part of a pack is: reshapes move nothing.
 pub fn pack_source(graph: &Graph, mut id: NodeId) -> NodeId {
-    while matches!(graph.nodes[id].op, Op::Reshape | Op::Detach) {
+    while matches!(graph.nodes[id].op, Op::Reshape | Op::Detach | Op::Again(_)) {
         id = graph.nodes[id].inputs[0];
     }
     id
@@ -683,6 +710,7 @@ pub fn is_view(op: &Op) -> bool {
             | Op::Windows { .. }
             | Op::WindowsAdjoint(_)
             | Op::Detach
+            | Op::Again(_)
     )
 }
 
