@@ -6,7 +6,7 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::{Op, Window},
-    shape::Axes,
+    shape::{Axes, MAX_RANK, count},
     tensor::Tensor,
 };
 
@@ -71,6 +71,17 @@ impl Tensor {
         Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
+    /// `f` of this tensor with all axes but the last `n` as one, if there are too many for windows to be had beside them.
+    #[track_caller]
+    pub(crate) fn in_fewer_axes(&self, n: usize, f: impl Fn(&Tensor) -> Tensor) -> Option<Tensor> {
+        let lead = self.rank().checked_sub(n).filter(|lead| n > 0 && *lead > 1 && self.rank() + n > MAX_RANK)?;
+        let y = f(&self.reshape([&[count(&self.shape()[..lead])], &self.shape()[lead..]].concat()));
+        Some(match y.check() {
+            Ok(()) => y.reshape([&self.shape()[..lead], &y.shape()[1..]].concat()),
+            Err(_) => y,
+        })
+    }
+
     /// Window and output extents of a pooling.
     #[track_caller]
     pub(crate) fn pooling(&self, op: &'static str, pool: &Pool) -> Result<(Window, Vec<usize>), Tensor> {
@@ -114,11 +125,17 @@ impl Tensor {
     /// A window larger than the padded input; padding above half of it; zeros in the settings.
     #[track_caller]
     pub fn max_pool(&self, pool: &Pool) -> Tensor {
+        if let Some(y) = self.in_fewer_axes(pool.kernel.len(), |x| x.max_pool(pool)) {
+            return y;
+        }
         let (window, out) = match self.pooling("max_pool", pool) {
             Ok(found) => found,
             Err(failed) => return failed,
         };
         let windows = self.windows(&window, &out, f64::NEG_INFINITY, false);
+        if windows.check().is_err() {
+            return windows;
+        }
         let rank = windows.rank();
         let axes: Vec<isize> = (rank - out.len()..rank).map(|d| d as isize).collect();
         windows.max_first_keepdim(Axes::from(axes)).reshape([&self.shape()[..self.rank() - out.len()], &out].concat())
@@ -132,6 +149,9 @@ impl Tensor {
     /// As [`Tensor::max_pool`]; a divisor of 0.
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
+        if let Some(y) = self.in_fewer_axes(pool.kernel.len(), |x| x.avg_pool(pool)) {
+            return y;
+        }
         let (window, out) = match self.pooling("avg_pool", pool) {
             Ok(found) => found,
             Err(failed) => return failed,
@@ -140,6 +160,9 @@ impl Tensor {
             return self.fail("avg_pool", ErrorKind::Invalid("a divisor of 0".into()));
         }
         let windows = self.windows(&window, &out, 0.0, false);
+        if windows.check().is_err() {
+            return windows;
+        }
         let rank = windows.rank();
         let axes: Vec<isize> = (rank - out.len()..rank).map(|d| d as isize).collect();
         let sums = windows.sum(axes);

@@ -12,6 +12,10 @@ impl Tensor {
     /// As [`Tensor::max_pool`], and where each maximum comes from: I32, row-major within the pooled axes.
     #[track_caller]
     pub fn max_pool_with_indices(&self, pool: &Pool) -> (Tensor, Tensor) {
+        let n = pool.kernel.len();
+        if let Some(at) = self.in_fewer_axes(n, |x| x.max_pool_with_indices(pool).1) {
+            return (self.max_pool(pool), at);
+        }
         let (window, out) = match self.pooling("max_pool", pool) {
             Ok(found) => found,
             Err(failed) => return (failed.clone(), failed),
@@ -19,6 +23,9 @@ impl Tensor {
         let n = out.len();
         let input = &self.shape()[self.rank() - n..];
         let windows = self.windows(&window, &out, f64::NEG_INFINITY, false);
+        if windows.check().is_err() {
+            return (windows.clone(), windows);
+        }
         let axes: Vec<isize> = (1..=n as isize).map(|d| -d).collect();
         let inside = windows.argmax(axes);
         let (steps, stride) = (strides(&window.kernel), strides(input));

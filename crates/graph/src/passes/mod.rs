@@ -1,6 +1,7 @@
 //! Passes from graph to graph. Each is a function of its own file; they run in this order:
-//! [`autocast`], then [`split`].
+//! [`autocast`], [`split`], [`join`].
 
 pub mod autocast;
+pub mod join;
 pub mod search;
 pub mod split;

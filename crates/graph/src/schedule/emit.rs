@@ -10,7 +10,12 @@ use super::{
     graph::{Graph, NodeId},
     ir::{Access, Body, BufId, Indirect, Inst, Linear, Term, Val},
 };
-use crate::{dtype::DType, op::Op, ops::binary::BinaryOp, shape::strides};
+use crate::{
+    dtype::DType,
+    op::Op,
+    ops::binary::BinaryOp,
+    shape::{count, strides},
+};
 
 /// Instructions above which a kernel is not grown.
 pub const MAX_INSTS: usize = 192;
@@ -196,6 +201,10 @@ impl<'g> Emitter<'g> {
 
     fn define(&mut self, id: NodeId, forms: &[Form]) -> Outcome<Val> {
         let node = &self.graph.nodes[id];
+        if count(&node.shape) == 0 {
+            // Nobody will look at it, and the shapes of nothing have no forms.
+            return self.push(Inst::Const(0.0), node.dtype);
+        }
         if matches!(node.op, Op::Reshape | Op::Detach | Op::Again(_))
             && let Some(buf) = self.dense(node.inputs[0])
         {
@@ -559,9 +568,16 @@ impl<'g> Emitter<'g> {
                 Trouble::Split { source, .. } => Trouble::Materialise(source),
                 other => other,
             });
+            let guards = |forms: &[Form]| forms.iter().filter(|f| !f.is_plain()).count();
             match through? {
+                // Where the source has one element for all positions, a guard would be lost with the position.
+                Some((_, inner)) if guards(&inner) < guards(&forms) => return Err(Trouble::Materialise(id)),
                 Some((source, inner)) => (id, forms) = (source, inner),
-                None if node.op == Op::Cast && node.dtype.is_float() => {
+                // Truth values and integers are other bits: only floats are converted on the way.
+                None if node.op == Op::Cast
+                    && node.dtype.is_float()
+                    && self.graph.nodes[node.inputs[0]].dtype.is_float() =>
+                {
                     casts.push(node.dtype);
                     id = node.inputs[0];
                 }

@@ -167,6 +167,15 @@ impl Builder {
                 }
                 _ => None,
             },
+            // Of one element each. It must not stay: in a kernel that reduces something else it would be over that.
+            Op::Reduce(op, axes) if axes.iter().all(|a| input(0).shape[*a] == 1) => match op {
+                ReduceOp::ArgMax | ReduceOp::ArgMin => {
+                    let zero = self.make(Op::Scalar(0.0), vec![], vec![], node.dtype, node);
+                    let zero = self.make(Op::Reshape, vec![zero], vec![1; node.shape.len()], node.dtype, node);
+                    Some(self.make(Op::Expand, vec![zero], node.shape.clone(), node.dtype, node))
+                }
+                _ => same_as(0),
+            },
             Op::Binary(op) => {
                 let (a, b) = (self.constant(node.inputs[0]), self.constant(node.inputs[1]));
                 match (op, a, b) {

@@ -50,6 +50,7 @@ pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
         graph = passes::autocast::autocast(&graph, dtype);
     }
     graph = passes::split::split(&graph);
+    graph = passes::join::join(&graph, options.max_buffers);
     graph = graph.rewrite(|builder, node| builder.push(node));
     graph = give_parts_their_own_nodes(&graph);
     give_outputs_their_own_nodes(&mut graph, trace);

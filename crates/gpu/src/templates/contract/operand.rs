@@ -171,17 +171,17 @@ impl<'a> Loader<'a> {
 
     /// The row's part at these coordinates of `batch ++ rows`.
     pub fn row(&mut self, k: &mut Builder, coords: &[String]) -> Part {
-        self.part(k, 0, coords)
+        self.part(k, 0, coords, true)
     }
 
     /// The part of a step of k at these coordinates.
     pub fn step(&mut self, k: &mut Builder, coords: &[String]) -> Part {
-        self.part(k, self.side.batch.len() + self.side.rows.len(), coords)
+        self.part(k, self.side.batch.len() + self.side.rows.len(), coords, false)
     }
 
-    fn part(&mut self, k: &mut Builder, first: usize, coords: &[String]) -> Part {
+    /// Offsets are the row's: a side of one row has no coordinates in front of those of k, so `first` does not tell.
+    fn part(&mut self, k: &mut Builder, first: usize, coords: &[String], is_row: bool) -> Part {
         let own = first..first + coords.len();
-        let is_row = first == 0;
         let coef = self.base.coef[own.clone()].to_vec();
         let mut base = self.sum(k, &coef, coords, |d| Place::Base(first + d)).unwrap_or_default();
         if is_row {
