@@ -2,6 +2,7 @@
 //! (finite differences against gradients, one device against another).
 
 pub mod cases;
+pub mod fuzz;
 mod support;
 
 pub use cases::Case;

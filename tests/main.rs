@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 #![allow(missing_docs)]
 
+mod agreement;
 mod autodiff;
 mod nn;
 mod ops;

@@ -2,4 +2,4 @@
 
 mod buffers;
 mod chain;
-mod gather;
+mod fuzzed;

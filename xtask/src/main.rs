@@ -8,6 +8,7 @@ mod check;
 #[path = "../../examples/digits.rs"]
 #[expect(dead_code, reason = "its main belongs to the example")]
 mod digits;
+mod fuzz;
 mod golden;
 #[path = "../../examples/mnist.rs"]
 #[expect(dead_code, reason = "its main belongs to the example")]
@@ -32,6 +33,8 @@ enum Task {
     Test(test::TestArgs),
     /// Golden reference vectors: a folder of them on one device.
     Golden(golden::GoldenArgs),
+    /// Random programs on the strict executor and a device, until one disagrees; failures shrink to a test.
+    Fuzz(fuzz::FuzzArgs),
     /// Every kernel through validation and to SPIR-V, MSL and HLSL, without a GPU.
     Shaders(shaders::ShaderArgs),
     /// The benchmarks, CPU and adapters side by side.
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Test(args) => test::run(&args),
         Task::Golden(args) => golden::run(args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Shaders(args) => shaders::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),

@@ -48,17 +48,24 @@ impl std::str::FromStr for Precision {
 pub struct Device {
     backend: Arc<dyn Backend>,
     precision: Precision,
+    eager: bool,
 }
 
 impl Device {
     /// A device over a backend.
     pub fn new(backend: Arc<dyn Backend>) -> Device {
-        Device { backend, precision: Precision::F32 }
+        Device { backend, precision: Precision::F32, eager: false }
     }
 
     /// The same device with another precision policy.
     pub fn precision(&self, precision: Precision) -> Device {
-        Device { backend: self.backend.clone(), precision }
+        Device { precision, ..self.clone() }
+    }
+
+    /// The same device, on which every op runs as soon as it is recorded, as with `THALWEG_EAGER=1`: nothing is fused, and the
+    /// first bad op is the one that tells.
+    pub fn op_by_op(&self) -> Device {
+        Device { eager: true, ..self.clone() }
     }
 
     /// The dtype that autocast gives contractions, or `None` in f32.
@@ -91,10 +98,10 @@ impl Device {
         self.backend.last_step()
     }
 
-    /// Whether `THALWEG_EAGER=1` asks for every op to run as soon as it is recorded, so that the first bad one stops.
+    /// Whether every op is to run as soon as it is recorded, as [`Device::op_by_op`] or `THALWEG_EAGER=1` ask.
     pub(crate) fn eager(&self) -> bool {
         static EAGER: OnceLock<bool> = OnceLock::new();
-        *EAGER.get_or_init(|| std::env::var("THALWEG_EAGER").is_ok_and(|v| v == "1"))
+        self.eager || *EAGER.get_or_init(|| std::env::var("THALWEG_EAGER").is_ok_and(|v| v == "1"))
     }
 
     /// The backend.

@@ -1,0 +1,144 @@
+//! Whether the devices agree on a program. The module above says what that means.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use thalweg_graph::{DType, Device};
+
+use crate::strict;
+
+use super::{
+    disturbed::{Disturbed, unit},
+    program::Program,
+    script::{Reading, Script, World},
+};
+
+/// An executor that is held to the strict one.
+#[derive(Clone)]
+pub struct Contender {
+    /// What messages call it.
+    pub name: String,
+    /// Where it runs.
+    pub device: Device,
+}
+
+impl Contender {
+    /// A device that fuses, and the same op by op.
+    pub fn both(name: &str, device: &Device) -> Vec<Contender> {
+        vec![
+            Contender { name: name.to_string(), device: device.clone() },
+            Contender { name: format!("{name}, op by op"), device: device.op_by_op() },
+        ]
+    }
+}
+
+/// A disagreement.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// On whose side.
+    pub contender: String,
+    /// Which numbers, or what it said.
+    pub what: String,
+}
+
+/// Runs that are off on purpose: those that every program gets.
+const FEW: u64 = 3;
+/// And those before a disagreement is one.
+const MANY: u64 = 32;
+
+/// The first disagreement of the executors on a program.
+pub fn check(program: &Program, contenders: &[Contender]) -> Result<(), Failure> {
+    let fail = |contender: &str, what: String| Failure { contender: contender.into(), what };
+    let device = strict();
+    let script = Script::settle(program);
+    if let Some(trouble) = &script.trouble {
+        return Err(fail("strict", trouble.clone()));
+    }
+    let reference = |device: &Device| {
+        caught(|| script.run(&World { device, float: DType::F64 })).map_err(|e| fail("strict in f64", e))
+    };
+    let want = reference(&device)?;
+    // Every node rounded to f32 is one way to be off.
+    let rounded = caught(|| script.run(&World { device: &device, float: DType::F32 }));
+    let mut off: Vec<Vec<Reading>> = vec![rounded.map_err(|e| fail("strict in f32", e))?];
+    for contender in contenders {
+        let world = World { device: &contender.device, float: DType::F32 };
+        let got = caught(|| script.run(&world)).map_err(|what| fail(&contender.name, what))?;
+        for runs in [FEW, MANY] {
+            while off.len() < runs as usize {
+                let executor = Disturbed::new(program.seed.wrapping_mul(MANY).wrapping_add(off.len() as u64));
+                off.push(reference(&Device::new(Arc::new(executor)))?);
+            }
+            match compare(&got, &want, &off, script.has_half) {
+                Some(what) if runs == MANY => return Err(fail(&contender.name, what)),
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+thread_local! {
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics that become failures are not printed as well.
+pub fn silence_panics() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !CAUGHT.get() {
+            loud(panic);
+        }
+    }));
+}
+
+/// The result, or what an error or a panic says.
+pub(super) fn caught<T>(f: impl FnOnce() -> thalweg_graph::Result<T>) -> Result<T, String> {
+    let before = CAUGHT.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    CAUGHT.set(before);
+    match result {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            Err(format!("panic: {}", text.or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()))
+        }
+    }
+}
+
+/// The first element that is further off than disturbances explain.
+fn compare(got: &[Reading], want: &[Reading], off: &[Vec<Reading>], has_half: bool) -> Option<String> {
+    if got.len() != want.len() {
+        let names = |of: &[Reading]| of.iter().map(|r| r.name.clone()).collect::<Vec<_>>().join(", ");
+        return Some(format!("there is {}, not {}", names(got), names(want)));
+    }
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        if got.values.len() != want.values.len() || got.name != want.name {
+            return Some(format!("{}: {} elements, not {}", got.name, got.values.len(), want.values.len()));
+        }
+        for (at, (g, w)) in got.values.iter().zip(&want.values).enumerate() {
+            let others = || off.iter().filter_map(|run| run.get(i)?.values.get(at)).copied();
+            let allowed = if w.is_finite() && g.is_finite() {
+                let spread =
+                    others().map(|o| (o - w).abs()).fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { d.max(m) });
+                match got.dtype.is_float() {
+                    // The smallest numbers of a dtype may be flushed to 0.
+                    true => 2.0 * spread + 4.0 * unit(got.dtype) * w.abs() + if has_half { 4e-6 } else { 1e-36 },
+                    false if spread > 0.0 => f64::INFINITY,
+                    false => 0.0,
+                }
+            } else {
+                let alike = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a.is_finite() && b.is_finite());
+                if alike(*g, *w) || others().any(|o| !alike(o, *w)) { f64::INFINITY } else { -1.0 }
+            };
+            if allowed < f64::INFINITY && (g - w).abs() > allowed || allowed < 0.0 {
+                return Some(format!("{}, element {at}: {g:e}, not {w:e} (allowed {allowed:e})", got.name));
+            }
+        }
+    }
+    None
+}

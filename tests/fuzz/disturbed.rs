@@ -1,0 +1,158 @@
+//! The strict executor with every rounding made larger and random.
+
+use std::sync::{Mutex, PoisonError};
+
+use thalweg_cpu::StrictCpu;
+use thalweg_graph::{
+    DType, Op, ReduceOp, Result,
+    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace, TraceNode, TraceOutput},
+    ops::{binary::BinaryOp, unary::UnaryOp},
+    shape::count,
+};
+
+/// How many times half a unit in the last place a sound f32 kernel may be off.
+const UNITS: f64 = 8.0;
+
+/// Runs traces on the strict executor with factors `1 + a r` put behind every node that rounds, and in front of those that
+/// sum; r is random between -1 and 1.
+#[derive(Debug)]
+pub struct Disturbed {
+    strict: StrictCpu,
+    state: Mutex<u64>,
+}
+
+/// How an op rounds: by so many units, before and after.
+struct Rounding {
+    operands: f64,
+    result: f64,
+}
+
+impl Disturbed {
+    /// One whose numbers are drawn from this seed.
+    pub fn new(seed: u64) -> Disturbed {
+        Disturbed { strict: StrictCpu::new(), state: Mutex::new(seed) }
+    }
+
+    /// Between -1 and 1: splitmix64 (Steele et al. 2014), as there are many to draw.
+    fn random(&self, n: usize, a: f64) -> Vec<f64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = || {
+            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (z ^ (z >> 31)) as i64 as f64 / 9_223_372_036_854_775_808.0
+        };
+        (0..n).map(|_| a * next()).collect()
+    }
+
+    /// The node times random factors.
+    fn disturb(&self, trace: &mut Trace, node: usize, units: f64) -> Result<usize> {
+        let TraceNode { shape, dtype, label, .. } = trace.nodes[node].clone();
+        if units == 0.0 || !dtype.is_float() {
+            return Ok(node);
+        }
+        let factors: Vec<f64> = self.random(count(&shape), units * unit(dtype)).iter().map(|r| 1.0 + r).collect();
+        let storage = self.strict.upload(&factors.iter().flat_map(|f| f.to_le_bytes()).collect::<Vec<_>>())?;
+        let leaf = trace.nodes.len();
+        trace.leaves.push((leaf, Region { storage, offset: 0, len: factors.len(), dtype: DType::F64 }));
+        let of = |op, inputs, dtype| TraceNode { op, inputs, shape: shape.clone(), dtype, label: label.clone() };
+        trace.nodes.push(of(Op::Leaf, vec![], DType::F64));
+        trace.nodes.push(of(Op::Binary(BinaryOp::Mul), vec![node, leaf], dtype));
+        Ok(leaf + 1)
+    }
+}
+
+/// Half a unit in the last place of 1, as a device stores what is F64 here.
+pub fn unit(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => 2f64.powi(-11),
+        DType::BF16 => 2f64.powi(-8),
+        _ => 2f64.powi(-24),
+    }
+}
+
+fn rounding(trace: &Trace, node: &TraceNode) -> Rounding {
+    let shape = |i: usize| trace.nodes[node.inputs[i]].shape.as_slice();
+    let of = |operands: f64, result: f64| Rounding { operands: UNITS * operands, result: UNITS * result };
+    let sum = |terms: usize| of((terms.max(1) as f64).sqrt(), 1.0);
+    match &node.op {
+        Op::Unary(op) => {
+            use UnaryOp::*;
+            match op {
+                Neg | Abs | Sign | Relu | Floor | Ceil | Trunc | Round | Not | IsNan | IsInf => of(0.0, 0.0),
+                _ => of(1.0, 1.0),
+            }
+        }
+        Op::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div) => of(0.0, 1.0),
+        Op::Binary(BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Fmod) => of(1.0, 1.0),
+        Op::Reduce(ReduceOp::Sum | ReduceOp::Prod, axes) => sum(axes.iter().map(|a| shape(0)[*a]).product()),
+        Op::Matmul => sum(shape(0).last().copied().unwrap_or(1)),
+        Op::Conv(_) => sum(count(&shape(1)[1..])),
+        Op::ConvInput(_) => sum(count(shape(1)) / shape(1).get(1).copied().unwrap_or(1).max(1)),
+        Op::ConvWeight(_) => sum(count(shape(1)) / shape(1).get(1).copied().unwrap_or(1).max(1)),
+        Op::ScatterAdd(axis) => sum(shape(1)[*axis]),
+        _ => of(0.0, 0.0),
+    }
+}
+
+impl Backend for Disturbed {
+    fn profile(&self) -> &Profile {
+        self.strict.profile()
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<Storage> {
+        self.strict.upload(bytes)
+    }
+
+    fn allocate(&self, size_bytes: usize) -> Result<Storage> {
+        self.strict.allocate(size_bytes)
+    }
+
+    fn read(&self, region: &Region) -> Result<Vec<u8>> {
+        self.strict.read(region)
+    }
+
+    fn read_async(&self, region: &Region) -> ReadFuture {
+        self.strict.read_async(region)
+    }
+
+    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
+        let mut disturbed = Trace { mixed: trace.mixed, step: trace.step, ..Trace::default() };
+        // Where each node's value is to be had.
+        let mut at: Vec<usize> = Vec::with_capacity(trace.nodes.len());
+        let (mut leaves, mut scalars) = (trace.leaves.iter().peekable(), trace.scalars.iter().peekable());
+        for (i, node) in trace.nodes.iter().enumerate() {
+            let Rounding { operands, result } = rounding(trace, node);
+            let mut node = node.clone();
+            for input in &mut node.inputs {
+                *input = self.disturb(&mut disturbed, at[*input], operands)?;
+            }
+            // What f32 cannot hold is another number on a device.
+            if let Op::Scalar(x) = &mut node.op
+                && f64::from(*x as f32) != *x
+            {
+                *x *= 1.0 + self.random(1, UNITS * unit(node.dtype))[0];
+            }
+            let here = disturbed.nodes.len();
+            disturbed.nodes.push(node);
+            disturbed.leaves.extend(leaves.next_if(|(leaf, _)| *leaf == i).map(|(_, region)| (here, region.clone())));
+            disturbed.scalars.extend(scalars.next_if(|(scalar, _)| *scalar == i).map(|(_, bits)| (here, *bits)));
+            at.push(self.disturb(&mut disturbed, here, result)?);
+        }
+        let output = |o: &TraceOutput| TraceOutput { node: at[o.node], target: o.target.clone() };
+        disturbed.outputs = trace.outputs.iter().map(output).collect();
+        self.strict.run(&disturbed)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn stats(&self) -> Stats {
+        self.strict.stats()
+    }
+
+    fn last_step(&self) -> Option<PlanReport> {
+        self.strict.last_step()
+    }
+}

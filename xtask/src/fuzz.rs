@@ -1,0 +1,66 @@
+//! Random programs, as many as there is time for.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use thalweg_device::DeviceExt;
+use thalweg_graph::Device;
+use thalweg_tests::fuzz::{Contender, Series, Tally, silence_panics};
+
+/// Options of `fuzz`.
+#[derive(Args)]
+pub struct FuzzArgs {
+    /// Stop after so many minutes; 5 where neither this nor a count is given.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Stop after so many programs.
+    #[arg(long)]
+    count: Option<u64>,
+    /// cpu, gpu, lavapipe, or part of an adapter's name.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// The seed of the first program; the others follow it. A failure names its own, to be run with `--count 1`.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Stop after so many failures.
+    #[arg(long, default_value_t = 20)]
+    failures: u64,
+    /// Seconds that a failure may shrink.
+    #[arg(long, default_value_t = 60)]
+    shrink: u64,
+}
+
+/// Programs between two lines that say how far it got.
+const STRIDE: u64 = 1000;
+
+/// Runs programs on the strict executor and a device, fused and op by op, and prints those on which they disagree.
+pub fn run(args: &FuzzArgs) -> Result<()> {
+    let device = Device::named(&args.device)?;
+    let minutes = args.minutes.or(args.count.is_none().then_some(5.0));
+    let series = Series {
+        seed: args.seed,
+        count: args.count,
+        until: minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0)),
+        contenders: Contender::both(if args.device == "cpu" { "cpu" } else { &device.profile().name }, &device),
+        shrink: Duration::from_secs(args.shrink),
+    };
+    println!("device: {device}, first seed {}", args.seed);
+    // Panics are caught and reported with their program.
+    silence_panics();
+    let tally = series.run(|failure, tally| {
+        if let Some(test) = failure {
+            println!("\n{test}");
+        }
+        if tally.ran.is_multiple_of(STRIDE) {
+            println!("{} programs, {} failed", tally.ran, tally.failed);
+        }
+        tally.failed < args.failures
+    });
+    let Tally { ran, failed } = tally;
+    println!("{ran} programs ran on {device}, {failed} failed");
+    if failed > 0 {
+        bail!("executors disagree on {failed} of {ran} programs");
+    }
+    Ok(())
+}
