@@ -3,3 +3,4 @@
 mod buffers;
 mod chain;
 mod fuzzed;
+mod gather;
