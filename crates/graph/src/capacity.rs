@@ -1,7 +1,5 @@
 //! What an error about memory says beside the bytes: how large a batch would fit.
 
-use std::collections::HashSet;
-
 use crate::{
     backend::{Profile, Region, Trace},
     dtype::DType,
@@ -47,9 +45,8 @@ fn needs(trace: &Trace, profile: &Profile, batch: usize, nodes: &[Tensor]) -> Op
     let of_batch = |shape: &[usize]| shape.first() == Some(&batch);
     let (mut grows, mut stays) = (0, 0);
     let mut seen: Vec<&Region> = Vec::new();
-    let mut known = HashSet::new();
     for (node, region) in &trace.leaves {
-        if seen.iter().any(|r| r.storage.same(&region.storage)) || !known.insert(nodes[*node].id()) {
+        if seen.iter().any(|r| r.storage.same(&region.storage)) {
             continue;
         }
         seen.push(region);

@@ -79,13 +79,11 @@ fn dispatch_on_nothing(device: &Device, queue: &Queue, pipelines: &Pipelines, ke
         device.create_buffer(&BufferDescriptor { label: None, size: NOTHING, usage, mapped_at_creation: false })
     };
     let buffers: Vec<wgpu::Buffer> = (0..bindings).map(|_| nothing()).collect();
-    let first = usize::from(kernel.words.is_empty());
-    let entry = |(i, buffer): (usize, &wgpu::Buffer)| (i + first, buffer.clone());
-    let numbered: Vec<(usize, wgpu::Buffer)> = buffers.iter().enumerate().map(entry).collect();
-    let entries: Vec<BindGroupEntry<'_>> = numbered
-        .iter()
-        .map(|(i, buffer)| BindGroupEntry { binding: *i as u32, resource: buffer.as_entire_binding() })
-        .collect();
+    // Binding 0 is the words'.
+    let first = u32::from(kernel.words.is_empty());
+    let numbered = (first..).zip(&buffers);
+    let entries: Vec<BindGroupEntry<'_>> =
+        numbered.map(|(binding, buffer)| BindGroupEntry { binding, resource: buffer.as_entire_binding() }).collect();
     let descriptor = BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries };
     let group = device.create_bind_group(&descriptor);
     let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());

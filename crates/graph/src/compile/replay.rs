@@ -204,6 +204,8 @@ impl<const M: usize> Recording<M> {
             match event {
                 Replay::Effect(effect) => effect(),
                 Replay::Run { run, leaves, scalars } => {
+                    // A replay that failed half-way may have left some.
+                    run.trace.leaves.clear();
                     for leaf in &*leaves {
                         run.trace.leaves.push((leaf.node, bound.region(leaf)?));
                     }
