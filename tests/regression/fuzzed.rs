@@ -127,3 +127,13 @@ fn products_of_one_row_that_starts_inside_a_buffer() {
         Ok(products.into_iter().chain([y]).chain(grads.get(&w).cloned()).collect())
     });
 }
+
+/// A number beside 16-bit floats is one of them: 0.99 is 0.98828125 in bf16. Kernels compared with 0.99.
+#[test]
+fn numbers_are_rounded_to_the_dtype_beside_them() {
+    agree(|device| {
+        let x = Tensor::from_slice(device, &[0.98828125f32, 0.984375, 0.9921875], [3]).cast(DType::BF16);
+        let padded = x.pad(&[(1, 1)], 0.99);
+        Ok(vec![x.lt(0.99).cast(DType::F32), padded.eq(0.98828125).cast(DType::F32), x.logit(0.01)])
+    });
+}

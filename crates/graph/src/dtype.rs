@@ -89,14 +89,27 @@ impl DType {
         match self {
             DType::F64 => x,
             DType::F32 => f64::from(x as f32),
-            // Through f32 would round twice; `half` converts from f64 in one rounding.
-            DType::F16 => half::f16::from_f64(x).to_f64(),
-            DType::BF16 => half::bf16::from_f64(x).to_f64(),
+            DType::F16 => nearest::<11, -14>(x, half::f16::MAX.to_f64()),
+            DType::BF16 => nearest::<8, -126>(x, half::bf16::MAX.to_f64()),
             DType::I32 => f64::from(x as i64 as i32),
             DType::U32 => f64::from(x as i64 as u32),
             DType::Bool => f64::from(u8::from(x != 0.0)),
         }
     }
+}
+
+/// `x` to so many binary digits, ties to even; fewer below the smallest normal number, `2^LEAST`; infinite beyond `max`.
+///
+/// The conversions of crate `half` round f64 twice (through f32, or by dropping the low half of its bits).
+fn nearest<const DIGITS: i32, const LEAST: i32>(x: f64, max: f64) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let exponent = ((x.abs().to_bits() >> 52) as i32 - 1023).max(LEAST);
+    // A power of two: neither the division nor the product rounds.
+    let unit = 2f64.powi(exponent - DIGITS + 1);
+    let y = (x / unit).round_ties_even() * unit;
+    if y.abs() > max { f64::INFINITY.copysign(y) } else { y }
 }
 
 impl fmt::Display for DType {
@@ -134,5 +147,27 @@ mod tests {
         assert_eq!(DType::F16.round(65519.0), 65504.0);
         assert_eq!(DType::F16.round(65520.0), f64::INFINITY);
         assert_eq!(DType::F16.round(1.0 + 2f64.powi(-11)), 1.0);
+    }
+
+    /// Around the middle of every two neighbours.
+    #[test]
+    fn every_half_is_rounded_to_once() {
+        let f16 = |bits| half::f16::from_bits(bits).to_f64();
+        let bf16 = |bits| half::bf16::from_bits(bits).to_f64();
+        let all: [(DType, &dyn Fn(u16) -> f64, u16); 2] =
+            [(DType::F16, &f16, half::f16::MAX.to_bits()), (DType::BF16, &bf16, half::bf16::MAX.to_bits())];
+        for (dtype, value, last) in all {
+            for bits in 0..last {
+                let (low, high) = (value(bits), value(bits + 1));
+                let middle = (low + high) / 2.0;
+                let even = if bits % 2 == 0 { low } else { high };
+                for sign in [1.0, -1.0] {
+                    let round = |x: f64| dtype.round(sign * x) * sign;
+                    assert_eq!([round(low), round(middle.next_down()), round(middle)], [low, low, even]);
+                    assert_eq!(round(middle.next_up()), high, "{dtype}: {}", middle.next_up());
+                }
+            }
+        }
+        assert!(DType::F16.round(f64::NAN).is_nan() && DType::BF16.round(-0.0).is_sign_negative());
     }
 }

@@ -14,7 +14,8 @@ rows! { a;
     atan2(x: float, y: float_with) {} x.atan2(y.square() + 0.25);
     hypot(x: float, y: float_with) {} x.hypot(y.square() + 0.25);
     logaddexp(x: float, y: float_with) {} x.logaddexp(y);
-    copysign(x: float, y: float_with) {} x.copysign(y);
+    // Which of its two zeros a sum is, nobody says.
+    copysign(x: float, y: float_with) {} x.copysign(y.detach().eq(0.0).where_(1.0, y));
     mul_add(x: float, y: float_with, z: float_with) {} x * y + z;
     lerp(x: float, y: float_with) { w = a.weight(&[]) } x + (y - x) * &w;
     clamp_between(x: float, y: float_with) {} x.clamp_between(y, y + 1.0);

@@ -103,12 +103,11 @@ impl Stored {
 
 /// Numbers on a device, rounded to a float dtype.
 pub fn upload(device: &Device, values: &[f64], shape: &[usize], dtype: DType) -> Tensor {
+    let rounded = values.iter().map(|v| dtype.round(*v));
     match dtype {
         DType::F64 => Tensor::from_slice(device, values, shape),
-        DType::F16 => Tensor::from_slice(device, &values.iter().map(|v| f16::from_f64(*v)).collect::<Vec<_>>(), shape),
-        DType::BF16 => {
-            Tensor::from_slice(device, &values.iter().map(|v| bf16::from_f64(*v)).collect::<Vec<_>>(), shape)
-        }
-        _ => Tensor::from_slice(device, &values.iter().map(|v| *v as f32).collect::<Vec<_>>(), shape),
+        DType::F16 => Tensor::from_slice(device, &rounded.map(f16::from_f64).collect::<Vec<_>>(), shape),
+        DType::BF16 => Tensor::from_slice(device, &rounded.map(bf16::from_f64).collect::<Vec<_>>(), shape),
+        _ => Tensor::from_slice(device, &rounded.map(|v| v as f32).collect::<Vec<_>>(), shape),
     }
 }

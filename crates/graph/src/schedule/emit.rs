@@ -216,7 +216,7 @@ impl<'g> Emitter<'g> {
         match &node.op {
             Op::Scalar(value) => match node.slot {
                 Some(slot) => self.push(Inst::Scalar(slot), node.dtype),
-                None => self.push(Inst::Const(*value), node.dtype),
+                None => self.push(Inst::Const(node.dtype.round(*value)), node.dtype),
             },
             Op::Iota(axis) => match forms[*axis].div {
                 1 => self.push(Inst::Index(forms[*axis].lin.clone()), node.dtype),
@@ -324,7 +324,7 @@ impl<'g> Emitter<'g> {
     fn view(&mut self, id: NodeId, source: NodeId, inner: &[Form]) -> Outcome<Val> {
         let node = &self.graph.nodes[id];
         let fill = match &node.op {
-            Op::Pad { fill, .. } | Op::Windows { fill, .. } => Some(*fill),
+            Op::Pad { fill, .. } | Op::Windows { fill, .. } => Some(node.dtype.round(*fill)),
             Op::WindowsAdjoint(_) => Some(0.0),
             _ => None,
         };
