@@ -108,5 +108,6 @@ rows! { a;
     int_half(x: int) { float = a.float() } (x * 0.5).cast(float);
     bits(x: int) { c = a.range(0, 7)? } x.and(c as f64);
     shl(x: int) { c = a.range(0, 4)? } x.shl(c as f64);
+    bit_not(x: int) {} x.bit_not().and(255.0);
     shr(x: int) { c = a.range(0, 4)? } x.shr(c as f64);
 }

@@ -201,6 +201,20 @@ impl Tensor {
         other + gap.softplus()
     }
 
+    /// Every bit of an integer turned over: `-1 - x` of I32, `2³² - 1 - x` of U32. Of truth values, see [`Tensor::not`].
+    ///
+    /// # Errors
+    /// Not integers.
+    #[track_caller]
+    pub fn bit_not(&self) -> Tensor {
+        match self.dtype() {
+            _ if self.check().is_err() => self.clone(),
+            DType::I32 => self.xor(-1.0),
+            DType::U32 => self.xor(f64::from(u32::MAX)),
+            got => self.fail("bit_not", ErrorKind::DType { got, problem: "has no bits to turn over".into() }),
+        }
+    }
+
     /// Whether it is neither infinite nor NaN, told by its bits.
     #[track_caller]
     pub fn is_finite(&self) -> Tensor {
