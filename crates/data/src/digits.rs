@@ -98,6 +98,22 @@ mod tests {
         assert!(image.iter().all(|p| (0.0..=1.0).contains(p)) && image.contains(&1.0));
     }
 
+    /// Every character of a line as every other one.
+    #[test]
+    fn no_line_panics() {
+        let line = format!("{}7", "16,".repeat(64));
+        assert!(row(1, &line).is_ok());
+        for at in 0..line.len() {
+            for c in (0..=char::from(0x7f) as u8).map(char::from).chain(['é', '٣']) {
+                let mut other = line.clone();
+                other.replace_range(at..=at, c.encode_utf8(&mut [0; 4]));
+                if let Ok((pixels, label)) = row(1, &other) {
+                    assert!(pixels.iter().all(|p| (0.0..=1.0).contains(p)) && (0..10).contains(&label));
+                }
+            }
+        }
+    }
+
     #[test]
     fn damaged_files_are_errors_and_no_prefix_panics() {
         let whole = include_bytes!("../data/digits.csv.gz");

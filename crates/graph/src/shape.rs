@@ -158,18 +158,19 @@ pub fn bounds(range: impl RangeBounds<isize>, extent: usize) -> (usize, usize) {
         let i = if i < 0 { i.saturating_add(extent as isize) } else { i };
         i.clamp(0, extent as isize) as usize
     };
+    // Behind the last position there is none that counts from the back.
+    let behind = |i: isize| if i == -1 { extent } else { clamp(i.saturating_add(1)) };
     let start = match range.start_bound() {
         Bound::Included(i) => clamp(*i),
-        Bound::Excluded(i) => clamp(*i).saturating_add(1),
+        Bound::Excluded(i) => behind(*i),
         Bound::Unbounded => 0,
     };
     let end = match range.end_bound() {
-        Bound::Included(-1) => extent,
-        Bound::Included(i) => clamp(i.saturating_add(1)),
+        Bound::Included(i) => behind(*i),
         Bound::Excluded(i) => clamp(*i),
         Bound::Unbounded => extent,
     };
-    (start.min(extent), end.max(start).min(extent))
+    (start, end.max(start))
 }
 
 #[cfg(test)]
