@@ -229,7 +229,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
         if !is_output[i] && Arc::strong_count(&tensor.0) > held[i] + 1 {
             // Of a view, what it shows: the view can be had again for nothing.
             let mut i = i;
-            while crate::schedule::is_view(&trace.nodes[i].op) {
+            while trace.nodes[i].op.is_view() {
                 i = inputs[i][0];
             }
             let worth_keeping = !matches!(trace.nodes[i].op, Op::Leaf | Op::Scalar(_) | Op::Iota(_));

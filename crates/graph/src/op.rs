@@ -190,4 +190,46 @@ impl Op {
             Op::Custom(custom) => custom.op().name(),
         }
     }
+
+    /// Whether the result has the input's elements in the input's order.
+    pub(crate) fn is_alias(&self) -> bool {
+        matches!(self, Op::Reshape | Op::Detach | Op::Again(_))
+    }
+
+    /// Whether it only changes where elements are looked for.
+    pub(crate) fn is_view(&self) -> bool {
+        self.is_alias()
+            || matches!(
+                self,
+                Op::Permute(_)
+                    | Op::Expand
+                    | Op::Slice { .. }
+                    | Op::Pad { .. }
+                    | Op::Windows { .. }
+                    | Op::WindowsAdjoint(_)
+            )
+    }
+
+    /// Whether it sums products of two operands.
+    pub(crate) fn is_contraction(&self) -> bool {
+        matches!(self, Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_))
+    }
+
+    /// Whether it always has a buffer of its own.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.is_contraction() || matches!(self, Op::Reduce(..) | Op::Custom(_))
+    }
+
+    /// Whether an elementwise op is worth computing again rather than storing.
+    pub(crate) fn is_cheap(&self) -> bool {
+        use UnaryOp::*;
+        match self {
+            Op::Unary(op) => {
+                matches!(op, Neg | Abs | Sign | Relu | Not | Floor | Ceil | Trunc | Round | IsNan | IsInf | Recip)
+            }
+            Op::Binary(op) => !matches!(op, BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Fmod),
+            Op::Select | Op::Cast => true,
+            _ => false,
+        }
+    }
 }

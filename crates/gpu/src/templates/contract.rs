@@ -8,9 +8,9 @@
 mod epilogue;
 mod normal;
 mod operand;
-mod plain;
 mod registers;
 mod staged;
+mod stored;
 mod sum;
 
 use thalweg_graph::schedule::ir::{BufferSpec, Contract, ContractKind};

@@ -12,8 +12,7 @@ use crate::{
 /// Casts the operands of every f32 contraction to `dtype`.
 pub fn autocast(graph: &Graph, dtype: DType) -> Graph {
     graph.rewrite(|builder: &mut Builder, mut node: Node| -> NodeId {
-        let contracts = matches!(node.op, Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_));
-        if contracts && node.dtype == DType::F32 {
+        if node.op.is_contraction() && node.dtype == DType::F32 {
             for input in &mut node.inputs {
                 let like = builder.graph.nodes[*input].clone();
                 *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);

@@ -1,9 +1,10 @@
 //! The coordinates of contractions: which axes of operands and output each runs along.
 
 use super::{
-    emit::{Emitter, Form, add_scaled, window_position},
+    emit::Emitter,
     graph::{Graph, NodeId},
     ir::{ContractKind, Linear},
+    views::{Form, add_scaled, window_position},
 };
 use crate::op::{Conv, Op};
 

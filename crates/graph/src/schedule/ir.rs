@@ -11,6 +11,8 @@
 //! Every operand is read through an [`Access`], an affine map from loop coordinates to a buffer element with guards; so
 //! permutes, slices, broadcasts, padding and sliding windows cost no launch of their own.
 
+use std::collections::BTreeSet;
+
 use crate::{
     custom::Custom,
     dtype::{Class, DType},
@@ -350,6 +352,26 @@ pub enum LaunchKind {
     Contract(Contract),
     /// A user's own op.
     Custom(CustomLaunch),
+}
+
+impl LaunchKind {
+    /// The buffers it reads.
+    pub fn reads(&self) -> BTreeSet<BufId> {
+        match self {
+            LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
+            LaunchKind::Custom(c) => c.body.reads().into_iter().collect(),
+            LaunchKind::Contract(c) => c.body.reads().into_iter().chain([c.a.buf, c.b.buf]).collect(),
+        }
+    }
+
+    /// The buffers it writes.
+    pub fn writes(&self) -> BTreeSet<BufId> {
+        match self {
+            LaunchKind::Loop(l) => l.body.stores.iter().map(|s| s.buf).collect(),
+            LaunchKind::Custom(c) => BTreeSet::from([c.output()]),
+            LaunchKind::Contract(c) => c.body.stores.iter().map(|s| s.buf).collect(),
+        }
+    }
 }
 
 /// One launch.

@@ -1,17 +1,18 @@
 //! From a graph to a backend-neutral [`ir::Schedule`]: grouping, order and memory.
 
+mod buffers;
 pub mod cache;
 mod coordinates;
 mod emit;
 pub mod graph;
 mod group;
 pub mod ir;
+mod kernel;
 mod memory;
 mod print;
+mod views;
 
 use std::collections::{HashMap, HashSet};
-
-pub(crate) use group::is_view;
 
 use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
@@ -78,14 +79,14 @@ fn copy_of(node: &Node, id: NodeId) -> Node {
 /// Every part of a pack becomes a node that nothing else wants in a place of its own.
 fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
     let mut placed: HashSet<NodeId> = HashSet::new();
-    let outputs: HashSet<NodeId> = graph.outputs.iter().map(|o| group::pack_source(graph, *o)).collect();
+    let outputs: HashSet<NodeId> = graph.outputs.iter().map(|o| buffers::pack_source(graph, *o)).collect();
     let taken: Vec<bool> = (0..graph.nodes.len()).map(|id| outputs.contains(&id)).collect();
     // Old ids of the nodes in question, found again after renumbering by walking both graphs in step.
     let mut copies: HashSet<(NodeId, usize)> = HashSet::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Op::Pack(_) = node.op {
             for (part, input) in node.inputs.iter().enumerate() {
-                let source = group::pack_source(graph, *input);
+                let source = buffers::pack_source(graph, *input);
                 let computes = !matches!(graph.nodes[source].op, Op::Leaf | Op::Pack(_) | Op::Scalar(_) | Op::Iota(_));
                 if taken[source] || !computes || !placed.insert(source) || graph.nodes[source].dtype != node.dtype {
                     copies.insert((id, part));
@@ -140,7 +141,7 @@ fn copy_at_the_end(graph: &mut Graph, trace: &Trace) {
 }
 
 /// For each output with a target: the leaves whose memory it overwrites.
-fn overwrites(graph: &Graph, trace: &Trace) -> group::Overwrites {
+fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
     let leaf_nodes: HashMap<usize, NodeId> = graph
         .nodes
         .iter()
@@ -168,7 +169,7 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options) -> Option<Schedule> {
     let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
     let mut launches = Vec::with_capacity(groups.kernels.len());
     for kernel in &groups.kernels {
-        let kind = group::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
+        let kind = kernel::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
         launches.push(Launch { kind, label: label(graph, &kernel.members) });
     }
     let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
@@ -184,7 +185,7 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options) -> Option<Schedule> {
                 None => buffers.place(id, Place::Zeroed),
             };
             for (input, offset) in node.inputs.iter().zip(offsets) {
-                buffers.place(group::pack_source(graph, *input), Place::Window { of, offset: *offset });
+                buffers.place(buffers::pack_source(graph, *input), Place::Window { of, offset: *offset });
             }
         }
     }

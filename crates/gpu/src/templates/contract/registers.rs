@@ -24,7 +24,7 @@ use super::{
     epilogue::{Epilogue, LANES, quads},
     normal::{Normal, Side},
     operand::{Loader, Part},
-    plain::Plain,
+    stored::Stored,
 };
 
 /// How the elements of an operand are read.
@@ -203,8 +203,8 @@ fn results(
     } else {
         (0..4).map(|j| (k.name(format!("min({n0} + {j}u, {n} - 1u)")), format!("{n0} + {j}u < {n}"))).unzip()
     };
-    let mut to = match Plain::of(c, splits) {
-        Some(plain) if shared => To::Plain(plain.columns(k, [split, batch], &points)),
+    let mut to = match Stored::of(c, splits) {
+        Some(stored) if shared => To::Stored(stored.columns(k, [split, batch], &points)),
         _ if splits > 1 => To::Scratch,
         _ => {
             let mut epilogue = Epilogue::new(k, c);
@@ -219,7 +219,7 @@ fn results(
     let row = k.fresh("row");
     k.open(format!("for (var {row} = {m0}; {row} < {rows}; {row}++) {{"));
     match &mut to {
-        To::Plain(plain) => plain.row(k, &row, "c0", &inside),
+        To::Stored(stored) => stored.row(k, &row, "c0", &inside),
         To::Scratch => partial(k, c, [split, batch, batches], [&row, n0], [m, n], "c0"),
         To::Body(epilogue) => epilogue.row(k, &row, "c0", &inside),
     }
@@ -232,7 +232,7 @@ fn results(
 /// Where sums go.
 enum To<'a> {
     /// To memory as they are, by words alone.
-    Plain(Plain),
+    Stored(Stored),
     /// To scratch memory.
     Scratch,
     /// Into the body.

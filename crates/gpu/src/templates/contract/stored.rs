@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Where sums go.
-pub struct Plain {
+pub struct Stored {
     to: Source,
     offset: i64,
     /// Elements between parts of k.
@@ -26,12 +26,12 @@ pub struct Plain {
     rows: [Vec<String>; 2],
 }
 
-impl Plain {
+impl Stored {
     /// The store of partial sums, or of a body that has nothing else.
-    pub fn of(c: &Normal, splits: usize) -> Option<Plain> {
-        let mut plain = if splits > 1 {
+    pub fn of(c: &Normal, splits: usize) -> Option<Stored> {
+        let mut stored = if splits > 1 {
             let [batch, m, n] = [c.batch, c.m, c.n].map(|e| e as i64);
-            Plain::new(
+            Stored::new(
                 Source::Scratch,
                 0,
                 batch * m * n,
@@ -46,24 +46,24 @@ impl Plain {
                 rest = others;
                 own.to_vec()
             });
-            Plain::new(Source::Buffer(store.buf), store.at.offset, 0, c.outer.clone(), strides)
+            Stored::new(Source::Buffer(store.buf), store.at.offset, 0, c.outer.clone(), strides)
         };
         // Rows and batches are mostly one coordinate, and columns of images two.
         for (side, rank) in [1, 1, 2].into_iter().enumerate() {
-            while plain.extents[side].len() < rank {
-                plain.extents[side].insert(0, 1);
-                plain.strides[side].insert(0, 0);
+            while stored.extents[side].len() < rank {
+                stored.extents[side].insert(0, 1);
+                stored.strides[side].insert(0, 0);
             }
         }
-        Some(plain)
+        Some(stored)
     }
 
-    fn new(to: Source, offset: i64, split: i64, extents: [Vec<usize>; 3], strides: [Vec<i64>; 3]) -> Plain {
-        Plain { to, offset, split, extents, strides, columns: vec![], rows: [vec![], vec![]] }
+    fn new(to: Source, offset: i64, split: i64, extents: [Vec<usize>; 3], strides: [Vec<i64>; 3]) -> Stored {
+        Stored { to, offset, split, extents, strides, columns: vec![], rows: [vec![], vec![]] }
     }
 
     /// Sets the part of k, the batch and the columns.
-    pub fn columns(mut self, k: &mut Builder, [split, batch]: [&str; 2], columns: &[String]) -> Plain {
+    pub fn columns(mut self, k: &mut Builder, [split, batch]: [&str; 2], columns: &[String]) -> Stored {
         let binding = k.bind(self.to);
         let offset = k.params.push(Word::Offset { elements: self.offset as u32, binding });
         let stride = k.params.push(Word::Fixed(self.split as u32));
