@@ -21,7 +21,7 @@ pub struct Coordinates {
     pub b: (usize, Vec<Form>),
 }
 
-/// One coordinate of `total`, plus another one scaled.
+/// One coordinate of `total`.
 fn pick(total: usize, coordinate: usize) -> Linear {
     Linear { offset: 0, coef: (0..total).map(|c| i64::from(c == coordinate)).collect() }
 }
@@ -62,119 +62,65 @@ impl Coordinates {
         }
     }
 
+    /// A convolution or one of its adjoints: batch g; a is read at `m, k`, b at `k, n`, where k is one axis of channels or samples
+    /// and the axes of space behind it, and so is n.
     fn conv(kind: ContractKind, conv: &Conv, x: &[usize], w: &[usize], y: &[usize]) -> Coordinates {
         let s = x.len() - 2;
         let (g, og, cg) = (conv.groups, w[0] / conv.groups, w[1]);
-        let probe = |extents: &[usize]| extents.to_vec();
+        let (m, n, k) = match &kind {
+            // m o; n b, s..; k c, k..
+            ContractKind::Conv(_) => (og, [&y[..1], &y[2..]].concat(), [&[cg], &w[2..]].concat()),
+            // m c; n b, l..; k o, k..
+            ContractKind::ConvInput(_) => (cg, [&x[..1], &x[2..]].concat(), [&[og], &w[2..]].concat()),
+            // m o; n c, k..; k b, s..
+            _ => (og, [&[cg], &w[2..]].concat(), [&y[..1], &y[2..]].concat()),
+        };
+        let (out, ka, kb) = (2 + n.len(), 2 + k.len(), 1 + k.len() + n.len());
         // `group · per + channel`.
         let channel =
             |total: usize, within: usize, per: usize| add_scaled(&pick(total, within), &pick(total, 0), per as i64);
-        let plain = |l: Linear| Form::plain(l);
-        let empty: &dyn Fn(NodeId) -> bool = &|_| false;
-        let graph = Graph::default();
-        // Forms of spatial axes need the guard logic of an emitter over the side's own extents.
-        let windowed = |extents: &[usize], o: usize, k: usize| -> Vec<Form> {
-            let emitter = Emitter::new(&graph, probe(extents), empty);
-            (0..s)
-                .map(|d| {
-                    let (o, k) = (emitter.coordinate(o + d), emitter.coordinate(k + d));
-                    let lin = window_position(&emitter.zero(), &conv.window, d, &o, &k);
-                    emitter.guarded(lin, x[2 + d])
-                })
-                .collect()
+        let (output, a, b) = match &kind {
+            ContractKind::Conv(_) => (
+                [pick(out, 2), channel(out, 1, og)],
+                [channel(ka, 1, og), pick(ka, 2)],
+                [pick(kb, 1 + k.len()), channel(kb, 1, cg)],
+            ),
+            ContractKind::ConvInput(_) => (
+                [pick(out, 2), channel(out, 1, cg)],
+                [channel(ka, 2, og), pick(ka, 1)],
+                [pick(kb, 1 + k.len()), channel(kb, 1, og)],
+            ),
+            _ => (
+                [channel(out, 1, og), pick(out, 2)],
+                [pick(ka, 2), channel(ka, 1, og)],
+                [pick(kb, 1), channel(kb, 1 + k.len(), cg)],
+            ),
         };
-        match &kind {
-            ContractKind::Conv(_) => {
-                // batch g; m o; n b, s..; k c, k..
-                let (n, k) = ([&[y[0]][..], &y[2..]].concat(), [&[cg][..], &w[2..]].concat());
-                let out = 2 + n.len();
-                let ka = 2 + k.len();
-                let kb = 1 + k.len() + n.len();
-                let b_extents = [&[g][..], &k, &n].concat();
-                let mut b_forms = vec![plain(pick(kb, 1 + k.len())), plain(channel(kb, 1, cg))];
-                b_forms.extend(windowed(&b_extents, 1 + k.len() + 1, 2));
-                Coordinates {
-                    output: [pick(out, 2), channel(out, 1, og)]
-                        .into_iter()
-                        .chain((0..s).map(|d| pick(out, 3 + d)))
-                        .collect(),
-                    a: (
-                        1,
-                        [plain(channel(ka, 1, og)), plain(pick(ka, 2))]
-                            .into_iter()
-                            .chain((0..s).map(|d| plain(pick(ka, 3 + d))))
-                            .collect(),
-                    ),
-                    b: (0, b_forms),
-                    batch: vec![g],
-                    m: vec![og],
-                    n,
-                    k,
-                    kind,
-                }
+        // Positions in b's space need the guards of an emitter over b's own extents.
+        let (graph, nothing): (_, &dyn Fn(NodeId) -> bool) = (Graph::default(), &|_| false);
+        let emitter = Emitter::new(&graph, [&[g], &k[..], &n[..]].concat(), nothing);
+        let window = |d: usize, o: &Linear, k: &Linear| {
+            emitter.guarded(window_position(&emitter.zero(), &conv.window, d, o, k), x[2 + d])
+        };
+        let space = |d: usize| {
+            let (in_k, in_n) = (emitter.coordinate(2 + d), emitter.coordinate(2 + k.len() + d));
+            match &kind {
+                ContractKind::Conv(_) => window(d, &in_n, &in_k),
+                ContractKind::ConvInput(_) => emitter.unwindow(&conv.window, d, &in_n, &in_k, y[2 + d]),
+                _ => window(d, &in_k, &in_n),
             }
-            ContractKind::ConvInput(_) => {
-                // batch g; m c; n b, l..; k o, k..
-                let (n, k) = ([&[x[0]][..], &x[2..]].concat(), [&[og][..], &w[2..]].concat());
-                let out = 2 + n.len();
-                let ka = 2 + k.len();
-                let kb = 1 + k.len() + n.len();
-                let b_extents = [&[g][..], &k, &n].concat();
-                let emitter = Emitter::new(&graph, b_extents, empty);
-                let mut b_forms = vec![plain(pick(kb, 1 + k.len())), plain(channel(kb, 1, og))];
-                b_forms.extend((0..s).map(|d| {
-                    let (l, k) = (emitter.coordinate(2 + k.len() + d), emitter.coordinate(2 + d));
-                    emitter.unwindow(&conv.window, d, &l, &k, y[2 + d])
-                }));
-                Coordinates {
-                    output: [pick(out, 2), channel(out, 1, cg)]
-                        .into_iter()
-                        .chain((0..s).map(|d| pick(out, 3 + d)))
-                        .collect(),
-                    a: (
-                        1,
-                        [plain(channel(ka, 2, og)), plain(pick(ka, 1))]
-                            .into_iter()
-                            .chain((0..s).map(|d| plain(pick(ka, 3 + d))))
-                            .collect(),
-                    ),
-                    b: (0, b_forms),
-                    batch: vec![g],
-                    m: vec![cg],
-                    n,
-                    k,
-                    kind,
-                }
-            }
-            _ => {
-                // batch g; m o; n c, k..; k b, s..
-                let (n, k) = ([&[cg][..], &w[2..]].concat(), [&[y[0]][..], &y[2..]].concat());
-                let out = 2 + n.len();
-                let ka = 2 + k.len();
-                let kb = 1 + k.len() + n.len();
-                let b_extents = [&[g][..], &k, &n].concat();
-                let mut b_forms = vec![plain(pick(kb, 1)), plain(channel(kb, 1 + k.len(), cg))];
-                b_forms.extend(windowed(&b_extents, 2, 2 + k.len()));
-                Coordinates {
-                    output: [channel(out, 1, og), pick(out, 2)]
-                        .into_iter()
-                        .chain((0..s).map(|d| pick(out, 3 + d)))
-                        .collect(),
-                    a: (
-                        1,
-                        [plain(pick(ka, 2)), plain(channel(ka, 1, og))]
-                            .into_iter()
-                            .chain((0..s).map(|d| plain(pick(ka, 3 + d))))
-                            .collect(),
-                    ),
-                    b: (0, b_forms),
-                    batch: vec![g],
-                    m: vec![og],
-                    n,
-                    k,
-                    kind,
-                }
-            }
+        };
+        let behind =
+            |first: [Linear; 2], total: usize| first.into_iter().chain((0..s).map(move |d| pick(total, 3 + d)));
+        Coordinates {
+            output: behind(output, out).collect(),
+            a: (1, behind(a, ka).map(Form::plain).collect()),
+            b: (0, b.map(Form::plain).into_iter().chain((0..s).map(space)).collect()),
+            batch: vec![g],
+            m: vec![m],
+            n,
+            k,
+            kind,
         }
     }
 }
