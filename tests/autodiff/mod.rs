@@ -1,4 +1,6 @@
-//! Gradients against finite differences, in f64.
+//! Gradients.
 
+mod covered;
 mod differences;
 mod functional;
+mod kinks;

@@ -13,6 +13,7 @@ mod pool;
 mod rearrange;
 mod reduce;
 mod scatter;
+mod settings;
 mod unary;
 
 use thalweg_graph::Tensor;
@@ -74,7 +75,7 @@ pub(crate) fn floats(shape: &[usize]) -> Draw {
     Draw::Uniform(shape.to_vec(), -2.0, 2.0)
 }
 
-/// All families at small shapes, for finite differences.
+/// All families at small shapes, and the settings that they leave out, for finite differences.
 pub fn small() -> Vec<Case> {
     let mut all = unary(&[&[7]]);
     all.extend(binary(&[(&[3, 5], &[3, 5]), (&[3, 1], &[2, 1, 4])]));
@@ -95,5 +96,6 @@ pub fn small() -> Vec<Case> {
     all.extend(attention());
     all.extend(interpolate());
     all.extend(grid_sample());
+    all.extend(settings::settings());
     all
 }

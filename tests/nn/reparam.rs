@@ -1,7 +1,7 @@
 //! Weight and spectral normalisation as wrappers of layers, and instance norm with running statistics.
 
 use thalweg::{
-    nn::{InstanceNorm, SpectralNormConfig, WeightNorm},
+    nn::{InstanceNorm, SpectralNormConfig, WeightNorm, Weighted},
     prelude::*,
 };
 use thalweg_tests::{cpu, strict};
@@ -72,5 +72,58 @@ fn instance_norm_remembers_if_asked() -> Result<()> {
     norm.eval();
     let want: Vec<f64> = [1.0, 3.0, 4.0, 8.0].iter().map(|x| (x - 2.0) / 3.0f64.sqrt()).collect();
     close(&norm.forward(&x).to_vec::<f64>()?, &want, 1e-5);
+    Ok(())
+}
+
+/// A weight alone, in f64.
+#[derive(Module)]
+struct Alone {
+    weight: Param,
+}
+
+impl Weighted for Alone {
+    fn weight(&self) -> &Param {
+        &self.weight
+    }
+    fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor {
+        weight.matmul(x)
+    }
+}
+
+/// The largest singular value has the slope `u vᵀ`, which is what treating u and v as constants gives once they have converged;
+/// and lengths of their own take the slope along v away.
+#[test]
+fn reparametrised_weights_have_the_gradients_of_differences() -> Result<()> {
+    let device = strict();
+    let x = Tensor::from_slice(&device, &[1.0f64, -0.5, 2.0], [3, 1]);
+    let c = Tensor::from_slice(&device, &[0.7f64, -1.3], [2, 1]);
+    let start = [3.0, 0.2, -0.1, 0.3, 0.4, 0.2];
+    let layer = |w: &[f64]| Ok::<_, Error>(Alone { weight: Param::new(Tensor::from_slice(&device, w, [2, 3]))? });
+    type Loss<'a> = dyn Fn(&[f64]) -> Result<(Tensor, Tensor)> + 'a;
+    let spectral = |w: &[f64]| {
+        let norm = SpectralNormConfig { iterations: 30, ..Default::default() }.init(layer(w)?, &mut Rng::seed(3))?;
+        Ok(((norm.forward(&x) * &c).sum(..), norm.layer.weight.tensor()))
+    };
+    let lengths = Tensor::from_slice(&device, &[1.5f64, -0.8], [2, 1]);
+    let weight = |w: &[f64]| {
+        let norm = WeightNorm::new(layer(w)?, Some(0))?;
+        norm.g.set(&lengths)?;
+        Ok(((norm.forward(&x) * &c).sum(..), norm.layer.weight.tensor()))
+    };
+    for (name, of) in [("spectral", &spectral as &Loss), ("weight", &weight)] {
+        let (loss, leaf) = of(&start)?;
+        let grads = loss.backward()?;
+        let grad = grads.get(&leaf).map(|g| g.to_vec::<f64>()).transpose()?.unwrap_or_default();
+        assert_eq!(grad.len(), start.len(), "{name}");
+        for (i, grad) in grad.iter().enumerate() {
+            let at = |h: f64| {
+                let mut w = start;
+                w[i] += h;
+                of(&w)?.0.item()
+            };
+            let difference = (at(1e-5)? - at(-1e-5)?) / 2e-5;
+            assert!((grad - difference).abs() < 1e-8, "{name}, {i}: {grad}, but differences give {difference}");
+        }
+    }
     Ok(())
 }

@@ -21,6 +21,8 @@ impl Seed {
 pub enum Draw {
     /// Floats, uniform between the bounds. Gradients are taken with respect to them.
     Uniform(Vec<usize>, f64, f64),
+    /// These floats, for what happens at a number rather than near it.
+    Given(Vec<usize>, Vec<f64>),
     /// Positions `0..n`.
     Index(Vec<usize>, u32),
     /// Truth values.
@@ -31,13 +33,13 @@ impl Draw {
     /// Its shape.
     pub fn shape(&self) -> &[usize] {
         match self {
-            Draw::Uniform(shape, ..) | Draw::Index(shape, _) | Draw::Bools(shape) => shape,
+            Draw::Uniform(shape, ..) | Draw::Given(shape, _) | Draw::Index(shape, _) | Draw::Bools(shape) => shape,
         }
     }
 
     /// Whether gradients can be taken with respect to it.
     pub fn is_float(&self) -> bool {
-        matches!(self, Draw::Uniform(..))
+        matches!(self, Draw::Uniform(..) | Draw::Given(..))
     }
 
     /// The numbers, rounded to f32 so that every device can hold them.
@@ -50,6 +52,7 @@ impl Draw {
                 let place = |i: usize| (places[i] as f64 + 0.25 + 0.5 * rng.uniform()) / n as f64;
                 (0..n).map(place).map(|t| DType::F32.round(low + (high - low) * t)).collect()
             }
+            Draw::Given(_, values) => values.iter().map(|v| DType::F32.round(*v)).collect(),
             Draw::Index(_, below) => (0..n).map(|_| f64::from(rng.below(*below))).collect(),
             Draw::Bools(_) => (0..n).map(|_| f64::from(rng.next_u32() & 1)).collect(),
         }
@@ -59,8 +62,8 @@ impl Draw {
     pub fn tensor(&self, device: &Device, values: &[f64], float: DType) -> Tensor {
         let shape = self.shape();
         match self {
-            Draw::Uniform(..) if float == DType::F64 => Tensor::from_slice(device, values, shape),
-            Draw::Uniform(..) => {
+            Draw::Uniform(..) | Draw::Given(..) if float == DType::F64 => Tensor::from_slice(device, values, shape),
+            Draw::Uniform(..) | Draw::Given(..) => {
                 Tensor::from_slice(device, &values.iter().map(|v| *v as f32).collect::<Vec<_>>(), shape).cast(float)
             }
             Draw::Index(..) => Tensor::from_slice(device, &values.iter().map(|v| *v as i32).collect::<Vec<_>>(), shape),

@@ -12,6 +12,11 @@ use crate::{
 
 impl Tensor {
     /// A function of the table by its row, for code that walks [`UnaryOp::ALL`].
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// A dtype that the function is not defined on.
     #[track_caller]
     pub fn unary(&self, op: UnaryOp) -> Tensor {
         if self.check().is_err() {
@@ -29,6 +34,11 @@ impl Tensor {
     }
 
     /// A function of the table by its row, for code that walks [`BinaryOp::ALL`].
+    ///
+    /// # Shapes
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
+    /// # Errors
+    /// Shapes that do not broadcast; a dtype that the function is not defined on.
     #[track_caller]
     pub fn binary(&self, op: BinaryOp, other: &Tensor) -> Tensor {
         let (a, b) = match self.broadcast_with(op.name(), other) {
@@ -46,10 +56,11 @@ impl Tensor {
         }
     }
 
-    /// `a` where this holds, else `b`.
+    /// `a` where this holds, else `b`. The gradient goes to the side that was chosen, and is 0 at the other: an infinite
+    /// slope there, times that 0, is NaN.
     ///
     /// # Shapes
-    /// All three broadcast together.
+    /// `[..]`, `[..]`, `[..]` that broadcast → what they broadcast to, in the common dtype of `a` and `b`
     /// # Errors
     /// This is not Bool; shapes that do not broadcast.
     #[track_caller]
@@ -84,14 +95,24 @@ impl Tensor {
         Tensor::node(Op::Select, inputs, shape, a.dtype(), self.device(), Location::caller())
     }
 
-    /// `self`, with `value` where `mask` holds.
+    /// `value` where `mask` holds, else this tensor, which gets no gradient there.
+    ///
+    /// # Shapes
+    /// `[..]`, a mask `[..]`, that broadcast → what they broadcast to
+    /// # Errors
+    /// A mask that is not Bool; shapes that do not broadcast.
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         mask.where_(value, self)
     }
 
-    /// The same numbers in another dtype: float to float rounds to nearest even, float to integer truncates, anything to
-    /// Bool is `!= 0`.
+    /// The same numbers in another dtype. To a float it rounds to nearest, ties to even; from a float to an integer it
+    /// truncates; to Bool it is `x != 0`. Gradients pass from float to float alone.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// F64 on a device that has none.
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if self.check().is_err() || self.dtype() == dtype {
@@ -106,12 +127,23 @@ impl Tensor {
     }
 
     /// `x²`.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Truth values.
     #[track_caller]
     pub fn square(&self) -> Tensor {
         self * self
     }
 
-    /// `x^e` for a number `e`; small integers become products.
+    /// `x^e` for a number `e`. For 1, 2, 3, 4, -1, -2 and ±1/2 it is products, reciprocals and roots, else [`Tensor::pow`].
+    /// `x^0` is 1 with a gradient of 0 everywhere.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Integers and truth values, where what it is made of is not defined on them.
     #[track_caller]
     pub fn powf(&self, e: f64) -> Tensor {
         match e {
@@ -127,7 +159,11 @@ impl Tensor {
         }
     }
 
-    /// Limited to `[min, max]`; the gradient is 0 at and outside the bounds.
+    /// `x` limited to `[min, max]`; with `min` above `max` it is `max`. The gradient is 0 at and outside the bounds, as in
+    /// PyTorch since 2.14.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn clamp(&self, min: f64, max: f64) -> Tensor {
         let inside = self.gt(min).and(self.lt(max));
@@ -136,20 +172,31 @@ impl Tensor {
         inside.where_(self, limited)
     }
 
-    /// At least `min`; the gradient is 0 at and below it.
+    /// `max(x, min)`; the gradient is 0 at and below the bound.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn clamp_min(&self, min: f64) -> Tensor {
         self.le(min).where_(min, self)
     }
 
-    /// At most `max`; the gradient is 0 at and above it.
+    /// `min(x, max)`; the gradient is 0 at and above the bound.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn clamp_max(&self, max: f64) -> Tensor {
         self.ge(max).where_(max, self)
     }
 
-    /// Limited elementwise to `[min, max]`, with bounds that broadcast; a bound takes the gradient where it is the result, and
-    /// neither where they are equal.
+    /// `x` limited to `[min, max]`, element by element; with `min` above `max` it is `max`. The gradient goes to a bound
+    /// where x is beyond it, to x inside and at the bounds.
+    ///
+    /// # Shapes
+    /// `[..]`, `[..]`, `[..]` that broadcast → what they broadcast to
+    /// # Errors
+    /// Shapes that do not broadcast; truth values as bounds.
     #[track_caller]
     pub fn clamp_between(&self, min: impl IntoTensor, max: impl IntoTensor) -> Tensor {
         let (min, max) = (min.into_tensor(self), max.into_tensor(self));
@@ -158,15 +205,22 @@ impl Tensor {
     }
 
     /// The logarithm to base 10.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn log10(&self) -> Tensor {
         self.log2() * std::f64::consts::LOG10_2
     }
 
-    /// `|x|` with the sign of `sign`; the sign of a zero counts.
+    /// `|x|` with the sign of `sign`; the sign of a zero counts. The gradient of x is 0 where x is 0; `sign` gets none.
     ///
     /// # Shapes
-    /// Both broadcast.
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
+    /// # Errors
+    /// Shapes that do not broadcast; a sign that is not a float, or an x that has no sign.
     #[track_caller]
     pub fn copysign(&self, sign: impl IntoTensor) -> Tensor {
         let sign = sign.into_tensor(self);
@@ -176,33 +230,40 @@ impl Tensor {
         negative.where_(-&x, &x)
     }
 
-    /// `√(a² + b²)`, without overflow on the way.
+    /// `√(a² + b²)`, without overflow on the way. The gradient is NaN at (0, 0).
     ///
     /// # Shapes
-    /// Both broadcast.
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
+    /// # Errors
+    /// Shapes that do not broadcast; not floats.
     #[track_caller]
     pub fn hypot(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
         let scale = self.detach().abs().maximum(other.detach().abs());
-        let scale = scale.eq(0.0).where_(1.0, scale);
+        let scale = scale.eq(0.0).or(scale.eq(f64::INFINITY)).where_(1.0, scale);
         let (a, b) = (self / &scale, other / &scale);
         (a.square() + b.square()).sqrt() * scale
     }
 
-    /// `ln(e^a + e^b)`, without overflow on the way.
+    /// `ln(e^a + e^b)`, without overflow on the way; -∞ adds nothing.
     ///
     /// # Shapes
-    /// Both broadcast.
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
+    /// # Errors
+    /// Shapes that do not broadcast; not floats.
     #[track_caller]
     pub fn logaddexp(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
-        // Equal infinities have no difference.
-        let gap = self.eq(&other).and(self.is_inf()).where_(0.0, self - &other);
-        other + gap.softplus()
+        // Equal infinities have no difference, and what is added to nothing stays itself.
+        let none = other.eq(f64::NEG_INFINITY);
+        let gap = none.or(self.eq(&other).and(self.is_inf())).where_(0.0, self - &other);
+        none.where_(self, &other + gap.softplus())
     }
 
     /// Every bit of an integer turned over: `-1 - x` of I32, `2³² - 1 - x` of U32. Of truth values, see [`Tensor::not`].
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Errors
     /// Not integers.
     #[track_caller]
@@ -216,12 +277,22 @@ impl Tensor {
     }
 
     /// Whether it is neither infinite nor NaN, told by its bits.
+    ///
+    /// # Shapes
+    /// `[..]` → the same, Bool
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn is_finite(&self) -> Tensor {
         self.is_nan().or(self.is_inf()).not()
     }
 
-    /// `x` with `nan` for NaN and `max` and `min` for the infinities.
+    /// `x`, with `nan` for NaN and `max` and `min` for the infinities; what was replaced gets no gradient.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn nan_to_num(&self, nan: f64, max: f64, min: f64) -> Tensor {
         let limited = self.is_inf().where_(self.gt(0.0).where_(max, self.zeros_like() + min), self);

@@ -6,6 +6,7 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::{Op, ReduceOp},
+    ops::vector_norm::root,
     shape::{Axes, Axis, count},
     tensor::Tensor,
 };
@@ -54,40 +55,56 @@ impl Tensor {
         }
     }
 
-    /// The sum over axes, which go away. Accumulated in f32 in a fixed order.
+    /// `Σ x` over axes, which go away; of nothing 0. F32 and 16-bit floats are added in F32, in a fixed order.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`; of truth values I32
+    /// # Errors
+    /// Axes that there are not, or named twice.
     #[track_caller]
     pub fn sum(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.reduce("sum", ReduceOp::Sum, axes.clone(), false).drop_axes(self, &axes)
     }
 
-    /// The sum over axes, which stay with extent 1.
+    /// As [`Tensor::sum`] over axes that stay with extent 1.
     #[track_caller]
     pub fn sum_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
         self.reduce("sum", ReduceOp::Sum, axes.into(), false)
     }
 
-    /// The product over axes, which go away.
+    /// `Π x` over axes, which go away; of nothing 1. Zeros have their gradient, the product of all others, and beside one
+    /// or two zeros second derivatives are right as well.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`; of truth values I32
+    /// # Errors
+    /// Axes that there are not, or named twice.
     #[track_caller]
     pub fn prod(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.reduce("prod", ReduceOp::Prod, axes.clone(), false).drop_axes(self, &axes)
     }
 
-    /// The product over axes, which stay with extent 1.
+    /// As [`Tensor::prod`] over axes that stay with extent 1.
     #[track_caller]
     pub fn prod_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
         self.reduce("prod", ReduceOp::Prod, axes.into(), false)
     }
 
-    /// The mean over axes, which go away.
+    /// `Σ x / n` over axes, which go away, of n elements; of nothing NaN.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
+    /// # Errors
+    /// Axes that there are not, or named twice; not floats.
     #[track_caller]
     pub fn mean(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.mean_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
-    /// The mean over axes, which stay with extent 1.
+    /// As [`Tensor::mean`] over axes that stay with extent 1.
     #[track_caller]
     pub fn mean_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
@@ -102,33 +119,45 @@ impl Tensor {
         }
     }
 
-    /// The largest over axes, which go away; equal ones share the gradient.
+    /// The largest element over axes, which go away: NaN if one is. Equal ones share the gradient evenly, a NaN gets none;
+    /// [`Tensor::max`] gives it to the first.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
+    /// # Errors
+    /// Axes that there are not, or named twice; no elements to choose from; truth values, which [`Tensor::any`] is for.
     #[track_caller]
     pub fn amax(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.amax_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
-    /// The largest over axes, which stay with extent 1; equal ones share the gradient.
+    /// As [`Tensor::amax`] over axes that stay with extent 1.
     #[track_caller]
     pub fn amax_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
         self.reduce("amax", ReduceOp::Max, axes.into(), false)
     }
 
-    /// The smallest over axes, which go away; equal ones share the gradient.
+    /// The smallest element over axes, which go away; as [`Tensor::amax`] in all else.
     #[track_caller]
     pub fn amin(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.amin_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
-    /// The smallest over axes, which stay with extent 1; equal ones share the gradient.
+    /// As [`Tensor::amin`] over axes that stay with extent 1.
     #[track_caller]
     pub fn amin_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
         self.reduce("amin", ReduceOp::Min, axes.into(), false)
     }
 
-    /// The largest along an axis, and the position of the first such (I32), which alone gets the gradient.
+    /// The largest element along an axis, which goes away, and where it stands, I32: NaN if one is. Of equal ones, or of
+    /// several NaN, it is the first, which alone gets the gradient.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`, twice
+    /// # Errors
+    /// An axis that there is not, or without elements; truth values.
     #[track_caller]
     pub fn max(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         let axes = Axes::Some(vec![axis.into()]);
@@ -136,7 +165,7 @@ impl Tensor {
         (value, self.reduce("max", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes))
     }
 
-    /// The smallest along an axis, and the position of the first such (I32), which alone gets the gradient.
+    /// The smallest element along an axis; as [`Tensor::max`] in all else.
     #[track_caller]
     pub fn min(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         let axes = Axes::Some(vec![axis.into()]);
@@ -144,14 +173,20 @@ impl Tensor {
         (value, self.reduce("min", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes))
     }
 
-    /// The row-major position, within the axes, of the first largest element, I32; the axes go away.
+    /// The position of the largest element within axes, which go away, I32: the first of equal ones, or the first NaN. With
+    /// several axes it counts in row-major order.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
+    /// # Errors
+    /// Axes that there are not, or named twice; no elements to choose from.
     #[track_caller]
     pub fn argmax(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.reduce("argmax", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes)
     }
 
-    /// The row-major position, within the axes, of the first smallest element, I32; the axes go away.
+    /// The position of the smallest element; as [`Tensor::argmax`] in all else.
     #[track_caller]
     pub fn argmin(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
@@ -164,14 +199,20 @@ impl Tensor {
         self.reduce("max", ReduceOp::Max, axes, true)
     }
 
-    /// The variance `Σ (x - mean)² / (n - correction)` over axes, which go away, in two passes.
+    /// `Σ (x - mean)² / (n - correction)` over axes, which go away, in two passes: 1 for the unbiased estimate, 0 for the
+    /// variance of what is there. It is NaN or ∞ where n is not above the correction, as in PyTorch.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
+    /// # Errors
+    /// Axes that there are not, or named twice; not floats.
     #[track_caller]
     pub fn var(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
         let axes = axes.into();
         self.var_keepdim(axes.clone(), correction).drop_axes(self, &axes)
     }
 
-    /// The variance over axes, which stay with extent 1.
+    /// As [`Tensor::var`] over axes that stay with extent 1.
     #[track_caller]
     pub fn var_keepdim(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
         let axes = axes.into();
@@ -184,30 +225,49 @@ impl Tensor {
         }
     }
 
-    /// The square root of [`Tensor::var`].
+    /// The square root of [`Tensor::var`]. Where all elements are equal the gradient is 0, as in PyTorch.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
+    /// # Errors
+    /// As [`Tensor::var`].
     #[track_caller]
     pub fn std(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
-        self.var(axes, correction).sqrt()
+        root(&self.var(axes, correction), 2.0)
     }
 
-    /// `ln Σ e^x` over axes, which go away: `m + ln Σ e^(x - m)` with the largest `m`.
+    /// `ln Σ e^x` over axes, which go away: `m + ln Σ e^(x - m)` with the largest `m`, so that nothing overflows. Of -∞
+    /// alone -∞.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
+    /// # Errors
+    /// Axes that there are not, or named twice; no elements; not floats.
     #[track_caller]
     pub fn logsumexp(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
         self.logsumexp_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
-    /// `ln Σ e^x` over axes, which stay with extent 1.
+    /// As [`Tensor::logsumexp`] over axes that stay with extent 1.
     #[track_caller]
     pub fn logsumexp_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
-        // A shift: no gradient passes through it.
+        // A shift: no gradient passes through it. Infinities have no difference, and need none.
         let m = self.detach().amax_keepdim(axes.clone());
+        if m.check().is_err() || !m.dtype().is_float() {
+            return m.exp();
+        }
+        let m = m.is_inf().where_(0.0, m);
         (self - &m).exp().sum_keepdim(axes).log() + m
     }
 
-    /// `e^(x_j - m) / Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`.
+    /// `y_j = e^(x_j - m) / Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`. A row of -∞ alone is NaN, as in PyTorch.
     ///
+    /// # Shapes
+    /// `[.., C, ..]` → the same
+    /// # Errors
+    /// An axis that there is not, or without elements; not floats.
     /// # Source
     /// The "safe" form in Milakov & Gimelshein 2018, arXiv:1805.02867.
     #[track_caller]
@@ -218,7 +278,13 @@ impl Tensor {
         &e / e.sum_keepdim(axis)
     }
 
-    /// `x - m - ln Σ_k e^(x_k - m)` along an axis.
+    /// `y_j = x_j - m - ln Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`: the logarithm of [`Tensor::softmax`], exact for
+    /// small probabilities.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → the same
+    /// # Errors
+    /// As [`Tensor::softmax`].
     #[track_caller]
     pub fn log_softmax(&self, axis: impl Into<Axis>) -> Tensor {
         let axis = axis.into();
@@ -226,7 +292,12 @@ impl Tensor {
         &shifted - shifted.exp().sum_keepdim(axis).log()
     }
 
-    /// `softmax(-x)`.
+    /// `softmax(-x)`: [`Tensor::softmax`] with the largest weight for the smallest element.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → the same
+    /// # Errors
+    /// As [`Tensor::softmax`].
     #[track_caller]
     pub fn softmin(&self, axis: impl Into<Axis>) -> Tensor {
         (-self).softmax(axis)
@@ -251,18 +322,27 @@ pub(crate) fn vjp(op: ReduceOp, axes: &[usize], first: bool, x: &Tensor, y: &Ten
             let count = ties.cast(g.dtype()).sum_keepdim(to_isize(axes).as_slice());
             Some(ties.where_(g / count, 0.0))
         }
-        // The product of all others, by a loop over none: y / x where no factor is 0; with zeros the others' product.
-        ReduceOp::Prod => {
-            let axes = to_isize(axes);
-            let zero = x.eq(0.0);
-            let zeros = zero.cast(DType::F32).sum_keepdim(axes.as_slice());
-            let others = zero.where_(1.0, x).prod_keepdim(axes.as_slice());
-            let at_zero = zeros.eq(1.0).where_(&others, 0.0);
-            let elsewhere = zeros.eq(0.0).where_(zero.where_(1.0, x).recip() * &others, 0.0);
-            Some(g * zero.where_(at_zero, elsewhere))
-        }
+        ReduceOp::Prod => Some(g * product_of_others(x, &to_isize(axes))),
         ReduceOp::ArgMax | ReduceOp::ArgMin => None,
     }
+}
+
+/// The product, over axes, of all elements but each: without a zero `p / x`, with `p` the product of those that are not 0.
+///
+/// Zeros come in as the sum `s` of the elements that are 0. It is 0, but its slope is not, which gradients of this gradient
+/// see: beside one zero all others have `s p / x`, and of two zeros each has `(s - x) p`.
+fn product_of_others(x: &Tensor, axes: &[isize]) -> Tensor {
+    let zero = x.eq(0.0);
+    let zeros = zero.cast(DType::I32).sum_keepdim(axes);
+    let s = zero.where_(x, 0.0).sum_keepdim(axes);
+    let full = zero.where_(1.0, x);
+    let p = full.prod_keepdim(axes);
+    let without = &p * full.recip();
+    // Nothing times 0 is 0, not even a product that overflows.
+    let finite = |t: &Tensor| t.is_finite().where_(t, 0.0);
+    let of_zero = zeros.eq(1).where_(&p, zeros.eq(2).where_((&s - x) * finite(&p), 0.0));
+    let of_others = zeros.eq(0).where_(&without, zeros.eq(1).where_(&s * finite(&without), 0.0));
+    zero.where_(of_zero, of_others)
 }
 
 fn to_isize(axes: &[usize]) -> Vec<isize> {

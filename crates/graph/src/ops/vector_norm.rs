@@ -3,11 +3,16 @@
 use crate::{error::ErrorKind, shape::Axes, tensor::Tensor};
 
 impl Tensor {
-    /// `(Σ |x|^p)^(1/p)` over axes, which go away; for `p = ±∞` the largest or smallest `|x|`, for `p = 0` how many elements
-    /// are not 0. The gradient of the norm of a zero vector, and of a zero element, is 0.
+    /// `(Σ |x|^p)^(1/p)` over axes, which go away; for `p = ±∞` the largest or smallest `|x|`, for `p = 0` how many
+    /// elements are not 0.
     ///
+    /// The gradient of a zero vector is 0, and so is that of an element that is 0, unless p is negative. Of equal extremes
+    /// each has its share for `p = ±∞`.
+    ///
+    /// # Shapes
+    /// `[.., C, ..]` → `[.., ..]`
     /// # Errors
-    /// Not floats; a `p` that is not a number.
+    /// Axes that there are not, or named twice; no elements for `p = ±∞`; not floats; a `p` that is NaN.
     #[track_caller]
     pub fn vector_norm(&self, p: f64, axes: impl Into<Axes>) -> Tensor {
         let axes = axes.into();
@@ -45,7 +50,7 @@ impl Tensor {
 
 /// `s^(1/p)` with a gradient of 0 at 0.
 #[track_caller]
-fn root(s: &Tensor, p: f64) -> Tensor {
+pub(super) fn root(s: &Tensor, p: f64) -> Tensor {
     let zero = s.eq(0.0);
     zero.where_(0.0, zero.where_(1.0, s).powf(1.0 / p))
 }
