@@ -24,6 +24,10 @@ use crate::{
 ///
 /// Methods record what to compute; nothing runs until a value is needed ([`Tensor::to_vec`], [`Tensor::item`]) or a step
 /// is taken. An op that cannot be built gives a tensor that carries the error to whatever needs the value.
+///
+/// In the docs of methods `..` in a shape stands for any axes, the same on both sides of an arrow. Under *Errors* stands what is
+/// a method's own; every method also gives the error that an operand carries, [`ErrorKind::Devices`] for operands on different
+/// devices, and an error for a result of more than 8 axes. Operands of different dtypes meet in the one both promote to.
 #[derive(Clone)]
 #[must_use = "tensors are lazy: nothing is computed until a value is asked for"]
 pub struct Tensor(pub(crate) Arc<Node>);

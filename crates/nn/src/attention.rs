@@ -24,6 +24,11 @@ pub struct Attention {
 }
 
 /// [`Attention::apply`] as a function.
+///
+/// # Shapes
+/// `q [.., H, L, E]`, `k [.., G, S, E]`, `v [.., G, S, V]` → `[.., H, L, V]`
+/// # Errors
+/// As [`Attention::apply`].
 #[track_caller]
 pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, attention: &Attention) -> Tensor {
     attention.apply(q, k, v)

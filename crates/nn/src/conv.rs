@@ -41,7 +41,12 @@ impl Conv2d {
         Conv2dConfig { inputs, outputs, kernel: [kernel; 2], bias: true, init: Init::TORCH, config }
     }
 
-    /// Applies it.
+    /// Applies it: [`Tensor::conv2d`], and the bias.
+    ///
+    /// # Shapes
+    /// `[B, in, H, W]` → `[B, out, H', W']`
+    /// # Errors
+    /// Not four axes; another number of channels; a filter larger than the padded input.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.forward_with(x, &self.weight.tensor())

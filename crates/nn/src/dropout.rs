@@ -32,6 +32,9 @@ impl Dropout {
     }
 
     /// Applies it.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         if !self.mode.is_training() || self.p == 0.0 || x.check().is_err() {

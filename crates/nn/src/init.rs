@@ -48,7 +48,10 @@ impl Init {
     /// What PyTorch gives linear and convolution layers: uniform in `±1 / √fan_in`.
     pub const TORCH: Init = Init::HeUniform { gain: 0.577_350_269_189_625_8 };
 
-    /// A draw of this shape.
+    /// Numbers for a weight of this shape, row-major. A vector's fans are both its length; a scalar's are 1.
+    ///
+    /// # Shapes
+    /// `[out, in, k..]`, `[n]` or `[]`
     pub fn draw(self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
         let receptive: usize = shape.iter().skip(2).product();
         let fan_in = (shape.get(1).or(shape.first()).copied().unwrap_or(1) * receptive) as f64;

@@ -36,7 +36,12 @@ impl Linear {
         LinearConfig { inputs, outputs, bias: true, init: Init::TORCH }
     }
 
-    /// Applies it.
+    /// Applies it: `x Wᵀ + b`.
+    ///
+    /// # Shapes
+    /// `[.., in]` → `[.., out]`
+    /// # Errors
+    /// A last axis of another extent; scalars.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.forward_with(x, &self.weight.tensor())

@@ -13,6 +13,8 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 impl Tensor {
     /// `x · Φ(x)` with the normal distribution function `Φ(x) = erfc(-x/√2) / 2`, which keeps its digits in the left tail.
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Source
     /// Hendrycks & Gimpel 2016, arXiv:1606.08415.
     #[track_caller]
@@ -24,6 +26,8 @@ impl Tensor {
     /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the approximation of [`Tensor::gelu`]; written as
     /// `x · σ(2√(2/π) (x + 0.044715 x³))`, which is equal and keeps its digits in the left tail.
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Source
     /// Hendrycks & Gimpel 2016, arXiv:1606.08415, §2.
     #[track_caller]
@@ -35,6 +39,10 @@ impl Tensor {
 
     /// `x · σ(x)`, also called swish.
     ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     /// # Source
     /// Elfwing et al. 2017, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941.
     #[track_caller]
@@ -44,6 +52,10 @@ impl Tensor {
 
     /// `x · tanh(ln(1 + e^x))`.
     ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     /// # Source
     /// Misra 2019, arXiv:1908.08681.
     #[track_caller]
@@ -52,12 +64,23 @@ impl Tensor {
     }
 
     /// `ln σ(x) = min(x, 0) - ln(1 + e^(-|x|))`.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn log_sigmoid(&self) -> Tensor {
         -((-self).softplus())
     }
 
-    /// `ln(x / (1 - x))`, the inverse of the sigmoid, of `x` limited to `[eps, 1 - eps]`.
+    /// `ln(x / (1 - x))`, the inverse of the sigmoid, of `x` limited to `[eps, 1 - eps]` if `eps` is above 0. The gradient
+    /// is 0 at and outside these bounds.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn logit(&self, eps: f64) -> Tensor {
         let x = if eps > 0.0 { self.clamp(eps, 1.0 - eps) } else { self.clone() };
@@ -66,6 +89,10 @@ impl Tensor {
 
     /// `ln(1 + e^x) = max(x, 0) + ln(1 + e^(-|x|))`.
     ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     /// # Source
     /// Dugas et al. 2000, "Incorporating second-order functional knowledge for better option pricing".
     #[track_caller]
@@ -76,19 +103,31 @@ impl Tensor {
     }
 
     /// `x / (1 + |x|)`.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// U32 and truth values, which have no sign.
     #[track_caller]
     pub fn softsign(&self) -> Tensor {
         self / (self.abs() + 1.0)
     }
 
     /// `x - tanh x`.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn tanhshrink(&self) -> Tensor {
         self - self.tanh()
     }
 
-    /// `x` where positive, else `slope · x`.
+    /// `x` where positive, else `slope · x`. The gradient at 0 is the slope.
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Source
     /// Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models".
     #[track_caller]
@@ -96,8 +135,13 @@ impl Tensor {
         self.gt(0.0).where_(self, self * slope)
     }
 
-    /// `x` where positive, else `slope · x` with a learnt slope that broadcasts.
+    /// `x` where positive, else `slope · x` with a slope that is learnt, one number or as many as broadcast: `[C, 1, 1]`
+    /// for the channels of an image. The gradient of x at 0 is the slope.
     ///
+    /// # Shapes
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
+    /// # Errors
+    /// Shapes that do not broadcast.
     /// # Source
     /// He et al. 2015, arXiv:1502.01852.
     #[track_caller]
@@ -105,8 +149,12 @@ impl Tensor {
         self.gt(0.0).where_(self, self * slope.into_tensor(self))
     }
 
-    /// `x` where positive, else `α (e^x - 1)`.
+    /// `x` where positive, else `α (e^x - 1)`. The gradient at 0 is α.
     ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Integers.
     /// # Source
     /// Clevert et al. 2015, arXiv:1511.07289.
     #[track_caller]
@@ -116,8 +164,10 @@ impl Tensor {
         positive.where_(self, positive.where_(0.0, self).expm1() * alpha)
     }
 
-    /// `x` where positive, else `α (e^(x/α) - 1)`: [`Tensor::elu`] with slope 1 at 0 for every `α`.
+    /// `x` where positive, else `α (e^(x/α) - 1)`: [`Tensor::elu`] with slope 1 at 0 for every `α`, which is not 0.
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Source
     /// Barron 2017, arXiv:1704.07483.
     #[track_caller]
@@ -128,6 +178,10 @@ impl Tensor {
 
     /// `λ x` where positive, else `λ α (e^x - 1)`, with the constants that keep mean 0 and variance 1.
     ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Integers.
     /// # Source
     /// Klambauer et al. 2017, arXiv:1706.02515.
     #[track_caller]
@@ -135,21 +189,30 @@ impl Tensor {
         self.elu(SELU_ALPHA) * SELU_SCALE
     }
 
-    /// Limited to `[min, max]`; the gradient is 0 at and outside the bounds. As an activation [`Tensor::clamp`] goes by this
-    /// name.
+    /// [`Tensor::clamp`] as an activation: limited to `[min, max]`, with a gradient of 0 at and outside the bounds.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn hardtanh(&self, min: f64, max: f64) -> Tensor {
         self.clamp(min, max)
     }
 
-    /// `min(max(x, 0), 6)`.
+    /// `min(max(x, 0), 6)`. The gradient is 0 at 0 and 6.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Source
+    /// Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
     #[track_caller]
     pub fn relu6(&self) -> Tensor {
         self.clamp(0.0, 6.0)
     }
 
-    /// `min(max(x + 3, 0), 6) / 6`.
+    /// `min(max(x + 3, 0), 6) / 6`. The gradient is 0 at -3 and 3.
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Source
     /// Howard et al. 2019, arXiv:1905.02244, §5.2.
     #[track_caller]
@@ -157,8 +220,10 @@ impl Tensor {
         (self + 3.0).clamp(0.0, 6.0) / 6.0
     }
 
-    /// `x · hardsigmoid(x)`.
+    /// `x · hardsigmoid(x)`. The gradient is 0 at -3 and 1 at 3.
     ///
+    /// # Shapes
+    /// `[..]` → the same
     /// # Source
     /// Howard et al. 2019, arXiv:1905.02244, §5.2.
     #[track_caller]
@@ -168,20 +233,31 @@ impl Tensor {
         self.le(-3.0).where_(0.0, self.ge(3.0).where_(self, curve))
     }
 
-    /// `x` where `|x| > λ`, else 0.
+    /// `x` where `|x| > λ`, else 0, and so is the gradient.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// U32 and truth values, which have no sign.
     #[track_caller]
     pub fn hardshrink(&self, lambda: f64) -> Tensor {
         self.abs().gt(lambda).where_(self, 0.0)
     }
 
-    /// `x ∓ λ` towards 0 where `|x| > λ`, else 0.
+    /// `x - λ` where `x > λ`, `x + λ` where `x < -λ`, else 0, and so is the gradient.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn softshrink(&self, lambda: f64) -> Tensor {
         let low = self.lt(-lambda).where_(self + lambda, 0.0);
         self.gt(lambda).where_(self - lambda, low)
     }
 
-    /// `x` where it is above `threshold`, else `value`.
+    /// `x` where it is above `threshold`, else `value`, where the gradient is 0.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
         self.gt(threshold).where_(self, value)
@@ -192,7 +268,7 @@ impl Tensor {
     /// # Shapes
     /// `[.., 2 C, ..]` → `[.., C, ..]`
     /// # Errors
-    /// An axis whose extent is odd.
+    /// An axis that there is not, or whose extent is odd; not floats.
     /// # Source
     /// Dauphin et al. 2016, arXiv:1612.08083.
     #[track_caller]
@@ -209,7 +285,7 @@ impl Tensor {
     /// # Shapes
     /// `[.., 2 C, ..]` → `[.., C, ..]`
     /// # Errors
-    /// An axis whose extent is odd.
+    /// An axis that there is not, or whose extent is odd; not floats.
     /// # Source
     /// Shazeer 2020, arXiv:2002.05202.
     #[track_caller]

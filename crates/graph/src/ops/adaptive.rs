@@ -27,12 +27,13 @@ impl Tensor {
         }
     }
 
-    /// The mean of each of `out` windows that cover the last axes.
+    /// The mean of each of `out` windows that cover the last axes; window `o` of `O` over `L` elements runs from
+    /// `⌊o L / O⌋` to `⌈(o + 1) L / O⌉`.
     ///
     /// # Shapes
-    /// `[.., L..] → [.., out..]`; an extent may grow.
+    /// `[.., L..]` → `[.., out..]`; an extent may grow
     /// # Errors
-    /// More extents than axes; extents of 0.
+    /// No extents, or more than axes; extents of 0.
     #[track_caller]
     pub fn adaptive_avg_pool(&self, out: &[usize]) -> Tensor {
         let first = match self.adapting("adaptive_avg_pool", out) {
@@ -53,18 +54,23 @@ impl Tensor {
         x.cast(self.dtype())
     }
 
-    /// The largest element of each of `out` windows that cover the last axes; the gradient goes to the first such.
+    /// The largest element of each of the windows of [`Tensor::adaptive_avg_pool`]; the gradient goes to the first such.
     ///
     /// # Shapes
-    /// As [`Tensor::adaptive_avg_pool`].
+    /// `[.., L..]` → `[.., out..]`; an extent may grow
     /// # Errors
-    /// As [`Tensor::adaptive_avg_pool`].
+    /// No extents, or more than axes; extents of 0.
     #[track_caller]
     pub fn adaptive_max_pool(&self, out: &[usize]) -> Tensor {
         self.adaptive_max_pool_with_indices(out).0
     }
 
     /// As [`Tensor::adaptive_max_pool`], and where each comes from: I32, row-major within the pooled axes.
+    ///
+    /// # Shapes
+    /// `[.., L..]` → `[.., out..]`, twice
+    /// # Errors
+    /// As [`Tensor::adaptive_max_pool`].
     #[track_caller]
     pub fn adaptive_max_pool_with_indices(&self, out: &[usize]) -> (Tensor, Tensor) {
         let first = match self.adapting("adaptive_max_pool", out) {

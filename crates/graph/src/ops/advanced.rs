@@ -42,9 +42,12 @@ impl Tensor {
     /// name together. Negative positions count from the back.
     ///
     /// # Shapes
-    /// `x [N, M, ..]`, indices of common shape `[S..]` → `[S.., ..]`
+    /// `[N, M, ..]`, indices of common shape `[S..]` → `[S.., ..]`
     /// # Errors
-    /// More indices than axes; indices that do not broadcast. Positions outside as in [`Tensor::gather`].
+    /// No indices, or more than axes; indices that do not broadcast, or are not I32 or U32. Positions outside as in
+    /// [`Tensor::gather`].
+    /// # Source
+    /// numpy's advanced indexing, with the indices in front.
     #[track_caller]
     pub fn index_at(&self, indices: &[&Tensor]) -> Tensor {
         match self.flat_index("index_at", indices) {
@@ -56,13 +59,13 @@ impl Tensor {
         }
     }
 
-    /// With `values` at the positions that index tensors name together, or with them added there. Without `accumulate` the
-    /// last of equal positions stays.
+    /// This with `values` at the positions that index tensors name together, or with them added there. Without `accumulate`
+    /// the last of equal positions stays, and alone gets the gradient.
     ///
     /// # Shapes
-    /// `values` broadcasts to the shape of [`Tensor::index_at`].
+    /// `[N, M, ..]`, indices of common shape `[S..]`, values that broadcast to `[S.., ..]` → `[N, M, ..]`
     /// # Errors
-    /// As [`Tensor::index_at`]; values that do not fit.
+    /// As [`Tensor::index_at`]; values that do not broadcast.
     #[track_caller]
     pub fn index_put(&self, indices: &[&Tensor], values: &Tensor, accumulate: bool) -> Tensor {
         let (flat, shape) = match self.flat_index("index_put", indices) {
@@ -84,13 +87,21 @@ impl Tensor {
     /// The elements at flat, row-major positions; negative ones count from the back.
     ///
     /// # Shapes
-    /// `index [..]` → `[..]`
+    /// `[..]`, `index [S..]` → `[S..]`
+    /// # Errors
+    /// An index that is not I32 or U32. Positions outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn take(&self, index: &Tensor) -> Tensor {
         self.reshape([self.count()]).index_at(&[index])
     }
 
     /// As [`Tensor::gather`], where both sides broadcast off the axis.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]`, `index [.., J, ..]` → `[.., J, ..]`
+    /// # Errors
+    /// An axis that there is not; another number of axes; shapes that do not broadcast off the axis; an index that is not
+    /// I32 or U32. Positions outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn take_along(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
         let axis = match self.axis("take_along", axis) {
@@ -116,12 +127,14 @@ impl Tensor {
         along(self).gather(axis, &along(index))
     }
 
-    /// With the elements of `src`, in order, where the mask holds.
+    /// This with the elements of `src`, in order, where the mask holds. The gradient goes to what was put there, and to
+    /// this elsewhere.
     ///
     /// # Shapes
-    /// The mask broadcasts to this tensor; `src` has as many elements as the mask has true ones, or more.
+    /// `[..]`, a mask that broadcasts to it, `src` with as many elements as the mask has true ones, or more → `[..]`
     /// # Errors
-    /// A mask that is not Bool. Too few elements are reported as a position outside in [`Tensor::gather`].
+    /// A mask that is not Bool, or does not broadcast. Too few elements are reported as a position outside in
+    /// [`Tensor::gather`].
     #[track_caller]
     pub fn masked_scatter(&self, mask: &Tensor, src: &Tensor) -> Tensor {
         let mask = match self.mask_of("masked_scatter", mask) {
@@ -149,11 +162,12 @@ impl Tensor {
         Ok(mask)
     }
 
-    /// Where each of `values` would stand in this sorted sequence, I32: how many of its elements are below the value, or not
-    /// above it with `right`. Every element is compared, `sequence × values` comparisons in one launch.
+    /// Where each of `values` would stand in this sorted sequence, I32: how many of its elements are below the value, or
+    /// not above it with `right`. NaN stands behind all numbers. Every element is compared, `sequence × values` comparisons
+    /// in one launch.
     ///
     /// # Shapes
-    /// `[N]`, values `[..]` → `[..]`; or `[.., N]`, values `[.., M]` → `[.., M]`, row by row.
+    /// `[N]`, values `[..]` → `[..]`; or `[.., N]`, values `[.., M]` → `[.., M]`, row by row
     /// # Errors
     /// Leading axes that differ.
     #[track_caller]
@@ -175,7 +189,13 @@ impl Tensor {
         behind.not().cast(DType::I32).sum(-1)
     }
 
-    /// The number of the bucket that each element falls into: [`Tensor::searchsorted`] seen from the values.
+    /// The number of the bucket between sorted boundaries that each element falls into, I32: [`Tensor::searchsorted`] seen
+    /// from the values.
+    ///
+    /// # Shapes
+    /// `[..]`, boundaries `[N]` → `[..]`
+    /// # Errors
+    /// As [`Tensor::searchsorted`].
     #[track_caller]
     pub fn bucketize(&self, boundaries: &Tensor, right: bool) -> Tensor {
         boundaries.searchsorted(self, right)

@@ -48,7 +48,7 @@ macro_rules! binary_ops {
                 #[doc = $doc]
                 ///
                 /// # Shapes
-                /// Shapes that broadcast: aligned at the last axis, equal or 1.
+                /// `[..]`, `[..]` that broadcast (aligned at the last axis, extents equal or 1) → what they broadcast to
                 /// # Errors
                 /// Shapes that do not broadcast; a dtype that the function is not defined on.
                 #[track_caller]
@@ -68,25 +68,28 @@ binary_ops! {
     add Add: "`a + b`.", "(a + b)", |a, b| a + b, |_, _, _, g| [Some(g.clone()), Some(g.clone())];
     sub Sub: "`a - b`.", "(a - b)", |a, b| a - b, |_, _, _, g| [Some(g.clone()), Some(-g)];
     mul Mul: "`a · b`.", "(a * b)", |a, b| a * b, |a, b, _, g| [Some(g * b), Some(g * a)];
-    div Div: "`a / b`; on integers truncated.", "(a / b)", |a, b| a / b,
+    div Div: "`a / b`; of integers rounded towards 0, and 0 where b is 0.", "(a / b)", |a, b| a / b,
         |_, b, y, g| { let ga = g / b; [Some(ga.clone()), Some(-(ga * y))] };
-    pow Pow: "`a^b`.", "pow_f32(a, b)", |a, b| a.powf(b),
+    pow Pow: "`a^b`; NaN where a < 0 and b is no whole number. The gradient of b is 0 where a = 0 and b ≥ 0.",
+        "pow_f32(a, b)", |a, b| a.powf(b),
         |a, b, y, g| [
             Some(b.eq(0.0).where_(0.0, g * b * a.pow(b - 1.0))),
             // y · ln a, and 0 where a is 0 and b is not negative.
             Some(a.eq(0.0).and(b.ge(0.0)).where_(0.0, g * y * a.log())),
         ];
-    maximum Max: "The larger; equal ones share the gradient.", "max_f32(a, b)",
+    maximum Max: "The larger, NaN if one is. Equal ones share the gradient; from NaN none passes.", "max_f32(a, b)",
         |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) },
         |a, b, _, g| { let half = g * 0.5; [
             Some(a.eq(b).where_(&half, a.gt(b).where_(g, 0.0))), Some(a.eq(b).where_(&half, b.gt(a).where_(g, 0.0))) ] };
-    minimum Min: "The smaller; equal ones share the gradient.", "min_f32(a, b)",
+    minimum Min: "The smaller, NaN if one is. Equal ones share the gradient; from NaN none passes.", "min_f32(a, b)",
         |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) },
         |a, b, _, g| { let half = g * 0.5; [
             Some(a.eq(b).where_(&half, a.lt(b).where_(g, 0.0))), Some(a.eq(b).where_(&half, b.lt(a).where_(g, 0.0))) ] };
-    fmod Fmod: "The remainder of `a / b` with the sign of a.", "fmod_f32(a, b)", |a, b| a % b,
+    fmod Fmod: "`a - b · trunc(a / b)`, which has the sign of a; of integers 0 where b is 0.", "fmod_f32(a, b)",
+        |a, b| a % b,
         |a, b, _, g| [Some(g.clone()), Some(-(g * (a / b).trunc()))];
-    atan2 Atan2: "The angle of the point (b, a), in radians.", "atan2_f32(a, b)", |a, b| a.atan2(b),
+    atan2 Atan2: "The angle of the point (b, a), in radians from -π to π. The gradient at (0, 0) is NaN.",
+        "atan2_f32(a, b)", |a, b| a.atan2(b),
         |a, b, _, g| { let r = g / (a * a + b * b); [Some(&r * b), Some(-(&r * a))] };
     eq Eq: "Whether `a = b`.", "(a == b)", |a, b| truth(a == b), |_, _, _, _| [None, None];
     ne Ne: "Whether `a ≠ b`.", "(a != b)", |a, b| truth(a != b), |_, _, _, _| [None, None];
@@ -100,9 +103,11 @@ binary_ops! {
         |_, _, _, _| [None, None];
     xor Xor: "Logical exclusive or; on integers bit by bit.", "xor(a, b)", |a, b| truth((a != 0.0) != (b != 0.0)),
         |_, _, _, _| [None, None];
-    shr Shr: "`a` shifted right by `b` bits.", "(a >> u32(b))", |a, b| ((a as i64) >> (b as i64 & 31)) as f64,
+    shr Shr: "`a` shifted right by `b` bits, `b` modulo 32; of I32 the sign moves in.", "(a >> u32(b))",
+        |a, b| ((a as i64) >> (b as i64 & 31)) as f64,
         |_, _, _, _| [None, None];
-    shl Shl: "`a` shifted left by `b` bits.", "(a << u32(b))", |a, b| ((a as i64) << (b as i64 & 31)) as f64,
+    shl Shl: "`a` shifted left by `b` bits, `b` modulo 32.", "(a << u32(b))",
+        |a, b| ((a as i64) << (b as i64 & 31)) as f64,
         |_, _, _, _| [None, None];
 }
 

@@ -38,13 +38,14 @@ pub(crate) fn per_axis(setting: &[usize], n: usize) -> Option<Vec<usize>> {
 }
 
 impl Tensor {
-    /// The matrix product of the last two axes, batched over the others.
+    /// The matrix product of the last two axes, batched over the others: `y_mn = Σ_k a_mk b_kn`. 16-bit floats
+    /// are summed in F32.
     ///
     /// # Shapes
-    /// `[.., M, K] × [.., K, N] → [.., M, N]`; batch axes broadcast. A vector on the left is a row, on the right a column;
-    /// its axis goes away.
+    /// `[.., M, K]`, `[.., K, N]` → `[.., M, N]`; leading axes broadcast. A vector on the left is a row, on the right a
+    /// column; its axis goes away: `[K]`, `[.., K, N]` → `[.., N]`
     /// # Errors
-    /// Inner extents that differ; batch axes that do not broadcast; scalars.
+    /// Inner extents that differ; leading axes that do not broadcast; scalars; integers.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         if self.check().is_err() {
@@ -101,20 +102,28 @@ impl Tensor {
 
     /// Cross-correlation with `weight`, over as many spatial axes as it has beyond two.
     ///
-    /// `y[b, o, s] = Σ_{c, k} x[b, c, s · stride + k · dilation - padding] · w[o, c, k]`, channels within their group.
+    /// `y[b, o, s] = Σ_{c, k} x[b, c, s · stride + k · dilation - padding] · w[o, c, k]`, channels within their group, 0
+    /// outside.
     ///
     /// # Shapes
-    /// `x [B, C, L..]`, `weight [O, C / groups, K..]` → `[B, O, S..]` with
-    /// `S = (L + 2 padding - dilation (K - 1) - 1) / stride + 1`, rounded down.
+    /// `[B, C, L..]`, `weight [O, C / groups, K..]` → `[B, O, S..]` with
+    /// `S = ⌊(L + 2 padding - dilation (K - 1) - 1) / stride⌋ + 1`
     /// # Errors
-    /// Ranks or channels that do not fit; a window larger than the padded input; zeros in the settings.
+    /// Ranks or channels that do not fit; a window larger than the padded input; settings that do not fit the axes, or
+    /// zeros in them; integers.
     #[track_caller]
     pub fn conv(&self, weight: &Tensor, config: &ConvConfig) -> Tensor {
         let pads: Vec<(usize, usize)> = config.padding.iter().map(|p| (*p, *p)).collect();
         self.conv_padded(weight, config, &pads)
     }
 
-    /// [`Tensor::conv`] with its own number of zeros in front of and behind each axis, instead of `config.padding`.
+    /// [`Tensor::conv`] with its own number of zeros in front of and behind each axis, instead of `config.padding`: one
+    /// pair for each spatial axis, or one for all.
+    ///
+    /// # Shapes
+    /// As [`Tensor::conv`], with both sides' zeros in place of `2 padding`.
+    /// # Errors
+    /// As [`Tensor::conv`].
     #[track_caller]
     pub fn conv_padded(&self, weight: &Tensor, config: &ConvConfig, pads: &[(usize, usize)]) -> Tensor {
         let (x, w) = match self.conv_operands("conv", weight) {
@@ -153,6 +162,11 @@ impl Tensor {
     }
 
     /// [`Tensor::conv`] over two spatial axes.
+    ///
+    /// # Shapes
+    /// `[B, C, H, W]`, `weight [O, C / groups, K, K']` → `[B, O, H', W']`
+    /// # Errors
+    /// As [`Tensor::conv`]; an input that has not four axes.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, config: &ConvConfig) -> Tensor {
         if self.check().is_ok() && self.rank() != 4 {
@@ -162,13 +176,15 @@ impl Tensor {
         self.conv(weight, config)
     }
 
-    /// The adjoint of [`Tensor::conv`] in its input, also called transposed convolution.
+    /// The adjoint of [`Tensor::conv`] in its input, also called transposed convolution: each element of the input adds the
+    /// window to the output, `stride` apart. `output_padding` says which of the sizes that `conv` takes to this one is
+    /// meant.
     ///
     /// # Shapes
-    /// `x [B, C, S..]`, `weight [C, O / groups, K..]` → `[B, O, L..]` with
-    /// `L = (S - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1`.
+    /// `[B, C, S..]`, `weight [C, O / groups, K..]` → `[B, O, L..]` with
+    /// `L = (S - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1`, or 0 where that is negative
     /// # Errors
-    /// Ranks or channels that do not fit; an output that would be empty.
+    /// Ranks or channels that do not fit; settings that do not fit the axes, or zeros in them; integers.
     #[track_caller]
     pub fn conv_transpose(&self, weight: &Tensor, config: &ConvConfig, output_padding: &[usize]) -> Tensor {
         let (x, w) = match self.conv_operands("conv_transpose", weight) {

@@ -22,9 +22,9 @@ impl Tensor {
     /// The elements where the mask holds, in row-major order. Differentiable.
     ///
     /// # Shapes
-    /// A mask that broadcasts to this tensor → `[number of true elements]`
+    /// `[..]`, a mask that broadcasts to it → `[number of true elements]`
     /// # Errors
-    /// A mask that is not Bool; what evaluating the mask meets.
+    /// A mask that is not Bool, or does not broadcast; what evaluating the mask meets.
     #[track_caller]
     pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
         let mask = match self.mask_of("masked_select", mask) {
@@ -37,8 +37,10 @@ impl Tensor {
         Ok(self.reshape([self.count()]).index_select(0, &index))
     }
 
-    /// The positions of the elements that are not 0, in row-major order: I32 `[found, axes]`.
+    /// The positions of the elements that are not 0, in row-major order, I32.
     ///
+    /// # Shapes
+    /// `[..]` of R axes → `[found, R]`
     /// # Errors
     /// What evaluating this meets.
     #[track_caller]
@@ -55,8 +57,10 @@ impl Tensor {
     }
 
     /// The different elements, ascending, where each came from and how often it occurs. What is not a number differs from
-    /// itself.
+    /// itself. The gradient goes to the first of equal elements.
     ///
+    /// # Shapes
+    /// `[..]` → values `[U]`, inverse `[..]`, counts `[U]`
     /// # Errors
     /// What evaluating this meets.
     #[track_caller]
@@ -65,8 +69,8 @@ impl Tensor {
         Ok(Unique { inverse: found.inverse.reshape(self.shape()), ..found })
     }
 
-    /// The different slices along an axis, in the order of their first elements, then of their second, and so on; where each
-    /// came from and how often it occurs.
+    /// The different slices along an axis, in the order of their first elements, then of their second, and so on; where
+    /// each came from and how often it occurs.
     ///
     /// # Shapes
     /// `[.., N, ..]` → values `[.., U, ..]`, inverse `[N]`, counts `[U]`
@@ -108,12 +112,13 @@ impl Tensor {
         })
     }
 
-    /// How often each number from 0 occurs in a vector of integers, I32; or the sum of their weights.
+    /// How often each number from 0 occurs in a vector of integers, I32; or the sum of their weights, through which
+    /// gradients pass.
     ///
     /// # Shapes
-    /// `[N]` → `[max(largest + 1, min_length)]`; weights `[N]`
+    /// `[N]`, weights `[N]` → `[max(largest + 1, min_length)]`
     /// # Errors
-    /// Not a vector of integers; a negative number; weights of another shape.
+    /// Not a vector of integers; a negative number; weights of another shape; what evaluating this meets.
     #[track_caller]
     pub fn bincount(&self, weights: Option<&Tensor>, min_length: usize) -> Result<Tensor> {
         self.check()?;

@@ -94,9 +94,11 @@ impl Element for bool {
 impl Tensor {
     /// A tensor with these elements, row-major.
     ///
+    /// # Shapes
+    /// `[n]` elements → `shape`
     /// # Errors
-    /// [`ErrorKind::Length`] when the shape has another number of elements; an `i64` that does not fit 32 bits; f64 on a
-    /// device that has none; no memory.
+    /// [`ErrorKind::Length`] when the shape has another number of elements, or one that fits no address; an `i64` that does
+    /// not fit 32 bits; f64 on a device that has none; no memory.
     #[track_caller]
     pub fn from_slice<T: Element>(device: &Device, data: &[T], shape: impl IntoShape) -> Tensor {
         let shape = shape.into_shape();
@@ -128,24 +130,36 @@ impl Tensor {
     }
 
     /// A number of rank 0. Its value is an input of plans: changing it compiles nothing.
+    ///
+    /// # Shapes
+    /// → `[]`
     #[track_caller]
     pub fn scalar(device: &Device, value: f64, dtype: DType) -> Tensor {
         Tensor::node(Op::Scalar(value), vec![], vec![], dtype, device, Location::caller())
     }
 
     /// Every element `value`. Takes no memory until an op needs it.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn full(device: &Device, value: f64, shape: impl IntoShape, dtype: DType) -> Tensor {
         Tensor::scalar(device, value, dtype).broadcast_to(&shape.into_shape())
     }
 
     /// Zeros, F32.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn zeros(device: &Device, shape: impl IntoShape) -> Tensor {
         Tensor::full(device, 0.0, shape, DType::F32)
     }
 
     /// Ones, F32.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn ones(device: &Device, shape: impl IntoShape) -> Tensor {
         Tensor::full(device, 1.0, shape, DType::F32)
@@ -172,6 +186,9 @@ impl Tensor {
     }
 
     /// `0, 1, … n-1`, I32.
+    ///
+    /// # Shapes
+    /// → `[n]`
     #[track_caller]
     pub fn arange(device: &Device, n: usize) -> Tensor {
         Tensor::iota(device, &[n], 0)
@@ -183,7 +200,12 @@ impl Tensor {
         Tensor::node(Op::Iota(axis), vec![], shape.to_vec(), DType::I32, device, Location::caller())
     }
 
-    /// A copy on another device. Evaluates.
+    /// A copy on another device. Evaluates, waits, and is a leaf: no gradient passes.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// What evaluating this meets; no memory on the other device.
     #[track_caller]
     pub fn to(&self, device: &Device) -> Tensor {
         if self.check().is_err() || self.device().same(device) {
@@ -198,7 +220,12 @@ impl Tensor {
         }
     }
 
-    /// The same value, tracked: gradients can be taken with respect to it. Its own history ends here.
+    /// The same value, tracked: gradients can be taken with respect to it. Its own history ends here. Evaluates.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats; what evaluating this meets.
     #[track_caller]
     pub fn track(&self) -> Tensor {
         if self.check().is_err() {
@@ -221,6 +248,9 @@ impl Tensor {
     }
 
     /// The value, through which no gradient passes.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
     #[track_caller]
     pub fn detach(&self) -> Tensor {
         if self.check().is_err() || !self.is_tracked() {
@@ -231,11 +261,17 @@ impl Tensor {
     }
 
     /// Computes the value (queues it on a GPU). Reading it later waits for no more than this.
+    ///
+    /// # Errors
+    /// The error the tensor carries; what goes wrong on the device.
     pub fn eval(&self) -> Result<()> {
         crate::eval::eval(std::slice::from_ref(self))
     }
 
     /// Computes several values in one run, so that what they share is computed once.
+    ///
+    /// # Errors
+    /// The first error that one carries; what goes wrong on the device.
     pub fn eval_all(tensors: &[Tensor]) -> Result<()> {
         crate::eval::eval(tensors)
     }
@@ -280,6 +316,9 @@ impl Tensor {
     }
 
     /// The elements, later: the read is queued now and nothing waits for it.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec`], now for what is known now, else from the future.
     #[track_caller]
     pub fn read_async<T: Element>(&self) -> Result<impl Future<Output = Result<Vec<T>>> + Send + 'static> {
         crate::record::check_read("read_async")?;

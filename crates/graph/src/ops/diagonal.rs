@@ -30,6 +30,8 @@ impl Tensor {
     ///
     /// # Shapes
     /// `[.., R, C]` → the same
+    /// # Errors
+    /// Less than two axes.
     #[track_caller]
     pub fn tril(&self, diagonal: isize) -> Tensor {
         self.triangle("tril", |right| right.le(diagonal as f64))
@@ -39,15 +41,20 @@ impl Tensor {
     ///
     /// # Shapes
     /// `[.., R, C]` → the same
+    /// # Errors
+    /// Less than two axes.
     #[track_caller]
     pub fn triu(&self, diagonal: isize) -> Tensor {
         self.triangle("triu", |right| right.ge(diagonal as f64))
     }
 
-    /// The elements with `position along b - position along a = offset`, in a new last axis; `a` and `b` go away.
+    /// The elements with `position along b - position along a = offset`, in a new last axis; `a` and `b` go away. None
+    /// where there is no such diagonal.
     ///
     /// # Shapes
-    /// `[.., R, C] → [.., min(R, C - offset)]` for an offset that is not negative.
+    /// `[.., R, C]` → `[.., min(R, C - offset)]` for an offset that is not negative, else `[.., min(R + offset, C)]`
+    /// # Errors
+    /// An axis that there is not; the same axis twice.
     #[track_caller]
     pub fn diagonal(&self, offset: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
         let (a, b) = match (self.axis("diagonal", a), self.axis("diagonal", b)) {
@@ -68,10 +75,13 @@ impl Tensor {
         square.reshape(flat).strided(lead, 0, len as isize + 1, len)
     }
 
-    /// Matrices with the last axis on a diagonal and zeros elsewhere; rows and columns become axes `a` and `b`.
+    /// Matrices with the last axis on a diagonal and zeros elsewhere; rows and columns become axes `a` and `b` of the
+    /// result.
     ///
     /// # Shapes
-    /// `[.., N] → [.., N + |offset|, N + |offset|]` with `a = -2`, `b = -1`.
+    /// `[.., N]` → `[.., N + |offset|, N + |offset|]` with `a = -2`, `b = -1`
+    /// # Errors
+    /// A scalar; axes that the result has not; the same axis twice.
     #[track_caller]
     pub fn diag_embed(&self, offset: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
         if self.check().is_err() {
@@ -90,7 +100,13 @@ impl Tensor {
         y.movedim(&[-2, -1], &[a.into().0, b.into().0])
     }
 
-    /// Of a vector the matrix with it on a diagonal, of a matrix the vector on its diagonal.
+    /// Of a vector the matrix with it on a diagonal ([`Tensor::diag_embed`]), of a matrix the vector on its diagonal
+    /// ([`Tensor::diagonal`]).
+    ///
+    /// # Shapes
+    /// `[N]` → `[N + |offset|, N + |offset|]`; `[R, C]` → `[min(R, C)]` for offset 0
+    /// # Errors
+    /// Neither a vector nor a matrix.
     #[track_caller]
     pub fn diag(&self, offset: isize) -> Tensor {
         match self.rank() {
@@ -104,6 +120,11 @@ impl Tensor {
     }
 
     /// The sum of the diagonal of a matrix, or of each of several in the last two axes.
+    ///
+    /// # Shapes
+    /// `[.., R, C]` → `[..]`
+    /// # Errors
+    /// Less than two axes.
     #[track_caller]
     pub fn trace(&self) -> Tensor {
         self.diagonal(0, -2, -1).sum(-1)

@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Tensor {
-    /// `x / max(‖x‖_p, ε)` with the norm along an axis.
+    /// `x / max(‖x‖_p, ε)` with the norm along an axis. Where ε is the larger, no gradient passes through the norm.
     ///
     /// # Shapes
     /// `[.., D, ..]` → the same
@@ -26,7 +26,7 @@ impl Tensor {
     /// `Σ a b / (max(‖a‖, ε) · max(‖b‖, ε))` along an axis, which goes away.
     ///
     /// # Shapes
-    /// Two that broadcast; the axis is one of the result of that.
+    /// `[.., D, ..]`, `[.., D, ..]` that broadcast → `[.., ..]`; the axis is one of what they broadcast to
     /// # Errors
     /// Shapes that do not broadcast; an axis that there is not.
     #[track_caller]
@@ -46,10 +46,10 @@ impl Tensor {
         (unit(&a) * unit(&b)).sum(axis).cast(dtype)
     }
 
-    /// `‖a - b + ε‖_p` over the last axis, which goes away; ε keeps a gradient at distance 0.
+    /// `‖a - b + ε‖_p` over the last axis, which goes away; ε keeps a gradient at distance 0, which is 0 without.
     ///
     /// # Shapes
-    /// Two that broadcast to `[.., D]` → `[..]`
+    /// `[.., D]`, `[.., D]` that broadcast → `[..]`
     /// # Errors
     /// Shapes that do not broadcast; scalars; a negative or undefined p.
     #[track_caller]

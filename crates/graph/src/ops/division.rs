@@ -3,13 +3,13 @@
 use crate::tensor::{IntoTensor, Tensor};
 
 impl Tensor {
-    /// The remainder of `a / b` with the sign of b: `a - ⌊a / b⌋ b`; [`Tensor::fmod`] has the sign of a. Of integers by 0 it
-    /// is 0.
+    /// The remainder of `a / b` with the sign of b: `a - ⌊a / b⌋ b`; [`Tensor::fmod`] has the sign of a. Of integers by 0
+    /// it is 0. Gradients are those of fmod: 1 for a, `-⌊a / b⌋` for b.
     ///
     /// # Shapes
-    /// Both broadcast.
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
     /// # Errors
-    /// Shapes that do not broadcast; bools.
+    /// Shapes that do not broadcast; truth values.
     #[track_caller]
     pub fn remainder(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
@@ -20,12 +20,12 @@ impl Tensor {
         opposite(&r, &other).where_(&r + &other, &r)
     }
 
-    /// `⌊a / b⌋`; of integers by 0 it is 0. Floats get no gradient from it.
+    /// `⌊a / b⌋`; of integers by 0 it is 0. The gradient is 0.
     ///
     /// # Shapes
-    /// Both broadcast.
+    /// `[..]`, `[..]` that broadcast → what they broadcast to
     /// # Errors
-    /// Shapes that do not broadcast; bools.
+    /// Shapes that do not broadcast; truth values.
     #[track_caller]
     pub fn floor_divide(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
@@ -39,7 +39,12 @@ impl Tensor {
         }
     }
 
-    /// What `trunc` takes away: `x - trunc x`, with the sign of x.
+    /// What `trunc` takes away: `x - trunc x`, with the sign of x. The gradient is 1 everywhere.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Not floats.
     #[track_caller]
     pub fn frac(&self) -> Tensor {
         self - self.trunc()

@@ -20,20 +20,28 @@ impl Stream {
     }
 
     /// Uniform in `[low, high)`, F32; 2²⁴ different numbers. Where rounding meets `high`, that is among them.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn uniform_in(&self, device: &Device, low: f64, high: f64, shape: impl IntoShape) -> Tensor {
         self.uniform(device, shape) * (high - low) + low
     }
 
     /// Normal with this mean and standard deviation, F32.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn normal_of(&self, device: &Device, mean: f64, std: f64, shape: impl IntoShape) -> Tensor {
         self.normal(device, shape) * std + mean
     }
 
-    /// Normal with this mean and standard deviation, given that it is in `[low, high]`; F32. The inverse of the distribution
-    /// function: `x = μ + σ √2 erf⁻¹(2u - 1)` with u uniform between the bounds' values.
+    /// Normal with this mean and standard deviation, given that it is in `[low, high]`; F32. The inverse of the
+    /// distribution function: `x = μ + σ √2 erf⁻¹(2u - 1)` with u uniform between the bounds' values.
     ///
+    /// # Shapes
+    /// → `shape`
     /// # Errors
     /// Bounds in the wrong order; a standard deviation that is not positive.
     #[track_caller]
@@ -57,18 +65,25 @@ impl Stream {
     }
 
     /// Exponential with this rate, F32: `-ln(1 - u) / rate`.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn exponential(&self, device: &Device, rate: f64, shape: impl IntoShape) -> Tensor {
         (-self.open(device, shape)).log1p() * (-1.0 / rate)
     }
 
     /// Standard Gumbel, F32: `-ln(-ln(1 - u))`.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn gumbel(&self, device: &Device, shape: impl IntoShape) -> Tensor {
         -self.exponential(device, 1.0, shape).log()
     }
 
-    /// True with the probability that each element of `p` gives, in steps of 2⁻²⁴. The same on every device.
+    /// True with the probability that each element of `p` gives, in steps of 2⁻²⁴: never at 0, always at 1. The same on
+    /// every device.
     ///
     /// # Shapes
     /// `[..]` → the same, Bool
@@ -81,6 +96,9 @@ impl Stream {
     }
 
     /// `0..n` in random order, I32: the order of random words, of which equal ones keep theirs. The same on every device.
+    ///
+    /// # Shapes
+    /// → `[n]`
     #[track_caller]
     pub fn permutation(&self, device: &Device, n: usize) -> Tensor {
         self.words(device, [n]).argsort(0, false)

@@ -16,8 +16,13 @@ impl Tensor {
     /// Indices that occur in one operand alone are summed first; then the operands are multiplied from left to right, each
     /// pair as one batched matrix product, or elementwise where it sums over nothing.
     ///
+    /// # Shapes
+    /// As the equation says: `[b, i, j]`, `[b, j, k]` → `[b, i, k]` for `bij,bjk->bik`
     /// # Errors
-    /// An equation that cannot be read; terms that do not fit the operands; extents that differ.
+    /// An equation that cannot be read; terms that do not fit the operands; extents that differ; an output index that no operand
+    /// has, or twice.
+    /// # Source
+    /// numpy's `einsum`; letters are the indices, of either case.
     #[track_caller]
     pub fn einsum(&self, equation: &str, others: &[&Tensor]) -> Tensor {
         let operands: Vec<&Tensor> = std::iter::once(self).chain(others.iter().copied()).collect();

@@ -24,6 +24,11 @@ impl Bags<'_> {
 
 impl Tensor {
     /// As [`Tensor::embedding`], where row `padding` gets no gradient.
+    ///
+    /// # Shapes
+    /// `[V, C]`, ids `[..]` → `[.., C]`
+    /// # Errors
+    /// As [`Tensor::embedding`].
     #[track_caller]
     pub fn embedding_padded(&self, ids: &Tensor, padding: usize) -> Tensor {
         let rows = self.embedding(ids);
@@ -33,12 +38,14 @@ impl Tensor {
         }
     }
 
-    /// Rows of this table combined bag by bag. An empty bag is 0.
+    /// Rows of this table combined bag by bag: `y_b = Σ_{j in b} w_j table[ids_j]`, or their mean or largest. An empty bag
+    /// is 0. Weights count for every combination; a mean divides by the number of rows, not by their weights.
     ///
     /// # Shapes
     /// `[V, C]`, ids `[J]` with offsets `[bags]`, or ids `[bags, N]` → `[bags, C]`. The work is `bags · J · C`.
     /// # Errors
-    /// Not a table; ids of another rank; weights of another shape; a combination other than sum, mean and largest.
+    /// Not a table; ids of another rank, or not I32 or U32; weights of another shape; a combination other than sum, mean
+    /// and largest. Ids outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn embedding_bag(&self, ids: &Tensor, bags: &Bags) -> Tensor {
         if ids.check().is_err() {

@@ -40,15 +40,16 @@ struct Taps {
 impl Tensor {
     /// Samples at positions of a grid, whose last axis holds x, y (and z) from -1 to 1: the last axis of the image first.
     ///
-    /// One gather of the `2^d` neighbours (4² for cubics) of all positions and a weighted sum; the gradient of the image is one
-    /// scatter.
+    /// One gather of the `2^d` neighbours (4² for cubics) of all positions and a weighted sum; the gradient of the image is
+    /// one scatter. Positions get a gradient through the weights: none with [`Resample::Nearest`], nor, with
+    /// [`Resample::Linear`], beyond a border that [`Outside::Border`] holds.
     ///
     /// # Shapes
-    /// `[B, C, H, W]` at `[B, H', W', 2]` → `[B, C, H', W']`; `[B, C, D, H, W]` at `[B, D', H', W', 3]`
+    /// `[B, C, H, W]`, `[B, H', W', 2]` → `[B, C, H', W']`; `[B, C, D, H, W]`, `[B, D', H', W', 3]` → `[B, C, D', H', W']`
     /// # Errors
     /// Shapes that do not fit; an empty image; a mode that is not one of the three.
     /// # Source
-    /// Jaderberg et al. 2015, arXiv:1506.02025, §3.3.
+    /// Jaderberg et al. 2015, arXiv:1506.02025, §3.3; coordinates are those of PyTorch's `grid_sample`.
     #[track_caller]
     pub fn grid_sample(&self, grid: &Tensor, how: &GridSample) -> Tensor {
         if self.check().is_err() {
@@ -102,7 +103,8 @@ impl Tensor {
         (values * weight).sum(-1).reshape([&[batch, channels], out].concat()).cast(self.dtype())
     }
 
-    /// The positions at which an affine map samples: `θ · (x, y, 1)` at each element of an image of this size.
+    /// The positions at which an affine map samples: `θ · (x, y, 1)` at each element of an image of this size, x and y from
+    /// -1 to 1 at the centres of the outermost elements with aligned corners, at their outer edges without.
     ///
     /// # Shapes
     /// `θ [B, 2, 3]` and an image `[H, W]` → `[B, H, W, 2]`; `[B, 3, 4]` and `[D, H, W]` → `[B, D, H, W, 3]`

@@ -37,13 +37,15 @@ impl Tensor {
         index.lt(0.0).where_(&index + extent as f64, &index).checked_index(op, extent)
     }
 
-    /// `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis.
+    /// `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis. The gradient of an element is the sum over all
+    /// that read it.
+    ///
+    /// A position outside is clamped, and the next call that reads gives the error; so it is wherever positions are data.
     ///
     /// # Shapes
-    /// `index` has as many axes; its extents are at most the input's but along the axis. The result is shaped as `index`.
+    /// `[.., N, ..]`, an index `[.., J, ..]` of as many axes, which off the axis may be shorter → shaped as the index
     /// # Errors
-    /// Shapes that do not fit; an index that is no integer. On a GPU a position outside is clamped and reported by the next
-    /// call that reads.
+    /// An axis that there is not; shapes that do not fit; an index that is not I32 or U32.
     #[track_caller]
     pub fn gather(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
         let (index, axis) = match (self.index_of("gather", index), self.axis("gather", axis)) {
@@ -62,13 +64,14 @@ impl Tensor {
         Tensor::node(Op::Gather(axis), vec![x, index], shape, self.dtype(), self.device(), Location::caller())
     }
 
-    /// This plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`. Equal positions are added in ascending
-    /// order of `j`, so the result does not depend on the device's threads.
+    /// This plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`. Equal positions are added in ascending order
+    /// of `j`, so the result does not depend on the device's threads.
     ///
     /// # Shapes
-    /// `index` and `src` alike; their extents are at most this tensor's but along the axis.
+    /// `[.., N, ..]`, an index `[.., J, ..]` of as many axes, which off the axis may be shorter; `src` as the index, or
+    /// longer → as this tensor
     /// # Errors
-    /// As [`Tensor::gather`].
+    /// As [`Tensor::gather`]; an index into an axis without elements.
     #[track_caller]
     pub fn scatter_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
         let (index, axis) = match (self.index_of("scatter_add", index), self.axis("scatter_add", axis)) {
@@ -110,10 +113,13 @@ impl Tensor {
         Tensor::node(Op::ScatterAdd(axis), inputs, shape, self.dtype(), self.device(), Location::caller())
     }
 
-    /// The positions `index` of an axis.
+    /// The positions `index` of an axis, which may come several times.
     ///
     /// # Shapes
-    /// `index [J]`; the result has extent J at the axis.
+    /// `[.., N, ..]`, `index [J]` → `[.., J, ..]`
+    /// # Errors
+    /// An axis that there is not; an index that is no vector, or not I32 or U32. Positions outside as in
+    /// [`Tensor::gather`].
     #[track_caller]
     pub fn index_select(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
         let axis = match self.axis("index_select", axis) {
@@ -138,6 +144,8 @@ impl Tensor {
     ///
     /// # Shapes
     /// `[V, C]`, ids `[..]` → `[.., C]`
+    /// # Errors
+    /// Not a table of two axes; ids that are not I32 or U32. Ids outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn embedding(&self, ids: &Tensor) -> Tensor {
         if self.check().is_ok() && self.rank() != 2 {
@@ -151,7 +159,12 @@ impl Tensor {
         }
     }
 
-    /// 1 at the class, 0 elsewhere: `[..] → [.., classes]`, F32.
+    /// 1 at the class, 0 elsewhere, F32; all 0 for a number that is none of the classes.
+    ///
+    /// # Shapes
+    /// `[..]` → `[.., classes]`
+    /// # Errors
+    /// Not I32 or U32.
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         match self.index_of("one_hot", self) {

@@ -25,7 +25,10 @@ impl Tensor {
     /// This plus `alpha · src[.., j, ..]` at positions `index[j]` of the axis.
     ///
     /// # Shapes
-    /// `index [J]`; `src` as this tensor, with extent J at the axis.
+    /// `[.., N, ..]`, `index [J]`, `src [.., J, ..]` → `[.., N, ..]`
+    /// # Errors
+    /// An axis that there is not; an index that is no vector, or not I32 or U32; a source of another shape. Positions
+    /// outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn index_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor, alpha: f64) -> Tensor {
         let axis = match self.axis("index_add", axis) {
@@ -47,9 +50,12 @@ impl Tensor {
         }
     }
 
-    /// With `src[.., j, ..]` at positions `index[j]` of the axis; of equal positions the last stays.
+    /// This with `src[.., j, ..]` at positions `index[j]` of the axis; of equal positions the last stays, and alone gets
+    /// the gradient.
     ///
     /// # Shapes
+    /// `[.., N, ..]`, `index [J]`, `src [.., J, ..]` → `[.., N, ..]`
+    /// # Errors
     /// As [`Tensor::index_add`].
     #[track_caller]
     pub fn index_copy(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
@@ -72,10 +78,13 @@ impl Tensor {
         }
     }
 
-    /// With `value` at positions `index[j]` of the axis, negative ones counted from the back.
+    /// This with `value` at positions `index[j]` of the axis, negative ones counted from the back; no gradient passes
+    /// there.
     ///
     /// # Shapes
-    /// `index [J]`
+    /// `[.., N, ..]`, `index [J]` → `[.., N, ..]`
+    /// # Errors
+    /// As [`Tensor::index_add`].
     #[track_caller]
     pub fn index_fill(&self, axis: impl Into<Axis>, index: &Tensor, value: f64) -> Tensor {
         let axis = match self.axis("index_fill", axis) {

@@ -56,7 +56,7 @@ impl Resize {
 }
 
 impl Tensor {
-    /// Resamples the axes behind batch and channels.
+    /// Resamples the axes behind batch and channels. Every option of PyTorch's `interpolate`.
     ///
     /// One axis at a time: each is a product with an `[out, in]` matrix of weights, made on the host in f64; nearest
     /// neighbours are a gather, or a view where an axis grows by a whole factor. An axis that keeps its extent and its
@@ -65,10 +65,10 @@ impl Tensor {
     /// # Shapes
     /// `[B, C, L..]` → `[B, C, S..]`
     /// # Errors
-    /// No axes to resize; sizes or factors that do not fit them; empty extents; options that the mode has not.
+    /// No axes to resize; sizes or factors that do not fit them; empty extents; options that the mode has not; not floats.
     /// # Source
-    /// Cubic: Keys 1981, "Cubic convolution interpolation for digital image processing"; coordinates and options are those of
-    /// PyTorch's `interpolate`.
+    /// Cubic: Keys 1981, "Cubic convolution interpolation for digital image processing"; coordinates and options are those
+    /// of PyTorch's `interpolate`.
     #[track_caller]
     pub fn interpolate(&self, resize: &Resize) -> Tensor {
         if self.check().is_err() {

@@ -47,10 +47,13 @@ impl Tensor {
         Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
-    /// The same elements in row-major order in another shape; one extent may be -1.
+    /// The same elements in row-major order in another shape; one extent may be -1, which stands for whatever makes the
+    /// number of elements fit.
     ///
+    /// # Shapes
+    /// `[..]` → `shape`
     /// # Errors
-    /// Another number of elements; more than one -1.
+    /// Another number of elements; more than one -1; other negative extents.
     #[track_caller]
     pub fn reshape(&self, shape: impl IntoReshape) -> Tensor {
         if self.check().is_err() {
@@ -71,7 +74,10 @@ impl Tensor {
         self.view(Op::Reshape, shape)
     }
 
-    /// The axes of a range made one: `x.flatten(1..)` is `[B, C, H, W] → [B, C·H·W]`.
+    /// The axes of a range made one: `x.flatten(1..)`. A range of fewer than two axes changes nothing.
+    ///
+    /// # Shapes
+    /// `[B, C, H, W]` → `[B, C·H·W]` for `1..`
     #[track_caller]
     pub fn flatten(&self, axes: impl RangeBounds<isize>) -> Tensor {
         let (start, end) = crate::shape::bounds(axes, self.rank());
@@ -85,6 +91,11 @@ impl Tensor {
     }
 
     /// Without the axis, whose extent is 1.
+    ///
+    /// # Shapes
+    /// `[.., 1, ..]` → `[.., ..]`
+    /// # Errors
+    /// An axis that there is not, or of another extent; PyTorch leaves that as it is.
     #[track_caller]
     pub fn squeeze(&self, axis: impl Into<Axis>) -> Tensor {
         let axis = match self.axis("squeeze", axis) {
@@ -99,7 +110,12 @@ impl Tensor {
         self.reshape(shape)
     }
 
-    /// With an axis of extent 1 at this place of the result.
+    /// With an axis of extent 1 at this place of the result; a negative place counts from its back.
+    ///
+    /// # Shapes
+    /// `[.., ..]` → `[.., 1, ..]`
+    /// # Errors
+    /// A place that the result has not.
     #[track_caller]
     pub fn unsqueeze(&self, axis: impl Into<Axis>) -> Tensor {
         if self.check().is_err() {
@@ -116,8 +132,10 @@ impl Tensor {
         self.reshape(shape)
     }
 
-    /// Output axis `d` is input axis `perm[d]`.
+    /// The axes in another order: axis `d` of the result is axis `perm[d]` of this tensor. A view.
     ///
+    /// # Shapes
+    /// `[L, M, N]` → `[N, L, M]` for `[2, 0, 1]`
     /// # Errors
     /// Not a permutation of the axes.
     #[track_caller]
@@ -143,7 +161,12 @@ impl Tensor {
         self.view(Op::Permute(perm), shape)
     }
 
-    /// Two axes exchanged.
+    /// Two axes exchanged. A view.
+    ///
+    /// # Shapes
+    /// `[.., A, .., B, ..]` → `[.., B, .., A, ..]`
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn transpose(&self, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
         let (a, b) = match (self.axis("transpose", a), self.axis("transpose", b)) {
@@ -155,16 +178,24 @@ impl Tensor {
         self.permute(perm)
     }
 
-    /// The last two axes exchanged.
+    /// The last two axes exchanged. A view.
+    ///
+    /// # Shapes
+    /// `[.., M, N]` → `[.., N, M]`
+    /// # Errors
+    /// Less than two axes.
     #[track_caller]
     pub fn t(&self) -> Tensor {
         self.transpose(-2, -1)
     }
 
-    /// Repeated along axes of extent 1 and along new leading axes, without copying.
+    /// Repeated along axes of extent 1 and along new leading axes, without copying. The gradient is summed over the
+    /// repeats.
     ///
+    /// # Shapes
+    /// `[C, 1]` → `[B, C, W]`, say: aligned at the last axis, extents equal or 1
     /// # Errors
-    /// An extent that is neither equal nor 1.
+    /// An extent that is neither equal nor 1; fewer axes than there are.
     #[track_caller]
     pub fn broadcast_to(&self, shape: &[usize]) -> Tensor {
         if self.check().is_err() || self.shape() == shape {
@@ -184,6 +215,11 @@ impl Tensor {
     }
 
     /// As [`Tensor::broadcast_to`], where -1 keeps an extent.
+    ///
+    /// # Shapes
+    /// `[C, 1]` → `[B, C, W]` for `[B, -1, W]`
+    /// # Errors
+    /// As [`Tensor::broadcast_to`].
     #[track_caller]
     pub fn expand(&self, shape: impl IntoReshape) -> Tensor {
         let given = shape.into_reshape();
@@ -196,7 +232,13 @@ impl Tensor {
         self.broadcast_to(&shape)
     }
 
-    /// The positions `range` of one axis; negative positions count from the back.
+    /// The positions `range` of one axis; negative positions count from the back. A range is cut to what there is, as in
+    /// Python. A view.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., len, ..]`
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn slice(&self, axis: impl Into<Axis>, range: impl RangeBounds<isize>) -> Tensor {
         let axis = match self.axis("slice", axis) {
@@ -207,7 +249,12 @@ impl Tensor {
         self.strided(axis, start, 1, end - start)
     }
 
-    /// Every `step`-th of the positions `range`; a negative step walks from the range's end to its start.
+    /// Every `step`-th of the positions `range`; a negative step walks from the range's end to its start. A view.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., ⌈len / |step|⌉, ..]`
+    /// # Errors
+    /// An axis that there is not; a step of 0.
     #[track_caller]
     pub fn slice_step(&self, axis: impl Into<Axis>, range: impl RangeBounds<isize>, step: isize) -> Tensor {
         let axis = match self.axis("slice", axis) {
@@ -222,10 +269,12 @@ impl Tensor {
         self.strided(axis, if step > 0 || len == 0 { start } else { end - 1 }, step, len)
     }
 
-    /// `len` positions from `start`.
+    /// `len` positions from `start`. A view.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., len, ..]`
     /// # Errors
-    /// [`ErrorKind::Index`] when they go past the end.
+    /// An axis that there is not; [`ErrorKind::Index`] when the positions go past the end.
     #[track_caller]
     pub fn narrow(&self, axis: impl Into<Axis>, start: usize, len: usize) -> Tensor {
         let axis = match self.axis("narrow", axis) {
@@ -240,10 +289,12 @@ impl Tensor {
         self.strided(axis, start, 1, len)
     }
 
-    /// Position `index` of an axis, which goes away; negative counts from the back.
+    /// Position `index` of an axis, which goes away; negative counts from the back. A view.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., ..]`
     /// # Errors
-    /// [`ErrorKind::Index`] when there is no such position.
+    /// An axis that there is not; [`ErrorKind::Index`] when there is no such position.
     #[track_caller]
     pub fn select(&self, axis: impl Into<Axis>, index: isize) -> Tensor {
         let axis = match self.axis("select", axis) {
@@ -270,7 +321,12 @@ impl Tensor {
         self.view(Op::Slice { start, step }, shape)
     }
 
-    /// The axes reversed.
+    /// The axes reversed: `y_i = x_(n - 1 - i)`. A view.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// Axes that there are not, or named twice.
     #[track_caller]
     pub fn flip(&self, axes: impl Into<Axes>) -> Tensor {
         if self.check().is_err() {
@@ -285,8 +341,13 @@ impl Tensor {
         }
     }
 
-    /// `before` and `after` elements of `value` at each of the last axes: one pair per axis, in axis order, aligned at the
-    /// last axis. Negative numbers take elements away.
+    /// `before` and `after` elements of `value` at each of the last axes: one pair per axis, in axis order (PyTorch begins
+    /// at the last), aligned at the last axis. Negative numbers take elements away.
+    ///
+    /// # Shapes
+    /// `[.., H, W]` → `[.., t + H + b, l + W + r]` for `[(t, b), (l, r)]`
+    /// # Errors
+    /// More pairs than axes; more elements taken away than there are.
     #[track_caller]
     pub fn pad(&self, pads: &[(isize, isize)], value: f64) -> Tensor {
         if self.check().is_err() {
@@ -316,12 +377,12 @@ impl Tensor {
         if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: value }, shape) }
     }
 
-    /// Tensors one behind the other along an axis.
+    /// Tensors one behind the other along an axis, in their common dtype.
     ///
     /// # Shapes
-    /// Equal but for the extent of the axis.
+    /// `[.., M, ..]`, `[.., N, ..]`, .. → `[.., M + N + .., ..]`
     /// # Errors
-    /// No tensors; shapes that differ elsewhere.
+    /// No tensors; in the result, an axis that there is not, or shapes that differ elsewhere.
     #[track_caller]
     pub fn concat(tensors: &[Tensor], axis: impl Into<Axis>) -> crate::error::Result<Tensor> {
         let Some(first) = tensors.first() else {
@@ -330,7 +391,12 @@ impl Tensor {
         Ok(first.concat_with(&tensors[1..], axis))
     }
 
-    /// This and the others one behind the other along an axis.
+    /// This and the others one behind the other along an axis, in their common dtype.
+    ///
+    /// # Shapes
+    /// `[.., M, ..]`, `[.., N, ..]`, .. → `[.., M + N + .., ..]`
+    /// # Errors
+    /// An axis that there is not; shapes that differ elsewhere.
     #[track_caller]
     pub fn concat_with(&self, others: &[Tensor], axis: impl Into<Axis>) -> Tensor {
         let axis = match self.axis("concat", axis) {
@@ -361,6 +427,11 @@ impl Tensor {
     }
 
     /// Tensors of one shape side by side along a new axis at this place of the result.
+    ///
+    /// # Shapes
+    /// `[.., ..]`, N times → `[.., N, ..]`
+    /// # Errors
+    /// No tensors; in the result, shapes that differ, or a place that it has not.
     #[track_caller]
     pub fn stack(tensors: &[Tensor], axis: impl Into<Axis>) -> crate::error::Result<Tensor> {
         let axis = axis.into();
@@ -377,10 +448,12 @@ impl Tensor {
         Ok(rows[0].concat_with(&rows[1..], at))
     }
 
-    /// Consecutive pieces of these extents along an axis.
+    /// Consecutive pieces of these extents along an axis. Views.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., sizes[i], ..]` each
     /// # Errors
-    /// In each piece, when the extents do not add up to the axis.
+    /// In each piece: an axis that there is not, or extents that do not add up to its.
     #[track_caller]
     pub fn split(&self, sizes: &[usize], axis: impl Into<Axis>) -> Vec<Tensor> {
         let axis = match self.axis("split", axis) {
@@ -401,10 +474,13 @@ impl Tensor {
             .collect()
     }
 
-    /// At most `n` consecutive pieces of equal extent along an axis, the last of which may be shorter.
+    /// At most `n` consecutive pieces along an axis, of equal extent but for the last, which may be shorter: `⌈N / n⌉`
+    /// positions each, so that there may be fewer pieces than asked for, as in PyTorch. Views.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., ⌈N / n⌉, ..]` each
     /// # Errors
-    /// In the one piece given, when `n` is 0 or there is no such axis.
+    /// In the one piece given: `n` is 0, or there is no such axis.
     #[track_caller]
     pub fn chunk(&self, n: usize, axis: impl Into<Axis>) -> Vec<Tensor> {
         let axis = match self.axis("chunk", axis) {
@@ -419,7 +495,12 @@ impl Tensor {
         (0..extent.div_ceil(len).max(1)).map(|i| self.strided(axis, i * len, 1, len.min(extent - i * len))).collect()
     }
 
-    /// The whole tensor repeated this many times along each axis, new axes in front.
+    /// The whole tensor repeated this many times along each axis; more counts than axes make new axes in front.
+    ///
+    /// # Shapes
+    /// `[H, W]` → `[a, b·H, c·W]` for `[a, b, c]`
+    /// # Errors
+    /// More axes than counts.
     #[track_caller]
     pub fn repeat(&self, times: &[usize]) -> Tensor {
         if self.check().is_err() {

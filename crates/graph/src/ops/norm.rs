@@ -96,7 +96,8 @@ impl Tensor {
     /// # Errors
     /// No axis of channels; `n = 0`.
     /// # Source
-    /// Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", §3.3, with α / n for α.
+    /// Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", §3.3, with α / n for α,
+    /// as in PyTorch.
     #[track_caller]
     pub fn local_response_norm(&self, n: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
         let channels = match self.channels("local_response_norm", &[]) {
@@ -114,10 +115,11 @@ impl Tensor {
         (x * (sum * (alpha / n as f64) + k).powf(-beta)).cast(self.dtype())
     }
 
-    /// A weight given by direction and length: `g · v / ‖v‖`, the norm over all axes but `axis`, or over all.
+    /// A weight given by direction and length: `g · v / ‖v‖`, the norm over all axes but `axis`, or over all. A
+    /// norm of 0 gives NaN.
     ///
     /// # Shapes
-    /// `v` any; `g` broadcasts: extent 1 at all axes but `axis`.
+    /// `v [..]`, `g` with extent 1 at all axes but `axis` → shaped as `v`
     /// # Errors
     /// An axis that there is not; shapes that do not broadcast.
     /// # Source

@@ -11,10 +11,13 @@ enum Border {
 }
 
 impl Tensor {
-    /// Padded with its mirror image, the border itself not repeated: `c b | a b c | b a`. Pairs are as in [`Tensor::pad`].
+    /// Padded with its mirror image, the border itself not repeated: `c b | a b c | b a`. Pairs are as in [`Tensor::pad`];
+    /// the gradient of an element is summed over its images.
     ///
+    /// # Shapes
+    /// As [`Tensor::pad`].
     /// # Errors
-    /// Padding that is not smaller than the axis.
+    /// As [`Tensor::pad`]; padding that is not smaller than the axis.
     #[track_caller]
     pub fn pad_reflect(&self, pads: &[(isize, isize)]) -> Tensor {
         self.pad_border("pad_reflect", pads, Border::Reflect)
@@ -22,8 +25,10 @@ impl Tensor {
 
     /// Padded with the border repeated: `a a | a b c | c c`. Pairs are as in [`Tensor::pad`].
     ///
+    /// # Shapes
+    /// As [`Tensor::pad`].
     /// # Errors
-    /// An axis with no elements.
+    /// As [`Tensor::pad`]; an axis with no elements.
     #[track_caller]
     pub fn pad_replicate(&self, pads: &[(isize, isize)]) -> Tensor {
         self.pad_border("pad_replicate", pads, Border::Replicate)
@@ -31,8 +36,10 @@ impl Tensor {
 
     /// Padded with the other end: `b c | a b c | a b`. Pairs are as in [`Tensor::pad`].
     ///
+    /// # Shapes
+    /// As [`Tensor::pad`].
     /// # Errors
-    /// Padding larger than the axis.
+    /// As [`Tensor::pad`]; padding larger than the axis.
     #[track_caller]
     pub fn pad_circular(&self, pads: &[(isize, isize)]) -> Tensor {
         self.pad_border("pad_circular", pads, Border::Circular)

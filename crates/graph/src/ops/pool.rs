@@ -116,13 +116,14 @@ impl Tensor {
         Ok((window, out))
     }
 
-    /// The largest element of each window; the gradient goes to the first such.
+    /// The largest element of each window; the gradient goes to the first such, in row-major order. A NaN is the largest.
     ///
     /// # Shapes
-    /// `[.., L..] → [.., O..]`, `O = (L + 2 padding - dilation (K - 1) - 1) / stride + 1`, rounded down, or up with
-    /// `ceil_mode`.
+    /// `[.., L..]` → `[.., O..]`, `O = ⌊(L + 2 padding - dilation (K - 1) - 1) / stride⌋ + 1`, or rounded up with
+    /// `ceil_mode`, as long as the last window starts inside the input or the padding in front of it
     /// # Errors
-    /// A window larger than the padded input; padding above half of it; zeros in the settings.
+    /// Fewer axes than are pooled; a window larger than the padded input; padding above half of the window; settings that
+    /// do not fit the axes, or zeros in them.
     #[track_caller]
     pub fn max_pool(&self, pool: &Pool) -> Tensor {
         if let Some(y) = self.in_fewer_axes(pool.kernel.len(), |x| x.max_pool(pool)) {
@@ -141,7 +142,9 @@ impl Tensor {
         windows.max_first_keepdim(Axes::from(axes)).reshape([&self.shape()[..self.rank() - out.len()], &out].concat())
     }
 
-    /// The mean of each window.
+    /// The mean of each window: its sum, divided by `divisor` if there is one, else by how many of its elements lie in the
+    /// input, or in the input and its padding with `count_include_pad`. What hangs over the end with `ceil_mode` never
+    /// counts. Counts take no notice of `dilation`, which PyTorch's means have not.
     ///
     /// # Shapes
     /// As [`Tensor::max_pool`].
@@ -197,12 +200,22 @@ impl Tensor {
     }
 
     /// [`Tensor::max_pool`] of the last two axes with square windows side by side.
+    ///
+    /// # Shapes
+    /// `[.., H, W]` → `[.., ⌊H / kernel⌋, ⌊W / kernel⌋]`
+    /// # Errors
+    /// As [`Tensor::max_pool`].
     #[track_caller]
     pub fn max_pool2d(&self, kernel: usize) -> Tensor {
         self.max_pool(&Pool::new(&[kernel, kernel]))
     }
 
     /// [`Tensor::avg_pool`] of the last two axes with square windows side by side.
+    ///
+    /// # Shapes
+    /// `[.., H, W]` → `[.., ⌊H / kernel⌋, ⌊W / kernel⌋]`
+    /// # Errors
+    /// As [`Tensor::max_pool`].
     #[track_caller]
     pub fn avg_pool2d(&self, kernel: usize) -> Tensor {
         self.avg_pool(&Pool::new(&[kernel, kernel]))

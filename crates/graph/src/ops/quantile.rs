@@ -20,11 +20,13 @@ pub enum Interpolation {
 
 impl Tensor {
     /// The `q`-th quantile along an axis, which goes away: with `r = q·(n − 1)` and the elements `s₀ ≤ s₁ ≤ ..` in order,
-    /// `s₍⌊r⌋₎ + (r − ⌊r⌋)·(s₍⌈r⌉₎ − s₍⌊r⌋₎)`, or what [`Interpolation`] says instead. Not a number where an element is none.
+    /// `s₍⌊r⌋₎ + (r − ⌊r⌋)·(s₍⌈r⌉₎ − s₍⌊r⌋₎)`, or what [`Interpolation`] says instead. NaN where an element is. The
+    /// gradient goes to the one or two elements it is made of.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., ..]`
     /// # Errors
-    /// An axis without elements, a `q` outside 0 to 1, integers.
-    ///
+    /// An axis that there is not, or without elements; a `q` outside 0 to 1; not floats.
     /// # Source
     /// Hyndman and Fan, Sample Quantiles in Statistical Packages (1996), definition 7.
     #[track_caller]
@@ -32,7 +34,7 @@ impl Tensor {
         self.quantile_of("quantile", q, axis.into(), interpolation, false)
     }
 
-    /// As [`Tensor::quantile`] of the elements that are numbers; not a number where none is.
+    /// As [`Tensor::quantile`] of the elements that are numbers; NaN where none is.
     #[track_caller]
     pub fn nanquantile(&self, q: f64, axis: impl Into<Axis>, interpolation: Interpolation) -> Tensor {
         self.quantile_of("nanquantile", q, axis.into(), interpolation, true)

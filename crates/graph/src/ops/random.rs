@@ -65,7 +65,10 @@ impl Rng {
         radius * angle.cos()
     }
 
-    /// Uniform in `0..n`, without bias (Lemire's multiplication, with rejection).
+    /// Uniform in `0..n`, without bias; `n` is not 0.
+    ///
+    /// # Source
+    /// Lemire 2019, "Fast random integer generation in an interval", arXiv:1805.10941.
     pub fn below(&mut self, n: u32) -> u32 {
         let threshold = n.wrapping_neg() % n.max(1);
         loop {
@@ -76,7 +79,7 @@ impl Rng {
         }
     }
 
-    /// `0..n` in random order (Fisher–Yates).
+    /// `0..n` in random order: the shuffle of Fisher and Yates, from the back.
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {
@@ -117,7 +120,10 @@ impl Stream {
         self.draw.store(draws, Ordering::Relaxed);
     }
 
-    /// Words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`.
+    /// Words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`. Uniform over all 2³².
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn words(&self, device: &Device, shape: impl IntoShape) -> Tensor {
         let word = |w: u32| Tensor::scalar(device, f64::from(w), DType::U32);
@@ -129,12 +135,18 @@ impl Stream {
     }
 
     /// Uniform in `[0, 1)`, 24 bits, F32. The same on every device.
+    ///
+    /// # Shapes
+    /// → `shape`
     #[track_caller]
     pub fn uniform(&self, device: &Device, shape: impl IntoShape) -> Tensor {
         self.words(device, shape).shr(8).cast(DType::F32) * (1.0 / f64::from(1u32 << 24))
     }
 
-    /// True with probability `p`, rounded to a multiple of 2⁻³². The same on every device.
+    /// True with probability `p`, rounded to a multiple of 2⁻³² and limited to `[0, 1]`. The same on every device.
+    ///
+    /// # Shapes
+    /// → `shape`, Bool
     #[track_caller]
     pub fn bernoulli(&self, device: &Device, p: f64, shape: impl IntoShape) -> Tensor {
         let threshold = (p.clamp(0.0, 1.0) * 4_294_967_296.0).round();
@@ -144,7 +156,12 @@ impl Stream {
         self.words(device, shape).lt(threshold)
     }
 
-    /// Standard normal, by Box–Muller on two words an element, F32.
+    /// Standard normal, F32: `√(-2 ln u) cos(2π v)` of two words an element.
+    ///
+    /// # Shapes
+    /// → `shape`
+    /// # Source
+    /// Box & Muller 1958, "A note on the generation of random normal deviates".
     #[track_caller]
     pub fn normal(&self, device: &Device, shape: impl IntoShape) -> Tensor {
         let mut pairs = shape.into_shape();

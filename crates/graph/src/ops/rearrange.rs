@@ -8,7 +8,12 @@ use crate::{
 };
 
 impl Tensor {
-    /// Moved by `shift` positions along an axis, around the end: `y[i] = x[(i - shift) mod n]`.
+    /// Moved by `shift` positions along an axis, around the end: `y_i = x_((i - shift) mod n)`.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn roll(&self, shift: isize, axis: impl Into<Axis>) -> Tensor {
         let axis = match self.axis("roll", axis) {
@@ -23,10 +28,12 @@ impl Tensor {
         }
     }
 
-    /// Turned `k` quarters in the plane of two axes, from `a` towards `b`.
+    /// Turned `k` quarters in the plane of two axes, from `a` towards `b`; a negative `k` turns back.
     ///
+    /// # Shapes
+    /// `[.., A, .., B, ..]` → `[.., B, .., A, ..]` for odd `k`, else the same
     /// # Errors
-    /// The same axis twice.
+    /// An axis that there is not; the same axis twice.
     #[track_caller]
     pub fn rot90(&self, k: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
         let (a, b) = match (self.axis("rot90", a), self.axis("rot90", b)) {
@@ -44,10 +51,12 @@ impl Tensor {
         }
     }
 
-    /// Axis `from[i]` becomes axis `to[i]`; the others keep their order.
+    /// Axis `from[i]` becomes axis `to[i]`; the others keep their order. A view.
     ///
+    /// # Shapes
+    /// `[A, B, C]` → `[B, C, A]` for `[0]` to `[-1]`
     /// # Errors
-    /// Lists of different lengths; an axis named twice in one of them.
+    /// Axes that there are not; lists of different lengths; an axis named twice in one of them.
     #[track_caller]
     pub fn movedim(&self, from: &[isize], to: &[isize]) -> Tensor {
         if self.check().is_err() {
@@ -71,7 +80,12 @@ impl Tensor {
         self.permute((0..self.rank()).filter_map(source).collect::<Vec<usize>>())
     }
 
-    /// One axis made several, of which one may be -1.
+    /// One axis made several, of which one may be -1. A view.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., sizes.., ..]`
+    /// # Errors
+    /// An axis that there is not; sizes that do not multiply to its extent.
     #[track_caller]
     pub fn unflatten(&self, axis: impl Into<Axis>, sizes: impl IntoReshape) -> Tensor {
         let axis = match self.axis("unflatten", axis) {
@@ -84,6 +98,11 @@ impl Tensor {
     }
 
     /// Every element `times` times in a row along an axis.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., times · N, ..]`
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn repeat_interleave(&self, times: usize, axis: impl Into<Axis>) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
@@ -99,8 +118,10 @@ impl Tensor {
 
     /// Element `i` of an axis `times[i]` times in a row.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., Σ times, ..]`
     /// # Errors
-    /// Not one count for each element.
+    /// An axis that there is not; not one count for each element.
     #[track_caller]
     pub fn repeat_interleave_each(&self, times: &[usize], axis: impl Into<Axis>) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
@@ -117,6 +138,10 @@ impl Tensor {
 
     /// Channels of `groups` groups interleaved: `[B, g·c, ..]` read as `[B, g, c, ..]`, the two exchanged.
     ///
+    /// # Shapes
+    /// `[B, C, ..]` → the same
+    /// # Errors
+    /// No axis of channels; groups that do not divide them.
     /// # Source
     /// ShuffleNet, Zhang et al. 2017, arXiv:1707.01083.
     #[track_caller]
@@ -133,8 +158,12 @@ impl Tensor {
         self.reshape(grouped).transpose(1, 2).reshape(s)
     }
 
-    /// Channels spread over squares of `r × r` pixels: `[.., C·r², H, W] → [.., C, H·r, W·r]`.
+    /// Channels spread over squares of `r × r` pixels.
     ///
+    /// # Shapes
+    /// `[.., C·r², H, W]` → `[.., C, H·r, W·r]`
+    /// # Errors
+    /// Less than three axes; channels that do not fill the squares; `r = 0`.
     /// # Source
     /// Shi et al. 2016, arXiv:1609.05158.
     #[track_caller]
@@ -152,7 +181,12 @@ impl Tensor {
         squares.reshape([lead, &[c, h * r, w * r]].concat())
     }
 
-    /// Squares of `r × r` pixels made channels: `[.., C, H·r, W·r] → [.., C·r², H, W]`.
+    /// Squares of `r × r` pixels made channels: the inverse of [`Tensor::pixel_shuffle`].
+    ///
+    /// # Shapes
+    /// `[.., C, H·r, W·r]` → `[.., C·r², H, W]`
+    /// # Errors
+    /// Less than three axes; extents that `r` does not divide; `r = 0`.
     #[track_caller]
     pub fn pixel_unshuffle(&self, r: usize) -> Tensor {
         if self.check().is_err() {
@@ -168,8 +202,13 @@ impl Tensor {
         squares.reshape([lead, &[c * r * r, h, w]].concat())
     }
 
-    /// The `n`-th difference of neighbours along an axis: `y[i] = x[i + 1] - x[i]`, `n` times; of truth values whether they
-    /// differ. The axis gets `n` shorter.
+    /// The `n`-th difference of neighbours along an axis: `y_i = x_(i + 1) - x_i`, `n` times; of truth values whether they
+    /// differ.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., max(N - n, 0), ..]`
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn diff(&self, n: usize, axis: impl Into<Axis>) -> Tensor {
         let axis = match self.axis("diff", axis) {
@@ -188,7 +227,9 @@ impl Tensor {
     /// The cross product along an axis of extent 3: `y_i = a_(i+1) b_(i+2) - a_(i+2) b_(i+1)`, indices modulo 3.
     ///
     /// # Shapes
-    /// Both broadcast; the axis is counted in the result.
+    /// `[.., 3, ..]`, `[.., 3, ..]` that broadcast → what they broadcast to, whose axis is meant
+    /// # Errors
+    /// Shapes that do not broadcast; an axis that there is not, or of another extent.
     #[track_caller]
     pub fn cross(&self, other: &Tensor, axis: impl Into<Axis>) -> Tensor {
         let (a, b) = match self.broadcast_with("cross", other) {
@@ -206,12 +247,13 @@ impl Tensor {
         a.roll(-1, axis) * b.roll(-2, axis) - a.roll(-2, axis) * b.roll(-1, axis)
     }
 
-    /// Vectors spread over the grid that they span: `y_i[.., j_i, ..] = x_i[j_i]`, axis `i` for vector `i`.
+    /// Vectors spread over the grid that they span: `y_i[.., j_i, ..] = x_i[j_i]`, axis `i` for vector `i` (PyTorch's
+    /// `indexing="ij"`).
     ///
     /// # Shapes
-    /// `[N_0], [N_1], ..` → each `[N_0, N_1, ..]`
+    /// `[N_0]`, `[N_1]`, .. → `[N_0, N_1, ..]` each; a scalar counts as a vector of one
     /// # Errors
-    /// No tensors; one that is no vector.
+    /// No tensors; one of more axes.
     #[track_caller]
     pub fn meshgrid(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
         if tensors.is_empty() {
@@ -231,7 +273,12 @@ impl Tensor {
         Ok(tensors.iter().enumerate().map(spread).collect())
     }
 
-    /// As [`Tensor::meshgrid`] with the first two axes exchanged, as pictures have them: `[N_1, N_0, ..]`.
+    /// As [`Tensor::meshgrid`] with the first two axes exchanged, as pictures have them.
+    ///
+    /// # Shapes
+    /// `[N_0]`, `[N_1]`, .. → `[N_1, N_0, ..]` each
+    /// # Errors
+    /// As [`Tensor::meshgrid`].
     #[track_caller]
     pub fn meshgrid_xy(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
         let grids = Tensor::meshgrid(tensors)?;

@@ -52,22 +52,34 @@ impl Tensor {
         none.where_(f64::NEG_INFINITY, none.where_(1.0, self).log())
     }
 
-    /// The running sum along an axis: `y_i = x_0 + .. + x_i`. Of truth values I32.
+    /// The running sum along an axis: `y_i = x_0 + .. + x_i`.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same; of truth values I32
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn cumsum(&self, axis: impl Into<Axis>) -> Tensor {
         self.scan("cumsum", axis, |x| running(x, &SUM))
     }
 
-    /// The running product along an axis: `y_i = x_0 · .. · x_i`.
+    /// The running product along an axis: `y_i = x_0 · .. · x_i`. Gradients are right past zeros.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same; of truth values I32
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn cumprod(&self, axis: impl Into<Axis>) -> Tensor {
         self.scan("cumprod", axis, |x| running(x, &PRODUCT))
     }
 
-    /// `ln (e^x_0 + .. + e^x_i)` along an axis, without overflow on the way.
+    /// `y_i = ln (e^x_0 + .. + e^x_i)` along an axis, without overflow on the way; -∞ adds nothing.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same
     /// # Errors
-    /// Not floats.
+    /// An axis that there is not; not floats.
     #[track_caller]
     pub fn logcumsumexp(&self, axis: impl Into<Axis>) -> Tensor {
         if self.check().is_ok() && !self.dtype().is_float() {
@@ -78,12 +90,18 @@ impl Tensor {
     }
 
     /// The largest so far along an axis, and where it stands, I32: of equal ones the latest, which alone gets the gradient.
+    /// From a NaN on it is NaN.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same, twice
+    /// # Errors
+    /// An axis that there is not; truth values.
     #[track_caller]
     pub fn cummax(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         self.extremes("cummax", axis, ReduceOp::Max)
     }
 
-    /// The smallest so far along an axis, and where it stands, I32: of equal ones the latest, which alone gets the gradient.
+    /// The smallest so far along an axis, and where it stands; as [`Tensor::cummax`] in all else.
     #[track_caller]
     pub fn cummin(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         self.extremes("cummin", axis, ReduceOp::Min)

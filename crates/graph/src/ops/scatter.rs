@@ -83,13 +83,13 @@ impl Tensor {
         Ok(self.beyond(axis, &used, 0.0).around(axis))
     }
 
-    /// With `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]` along the axis. Where an index comes more than once the
-    /// last value stays, and alone gets the gradient.
+    /// This with `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]` along the axis. Where an index comes more than once
+    /// the last value stays, and alone gets the gradient.
     ///
     /// # Shapes
     /// As [`Tensor::scatter_add`].
     /// # Errors
-    /// As [`Tensor::scatter_add`]; positions outside as in [`Tensor::gather`].
+    /// As [`Tensor::scatter_add`]. Positions outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn scatter(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
         let axis = match self.axis("scatter", axis) {
@@ -108,8 +108,10 @@ impl Tensor {
         last.ge(0.0).where_(src.gather(1, &last.maximum(0.0)), at.x).reshape(self.shape())
     }
 
-    /// With `value` at `[i.., index[i.., j, k..], k..]` along the axis.
+    /// This with `value` at `[i.., index[i.., j, k..], k..]` along the axis; no gradient passes there.
     ///
+    /// # Shapes
+    /// `[.., N, ..]`, an index `[.., J, ..]` as in [`Tensor::scatter_add`] → `[.., N, ..]`
     /// # Errors
     /// As [`Tensor::scatter`].
     #[track_caller]
@@ -124,7 +126,11 @@ impl Tensor {
         }
     }
 
-    /// Each slot combined of the sources that name it, and of what it holds if `include_self`. A slot that none names stays.
+    /// Each slot combined of the sources that name it, and of what it holds if `include_self`. A slot that none names
+    /// stays.
+    ///
+    /// A mean divides by the number of sources, and of one more with `include_self`. Equal extremes share the gradient
+    /// evenly, what the slot holds among them.
     ///
     /// # Shapes
     /// As [`Tensor::scatter_add`].

@@ -12,11 +12,16 @@ use crate::{dtype::DType, error::ErrorKind, op::Once, shape::Axis, tensor::Tenso
 const SHORT: usize = 512;
 
 impl Tensor {
-    /// The elements along an axis in order, and where each stood, I32. The sort is stable.
+    /// The elements along an axis in order, and where each stood, I32. Equal elements keep their order, each with its own
+    /// gradient. NaN stands behind all numbers, in front of them when descending.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same, twice
+    /// # Errors
+    /// An axis that there is not.
     /// # Source
-    /// Rank (enumeration) sort: Knuth, The Art of Computer Programming, volume 3, 5.2. Beyond 512 elements Odeh et al. 2012,
-    /// "Merge Path - Parallel Merging Made Simple".
+    /// Rank (enumeration) sort: Knuth, The Art of Computer Programming, volume 3, 5.2. Beyond 512 elements Odeh et al.
+    /// 2012, "Merge Path - Parallel Merging Made Simple".
     #[track_caller]
     pub fn sort(&self, axis: impl Into<Axis>, descending: bool) -> (Tensor, Tensor) {
         let axis = axis.into();
@@ -31,7 +36,12 @@ impl Tensor {
         }
     }
 
-    /// Where the elements of an axis stand that are first, second, .. in order, I32.
+    /// Where the elements of an axis stand that are first, second, .. in the order of [`Tensor::sort`], I32.
+    ///
+    /// # Shapes
+    /// `[.., N, ..]` → the same
+    /// # Errors
+    /// An axis that there is not.
     #[track_caller]
     pub fn argsort(&self, axis: impl Into<Axis>, descending: bool) -> Tensor {
         match self.axis("sort", axis) {
@@ -43,10 +53,13 @@ impl Tensor {
         }
     }
 
-    /// The `k` largest elements along an axis in descending order, or the smallest in ascending order, and where they stand.
+    /// The `k` largest elements along an axis in descending order, or the smallest in ascending order, and where they
+    /// stand, I32. They are the first of [`Tensor::sort`]: of equal ones the first, NaN larger than all numbers.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., k, ..]`, twice
     /// # Errors
-    /// More elements than there are.
+    /// An axis that there is not; more elements than it has.
     #[track_caller]
     pub fn topk(&self, k: usize, axis: impl Into<Axis>, largest: bool) -> (Tensor, Tensor) {
         let axis = match self.axis("topk", axis) {
@@ -62,10 +75,13 @@ impl Tensor {
         (self.gather(axis, &index), index)
     }
 
-    /// The `k`-th smallest element along an axis, which goes away, and where it stands; `k` counts from 1.
+    /// The `k`-th smallest element along an axis, which goes away, and where it stands, I32; `k` counts from 1, and equal
+    /// elements count in their order.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., ..]`, twice
     /// # Errors
-    /// No such element.
+    /// An axis that there is not; no such element.
     #[track_caller]
     pub fn kthvalue(&self, k: usize, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         let axis = match self.axis("kthvalue", axis) {
@@ -82,17 +98,19 @@ impl Tensor {
         (self.gather(axis, &index).squeeze(axis), index.squeeze(axis))
     }
 
-    /// The median along an axis, which goes away, and where it stands; of an even number of elements the lower of the two in
-    /// the middle. If one is not a number, the first such.
+    /// The median along an axis, which goes away, and where it stands, I32; of an even number of elements the lower of the
+    /// two in the middle, as in PyTorch. If one is NaN, the first such. It alone gets the gradient.
     ///
+    /// # Shapes
+    /// `[.., N, ..]` → `[.., ..]`, twice
     /// # Errors
-    /// An axis without elements.
+    /// An axis that there is not, or without elements.
     #[track_caller]
     pub fn median(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         self.middle("median", axis, false)
     }
 
-    /// As [`Tensor::median`] of the elements that are numbers, if any is.
+    /// As [`Tensor::median`] of the elements that are numbers; NaN where none is.
     #[track_caller]
     pub fn nanmedian(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
         self.middle("nanmedian", axis, true)

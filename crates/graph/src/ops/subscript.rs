@@ -112,6 +112,8 @@ impl Tensor {
     ///
     /// For positions that are data see [`Tensor::index_at`] and [`Tensor::dynamic_slice`].
     ///
+    /// # Shapes
+    /// `[A, B, C]` → `[2, C, 1]` for `s![1..3, -1, .., NewAxis]`
     /// # Errors
     /// More parts than axes; a second ellipsis; a position that there is not; a step of 0.
     #[track_caller]

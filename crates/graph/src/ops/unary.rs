@@ -62,37 +62,41 @@ const FRAC_2_SQRT_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 unary_ops! {
     neg Neg: "`-x`.", "-x", |x| -x, |_, _, g| Some(g.neg());
     abs Abs: "`|x|`. The gradient at 0 is 0.", "abs(x)", |x| x.abs(), |x, _, g| Some(g * x.sign());
-    sign Sign: "-1, 0 or 1.", "sign(x)", |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
+    sign Sign: "-1, 0 or 1. The gradient is 0.", "sign(x)", |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
         |_, _, _| None;
     exp Exp: "`e^x`.", "exp_f32(x)", |x| x.exp(), |_, y, g| Some(g * y);
     exp2 Exp2: "`2^x`.", "exp2_f32(x)", |x| x.exp2(), |_, y, g| Some(g * y * std::f64::consts::LN_2);
     expm1 Expm1: "`e^x - 1`, exact near 0.", "expm1(x)", |x| x.exp_m1(), |_, y, g| Some(g * (y + 1.0));
-    log Log: "The natural logarithm.", "log_f32(x)", |x| x.ln(), |x, _, g| Some(g / x);
-    log2 Log2: "The logarithm to base 2.", "log2_f32(x)", |x| x.log2(), |x, _, g| Some(g / (x * std::f64::consts::LN_2));
+    log Log: "The natural logarithm; -∞ at 0, NaN below.", "log_f32(x)", |x| x.ln(), |x, _, g| Some(g / x);
+    log2 Log2: "The logarithm to base 2; -∞ at 0, NaN below.", "log2_f32(x)",
+        |x| x.log2(), |x, _, g| Some(g / (x * std::f64::consts::LN_2));
     log1p Log1p: "`ln(1 + x)`, exact near 0.", "log1p(x)", |x| x.ln_1p(), |x, _, g| Some(g / (x + 1.0));
-    sqrt Sqrt: "The square root.", "sqrt(x)", |x| x.sqrt(), |_, y, g| Some(g * 0.5 / y);
+    sqrt Sqrt: "The square root; NaN below 0. The gradient at 0 is ∞.", "sqrt(x)",
+        |x| x.sqrt(), |_, y, g| Some(g * 0.5 / y);
     rsqrt Rsqrt: "`1 / √x`.", "inverseSqrt(x)", |x| 1.0 / x.sqrt(), |_, y, g| Some(g * -0.5 * y * y * y);
     recip Recip: "`1 / x`.", "(1.0 / x)", |x| 1.0 / x, |_, y, g| Some(-(g * y * y));
     sin Sin: "The sine of an angle in radians.", "sin_f32(x)", |x| x.sin(), |x, _, g| Some(g * x.cos());
     cos Cos: "The cosine of an angle in radians.", "cos_f32(x)", |x| x.cos(), |x, _, g| Some(-(g * x.sin()));
     tan Tan: "The tangent of an angle in radians.", "tan_f32(x)", |x| x.tan(), |_, y, g| Some(g * (y * y + 1.0));
-    asin Asin: "The inverse sine, in radians.", "asin_f32(x)", |x| x.asin(),
+    asin Asin: "The inverse sine, in radians from -π/2 to π/2; NaN outside [-1, 1].", "asin_f32(x)", |x| x.asin(),
         |x, _, g| Some(g * (1.0 - x * x).rsqrt());
-    acos Acos: "The inverse cosine, in radians.", "acos_f32(x)", |x| x.acos(),
+    acos Acos: "The inverse cosine, in radians from 0 to π; NaN outside [-1, 1].", "acos_f32(x)", |x| x.acos(),
         |x, _, g| Some(-(g * (1.0 - x * x).rsqrt()));
-    atan Atan: "The inverse tangent, in radians.", "atan_f32(x)", |x| x.atan(), |x, _, g| Some(g / (x * x + 1.0));
+    atan Atan: "The inverse tangent, in radians from -π/2 to π/2.", "atan_f32(x)",
+        |x| x.atan(), |x, _, g| Some(g / (x * x + 1.0));
     sinh Sinh: "The hyperbolic sine.", "sinh_f32(x)", |x| x.sinh(), |x, _, g| Some(g * x.cosh());
     cosh Cosh: "The hyperbolic cosine.", "cosh_f32(x)", |x| x.cosh(), |x, _, g| Some(g * x.sinh());
     tanh Tanh: "The hyperbolic tangent.", "tanh_f32(x)", |x| x.tanh(), |_, y, g| Some(g * (1.0 - y * y));
     asinh Asinh: "The inverse hyperbolic sine.", "asinh_f32(x)", |x| x.asinh(),
         |x, _, g| Some(g * (x * x + 1.0).rsqrt());
-    acosh Acosh: "The inverse hyperbolic cosine.", "acosh_f32(x)", |x| x.acosh(),
+    acosh Acosh: "The inverse hyperbolic cosine; NaN below 1.", "acosh_f32(x)", |x| x.acosh(),
         |x, _, g| Some(g * (x * x - 1.0).rsqrt());
-    atanh Atanh: "The inverse hyperbolic tangent.", "atanh_f32(x)", |x| x.atanh(), |x, _, g| Some(g / (1.0 - x * x));
+    atanh Atanh: "The inverse hyperbolic tangent; ±∞ at ±1, NaN outside.", "atanh_f32(x)",
+        |x| x.atanh(), |x, _, g| Some(g / (1.0 - x * x));
     erf Erf: "`2/√π ∫₀ˣ e^(-t²) dt`.", "erf(x)", libm::erf, |x, _, g| Some(g * (-(x * x)).exp() * FRAC_2_SQRT_PI);
     erfc Erfc: "`1 - erf(x)`, exact for large x.", "erfc(x)", libm::erfc,
         |x, _, g| Some(g * (-(x * x)).exp() * -FRAC_2_SQRT_PI);
-    erfinv Erfinv: "The inverse of [`Tensor::erf`]; ±∞ at ±1.", "erfinv(x)", super::special::erfinv,
+    erfinv Erfinv: "The inverse of [`Tensor::erf`]; ±∞ at ±1, NaN outside.", "erfinv(x)", super::special::erfinv,
         |_, y, g| Some(g * (y * y).exp() * FRAC_2_SQRT_PI.recip());
     lgamma Lgamma: "`ln |Γ(x)|`; ∞ at 0, -1, -2, ..", "lgamma(x)", libm::lgamma, |x, _, g| Some(g * x.digamma());
     digamma Digamma: "`ψ(x) = d/dx ln |Γ(x)|`; undefined at -1, -2, .., and ∓∞ at ±0.", "digamma(x)", super::special::digamma,
@@ -102,10 +106,11 @@ unary_ops! {
         |_, y, g| Some(g * y * (1.0 - y));
     relu Relu: "`max(x, 0)`. The gradient at 0 is 0.", "max(x, 0.0)", |x| if x > 0.0 || x.is_nan() { x } else { 0.0 },
         |_, y, g| Some(y.gt(0.0).where_(g, 0.0));
-    floor Floor: "The largest integer not above x.", "floor(x)", |x| x.floor(), |_, _, _| None;
-    ceil Ceil: "The smallest integer not below x.", "ceil(x)", |x| x.ceil(), |_, _, _| None;
-    trunc Trunc: "The integer part.", "trunc(x)", |x| x.trunc(), |_, _, _| None;
-    round Round: "The nearest integer, the even one of two.", "round(x)", |x| x.round_ties_even(), |_, _, _| None;
+    floor Floor: "The largest integer not above x. The gradient is 0.", "floor(x)", |x| x.floor(), |_, _, _| None;
+    ceil Ceil: "The smallest integer not below x. The gradient is 0.", "ceil(x)", |x| x.ceil(), |_, _, _| None;
+    trunc Trunc: "The integer part: x rounded towards 0. The gradient is 0.", "trunc(x)", |x| x.trunc(), |_, _, _| None;
+    round Round: "The nearest integer, the even one of two. The gradient is 0.", "round(x)",
+        |x| x.round_ties_even(), |_, _, _| None;
     not Not: "Logical not.", "!x", |x| f64::from(u8::from(x == 0.0)), |_, _, _| None;
     is_nan IsNan: "Whether it is not a number, told by its bits.", "is_nan_bits(x)",
         |x| f64::from(u8::from(x.is_nan())), |_, _, _| None;

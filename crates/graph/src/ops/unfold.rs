@@ -9,12 +9,13 @@ use crate::{
 };
 
 impl Tensor {
-    /// Windows of `size` elements, `step` apart, along an axis: `y[.., i, .., k] = x[.., i · step + k, ..]`.
+    /// Windows of `size` elements, `step` apart, along an axis: `y[.., i, .., k] = x[.., i · step + k, ..]`. PyTorch's
+    /// `Tensor.unfold`.
     ///
     /// # Shapes
-    /// The axis gets extent `(L - size) / step + 1`; the windows are a new last axis.
+    /// `[.., L, ..]` → `[.., (L - size) / step + 1, .., size]`
     /// # Errors
-    /// A window longer than the axis; a size or step of 0.
+    /// An axis that there is not; a window longer than it; a size or step of 0.
     #[track_caller]
     pub fn sliding_windows(&self, axis: impl Into<Axis>, size: usize, step: usize) -> Tensor {
         let axis = match self.axis("sliding_windows", axis) {
@@ -59,12 +60,14 @@ impl Tensor {
         }
     }
 
-    /// The windows that a convolution would multiply, as columns (im2col). Zeros outside.
+    /// The windows that a convolution would multiply, as columns (im2col). Zeros outside. Rows count channels first, then
+    /// positions in the window, row-major.
     ///
     /// # Shapes
-    /// `[B, C, L..] → [B, C · ΠK, ΠO]`, with as many spatial axes as `kernel` is long; B may be missing.
+    /// `[B, C, L..]` → `[B, C · ΠK, ΠO]`, with as many spatial axes as `kernel` is long; B may be missing
     /// # Errors
-    /// A window larger than the padded input; groups.
+    /// Another number of axes; settings that do not fit them, or zeros in them; a window larger than the padded input;
+    /// groups.
     #[track_caller]
     pub fn unfold(&self, kernel: &[usize], config: &ConvConfig) -> Tensor {
         if self.check().is_err() {
@@ -85,12 +88,13 @@ impl Tensor {
         columns.reshape([&self.shape()[..lead - 1], &[rows, count(&out)]].concat())
     }
 
-    /// Columns summed where their windows lie (col2im): the adjoint of [`Tensor::unfold`].
+    /// Columns summed where their windows lie (col2im): the adjoint of [`Tensor::unfold`], whose inverse it is
+    /// where windows tile the image.
     ///
     /// # Shapes
-    /// `[B, C · ΠK, ΠO] → [B, C, image..]`; B may be missing.
+    /// `[B, C · ΠK, ΠO]` → `[B, C, image..]`; B may be missing
     /// # Errors
-    /// A number of rows or columns that the windows do not have.
+    /// A number of rows or columns that the windows do not have; else as [`Tensor::unfold`].
     #[track_caller]
     pub fn fold(&self, image: &[usize], kernel: &[usize], config: &ConvConfig) -> Tensor {
         let n = image.len();

@@ -10,6 +10,11 @@ use crate::{
 
 impl Tensor {
     /// As [`Tensor::max_pool`], and where each maximum comes from: I32, row-major within the pooled axes.
+    ///
+    /// # Shapes
+    /// `[.., L..]` → `[.., O..]`, twice, as [`Tensor::max_pool`]
+    /// # Errors
+    /// As [`Tensor::max_pool`].
     #[track_caller]
     pub fn max_pool_with_indices(&self, pool: &Pool) -> (Tensor, Tensor) {
         let n = pool.kernel.len();
@@ -43,12 +48,13 @@ impl Tensor {
     }
 
     /// Elements put where a [`Tensor::max_pool_with_indices`] found them, zeros elsewhere; of several at one place the last
-    /// stays.
+    /// stays, and alone gets the gradient.
     ///
     /// # Shapes
     /// `[.., O..]`, indices alike → `[.., image..]`
     /// # Errors
-    /// Shapes that differ; more extents than axes. Positions outside as in [`Tensor::gather`].
+    /// Shapes that differ; no extents, or more than axes; indices that are not I32 or U32. Positions outside as in
+    /// [`Tensor::gather`].
     #[track_caller]
     pub fn max_unpool(&self, indices: &Tensor, image: &[usize]) -> Tensor {
         if self.check().is_err() || indices.check().is_err() {
@@ -65,12 +71,13 @@ impl Tensor {
         zeros.scatter(1, &indices.reshape(flat), &self.reshape(flat)).reshape([lead, image].concat())
     }
 
-    /// `(Σ x^p)^(1/p)` of each window. A window that hangs over the end counts as if it were full of its mean.
+    /// `(Σ x^p)^(1/p)` of each window, as PyTorch has it: of `x`, not of `|x|`, so that a negative sum is NaN for most `p`.
+    /// Its slope is infinite where the sum is 0. A window that hangs over the end counts as if it were full of its mean.
     ///
     /// # Shapes
     /// As [`Tensor::max_pool`].
     /// # Errors
-    /// As [`Tensor::max_pool`]; a `p` of 0 or that is no number.
+    /// As [`Tensor::avg_pool`]; a `p` that is 0 or not finite.
     #[track_caller]
     pub fn lp_pool(&self, p: f64, pool: &Pool) -> Tensor {
         if !p.is_finite() || p == 0.0 {

@@ -23,6 +23,11 @@ const LOWEST: f64 = -100.0;
 
 impl BinaryCrossEntropy {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast; a weight that does not broadcast.
     #[track_caller]
     pub fn loss(&self, p: &Tensor, target: &Tensor) -> Tensor {
         let (p, t) = match matched("bce_loss", p, target) {
@@ -54,6 +59,11 @@ pub struct BinaryCrossEntropyWithLogits {
 
 impl BinaryCrossEntropyWithLogits {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast; weights that do not broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         match matched("bce_with_logits", x, target) {
@@ -96,6 +106,11 @@ pub struct MultilabelSoftMargin {
 
 impl MultilabelSoftMargin {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[.., C]`, target `[.., C]` → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ; scalars; a weight that does not broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("multilabel_soft_margin_loss", x, target) {

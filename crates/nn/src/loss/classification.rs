@@ -28,7 +28,11 @@ impl CrossEntropy {
     /// The loss.
     ///
     /// # Shapes
-    /// `logits [B, C, ..]` or `[C]`; `target` classes `[B, ..]` (I32) or probabilities shaped as the logits.
+    /// `logits [B, C, ..]` or `[C]`; `target` classes `[B, ..]` (I32) or probabilities shaped as the logits → `[]`, or
+    /// `[B, ..]` with [`Reduction::None`]
+    /// # Errors
+    /// Scalars; a target that fits neither as classes nor as probabilities; a weight that has not C elements. A class that
+    /// there is not is never hit: its loss is 0, but for smoothing.
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         if logits.check().is_err() {
@@ -128,7 +132,9 @@ impl Nll {
     /// The loss.
     ///
     /// # Shapes
-    /// `log_p [B, C, ..]` or `[C]`; classes `[B, ..]` (I32).
+    /// `log_p [B, C, ..]` or `[C]`; classes `[B, ..]` (I32) → `[]`, or `[B, ..]` with [`Reduction::None`]
+    /// # Errors
+    /// Scalars; classes of another shape, or not integers; a weight that has not C elements.
     #[track_caller]
     pub fn loss(&self, log_p: &Tensor, target: &Tensor) -> Tensor {
         if log_p.check().is_err() {

@@ -35,10 +35,12 @@ pub struct Ctc {
 impl Ctc {
     /// The loss.
     ///
+    /// Of targets one behind the other the lengths are read here, which waits for the device if it computed them.
+    ///
     /// # Shapes
-    /// Log-probabilities `[time, batch, classes]`, targets `[batch, labels]` (padded with anything) or all one behind the other
-    /// `[Σ target_lengths]`, both lengths `[batch]`, I32; without the batch axis everywhere for one sequence. Of targets one
-    /// behind the other the lengths are read here, which waits for the device if it computed them.
+    /// Log-probabilities `[time, batch, classes]`, targets `[batch, labels]` (padded with anything) or all one behind the
+    /// other `[Σ target_lengths]`, both lengths `[batch]`, I32 → `[]`, or `[batch]` with [`Reduction::None`]; without the
+    /// batch axis everywhere for one sequence
     /// # Errors
     /// Shapes that do not fit; a blank that is no class; lengths that do not add up to the targets.
     #[track_caller]

@@ -21,6 +21,11 @@ pub struct KlDivergence {
 
 impl KlDivergence {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("kl_div", x, target) {
@@ -61,6 +66,11 @@ impl Default for PoissonNll {
 
 impl PoissonNll {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("poisson_nll_loss", x, target) {
@@ -106,6 +116,12 @@ impl Default for GaussianNll {
 
 impl GaussianNll {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, variance `[..]` or with 1 for some extents, or without the last axis, or one number → `[]`,
+    /// or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ; a variance that does not fit.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor, var: &Tensor) -> Tensor {
         let (x, t) = match matched("gaussian_nll_loss", x, target) {

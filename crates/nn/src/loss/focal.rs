@@ -28,6 +28,11 @@ impl Default for SigmoidFocal {
 
 impl SigmoidFocal {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("sigmoid_focal_loss", x, target) {
@@ -66,6 +71,11 @@ impl Default for SoftmaxFocal {
 
 impl SoftmaxFocal {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `logits [B, C, ..]` or `[C]`; classes `[B, ..]` (I32) → `[]`, or `[B, ..]` with [`Reduction::None`]
+    /// # Errors
+    /// Scalars; classes of another shape, or not integers.
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         let axis = class_axis(logits);
@@ -112,6 +122,11 @@ impl Default for Dice {
 
 impl Dice {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[B, ..]`, target `[B, ..]` → `[]`, or `[B]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ; scalars.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("dice_loss", x, target) {

@@ -4,7 +4,8 @@ use thalweg_graph::{DType, ErrorKind, Tensor};
 
 use super::{Reduction, hits, matched, wide};
 
-/// `x` where the target is 1, `max(0, margin - x)` where it is -1, for distances `x` of pairs alike or not.
+/// `x` where the target is 1, `max(0, margin - x)` where it is -1, for distances `x` of pairs alike or not. For any other
+/// target it is the sum of both, as in PyTorch; at the margin the gradient is 0.
 ///
 /// # Shapes
 /// `x` and `t` equal.
@@ -26,6 +27,11 @@ impl Default for HingeEmbedding {
 
 impl HingeEmbedding {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("hinge_embedding_loss", x, target) {
@@ -37,7 +43,8 @@ impl HingeEmbedding {
     }
 }
 
-/// `max(0, margin - t (a - b))`: the first should rank higher where the target is 1, lower where it is -1.
+/// `max(0, margin - t (a - b))`: the first should rank higher where the target is 1, lower where it is -1. At the margin the
+/// gradient is 0.
 ///
 /// # Shapes
 /// All equal.
@@ -51,6 +58,11 @@ pub struct MarginRanking {
 
 impl MarginRanking {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, `[..]`, target `[..]`, all equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: none is broadcast.
     #[track_caller]
     pub fn loss(&self, a: &Tensor, b: &Tensor, target: &Tensor) -> Tensor {
         let (a, b) = match matched("margin_ranking_loss", a, b) {
@@ -76,6 +88,11 @@ pub struct SoftMargin {
 
 impl SoftMargin {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         match matched("soft_margin_loss", x, target) {
@@ -112,8 +129,10 @@ impl Default for MultiMargin {
 impl MultiMargin {
     /// The loss.
     ///
+    /// # Shapes
+    /// `[B, C]` or `[C]`; classes `[B]` or `[]` (I32) → `[]`, or `[B]` with [`Reduction::None`]
     /// # Errors
-    /// A power other than 1 and 2; a target that does not fit.
+    /// Scalars; a power other than 1 and 2; classes of another shape, or not integers; a weight that does not broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let hit = match hits("multi_margin_loss", x, target, x.rank().saturating_sub(1)) {
@@ -151,8 +170,10 @@ pub struct MultilabelMargin {
 impl MultilabelMargin {
     /// The loss.
     ///
+    /// # Shapes
+    /// `[.., C]`, classes `[.., C]` (I32) → `[]`, or `[..]` with [`Reduction::None`]
     /// # Errors
-    /// Shapes that differ; a target that is no integer. A class that does not exist counts for nothing.
+    /// Shapes that differ; scalars; a target of floats.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let op = "multilabel_margin_loss";

@@ -19,6 +19,11 @@ pub struct CosineEmbedding {
 
 impl CosineEmbedding {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[.., D]`, `[.., D]`, target `[..]` → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ or do not fit; scalars.
     #[track_caller]
     pub fn loss(&self, a: &Tensor, b: &Tensor, target: &Tensor) -> Tensor {
         let (a, b) = match vectors("cosine_embedding_loss", a, b) {
@@ -65,6 +70,11 @@ impl Default for TripletMargin {
 
 impl TripletMargin {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[.., D]`, `[.., D]`, `[.., D]` → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ; scalars; a negative or undefined p.
     #[track_caller]
     pub fn loss(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
         let (anchor, positive) = match vectors("triplet_margin_loss", anchor, positive) {

@@ -27,7 +27,7 @@ pub use self::{
 /// What becomes of the losses of the single elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Reduction {
-    /// Their mean.
+    /// Their mean; of none NaN.
     #[default]
     Mean,
     /// Their sum.

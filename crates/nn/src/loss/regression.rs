@@ -16,6 +16,11 @@ pub struct Mse {
 
 impl Mse {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         match matched("mse_loss", x, target) {
@@ -37,6 +42,11 @@ pub struct L1 {
 
 impl L1 {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         match matched("l1_loss", x, target) {
@@ -46,7 +56,8 @@ impl L1 {
     }
 }
 
-/// `d² / (2 β)` where `d = |x - t|` is below β, else `d - β / 2`. With `β = 0` it is [`L1`].
+/// `d² / (2 β)` where `d = |x - t|` is below β, else `d - β / 2`. With `β = 0` it is [`L1`]; else the gradient
+/// has no jump.
 ///
 /// # Shapes
 /// `x` and `t` equal.
@@ -68,6 +79,11 @@ impl Default for SmoothL1 {
 
 impl SmoothL1 {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("smooth_l1_loss", x, target) {
@@ -85,7 +101,7 @@ impl SmoothL1 {
     }
 }
 
-/// `d² / 2` where `d = |x - t|` is at most δ, else `δ (d - δ / 2)`.
+/// `d² / 2` where `d = |x - t|` is at most δ, else `δ (d - δ / 2)`. The gradient has no jump.
 ///
 /// # Shapes
 /// `x` and `t` equal.
@@ -107,6 +123,11 @@ impl Default for Huber {
 
 impl Huber {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("huber_loss", x, target) {
@@ -120,7 +141,7 @@ impl Huber {
     }
 }
 
-/// `ln cosh(x - t)`.
+/// `ln cosh(x - t)`: a square near 0, a line further out.
 ///
 /// # Shapes
 /// `x` and `t` equal.
@@ -132,6 +153,11 @@ pub struct LogCosh {
 
 impl LogCosh {
     /// The loss.
+    ///
+    /// # Shapes
+    /// `[..]`, target `[..]`, equal → `[]`, or `[..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let (x, t) = match matched("log_cosh_loss", x, target) {

@@ -48,7 +48,12 @@ impl BatchNorm2d {
         BatchNorm2dConfig { channels, momentum: 0.1, eps: 1e-5, affine: true }
     }
 
-    /// Applies it.
+    /// Applies it; in training mode the running statistics move, once the step or a reader evaluates them.
+    ///
+    /// # Shapes
+    /// `[B, C, H, W]` → the same
+    /// # Errors
+    /// Not four axes; another number of channels; not floats.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let Ok([batch, channels, height, width]) = x.dims::<4>() else {

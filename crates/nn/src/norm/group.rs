@@ -39,6 +39,11 @@ impl GroupNorm {
     }
 
     /// Applies it.
+    ///
+    /// # Shapes
+    /// `[B, C, ..]` → the same
+    /// # Errors
+    /// No axis of channels, or another number of them.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let [weight, bias] = [&self.weight, &self.bias].map(|p| p.as_ref().map(Param::tensor));

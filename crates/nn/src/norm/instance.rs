@@ -49,6 +49,11 @@ impl InstanceNorm {
     }
 
     /// Applies it.
+    ///
+    /// # Shapes
+    /// `[B, C, ..]` with one or more axes of space → the same
+    /// # Errors
+    /// No space; another number of channels.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         if x.check().is_ok() && x.shape().get(1) != Some(&self.channels) {

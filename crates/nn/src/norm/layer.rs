@@ -38,6 +38,11 @@ impl LayerNorm {
     }
 
     /// Applies it.
+    ///
+    /// # Shapes
+    /// `[.., shape..]` → the same
+    /// # Errors
+    /// Last axes of another shape.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let [weight, bias] = [&self.weight, &self.bias].map(|p| p.as_ref().map(Param::tensor));

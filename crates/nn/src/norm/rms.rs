@@ -35,6 +35,11 @@ impl RmsNorm {
     }
 
     /// Applies it.
+    ///
+    /// # Shapes
+    /// `[.., shape..]` → the same
+    /// # Errors
+    /// Last axes of another shape.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let weight = self.weight.as_ref().map(Param::tensor);

@@ -15,6 +15,6 @@ pub trait Weighted: Module {
     /// The parameter that another weight is computed from.
     fn weight(&self) -> &Param;
 
-    /// The layer with this weight in its place, of the same shape.
+    /// The layer's `forward` with this weight in place of its own, of the same shape.
     fn forward_with(&self, x: &Tensor, weight: &Tensor) -> Tensor;
 }

@@ -91,7 +91,7 @@ impl SpectralNormConfig {
 }
 
 impl<L: Weighted> SpectralNorm<L> {
-    /// The weight in effect; in training mode after some steps of iteration.
+    /// The weight in effect, `W / σ`, shaped as the layer's own; in training mode after some steps of iteration.
     #[track_caller]
     pub fn weight(&self) -> Tensor {
         let weight = self.layer.weight().tensor();
@@ -106,7 +106,10 @@ impl<L: Weighted> SpectralNorm<L> {
         (weight.cast(weight.dtype().promote(DType::F32)) / sigma.sum(0)).cast(weight.dtype())
     }
 
-    /// Applies the layer.
+    /// Applies the layer, with the weight in effect.
+    ///
+    /// # Errors
+    /// Those of the layer.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.layer.forward_with(x, &self.weight())

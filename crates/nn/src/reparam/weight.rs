@@ -40,13 +40,16 @@ impl<L: Weighted> WeightNorm<L> {
         Ok(WeightNorm { layer, g, axis })
     }
 
-    /// The weight in effect.
+    /// The weight in effect, `g · v / ‖v‖`, shaped as the layer's own.
     #[track_caller]
     pub fn weight(&self) -> Tensor {
         self.layer.weight().tensor().weight_norm(&self.g.tensor(), self.axis)
     }
 
-    /// Applies the layer.
+    /// Applies the layer, with the weight in effect.
+    ///
+    /// # Errors
+    /// Those of the layer.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.layer.forward_with(x, &self.weight())
