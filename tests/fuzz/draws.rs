@@ -1,6 +1,6 @@
 //! Attributes of an instruction: drawn from its seed, and written down for printing.
 
-use thalweg_graph::{Combine, DType, Device, Outside, Resample, Rng, Tensor, shape::count};
+use thalweg_graph::{Combine, DType, Device, Interpolation, Outside, Resample, Rng, Tensor, shape::count};
 
 /// Something that a printed test can contain.
 pub trait Code {
@@ -30,6 +30,7 @@ code! {
     Resample: |x| format!("Resample::{x:?}");
     Outside: |x| format!("Outside::{x:?}");
     Combine: |x| format!("Combine::{x:?}");
+    Interpolation: |x| format!("Interpolation::{x:?}");
     Vec<usize>: |x| list(x, "usize");
     Vec<isize>: |x| list(x, "isize");
     Vec<(isize, isize)>: |x| format!("{x:?}");

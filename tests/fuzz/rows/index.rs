@@ -53,6 +53,11 @@ rows! { a;
     } (x.count() <= 3000).then(|| x.index_put(&[&i, &j], &w, more))?;
     masked_scatter(x: vector) { mask = a.bools(x.shape()), w = a.weight(&[x.count()]) }
         (x.count() <= 3000).then(|| x.masked_scatter(&mask, &w))?;
+    dynamic_slice(x: vector) { axis = a.axis(x)?, n = a.size(1, extent(x, axis))?, at = a.index(&[1], extent(x, axis))? }
+        x.dynamic_slice(axis, &at, n);
+    dynamic_update_slice(x: vector) {
+        axis = a.axis(x)?, n = a.size(1, extent(x, axis))?, at = a.index(&[1], extent(x, axis))?, w = a.weight(&along(x, axis, n))
+    } (x.count() <= 3000).then(|| x.dynamic_update_slice(axis, &at, &w))?;
     searchsorted(x: full) { n = a.size(1, 9)?, w = a.weight(&[n]) } w.detach().sort(0, false).0.searchsorted(x, true);
     bucketize(x: full) { n = a.size(1, 9)?, w = a.weight(&[n]) } x.bucketize(&w.detach().sort(0, false).0, false);
 }

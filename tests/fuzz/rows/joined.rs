@@ -11,6 +11,8 @@ rows! { a;
     maximum(x: float, y: float_with) {} x.maximum(y);
     minimum(x: float, y: float_with) {} x.minimum(y);
     fmod(x: float, y: float_with) {} x.fmod(y.square() + 0.5);
+    remainder(x: float, y: float_with) {} x.remainder(y.square() + 0.5);
+    floor_divide(x: float, y: float_with) {} x.floor_divide(y.square() + 0.5);
     atan2(x: float, y: float_with) {} x.atan2(y.square() + 0.25);
     hypot(x: float, y: float_with) {} x.hypot(y.square() + 0.25);
     logaddexp(x: float, y: float_with) {} x.logaddexp(y);

@@ -35,6 +35,13 @@ rows! { a;
     rot90(x: matrix) { k = a.range(-1, 3)? } x.rot90(k, 0, -1);
     movedim(x: joinable) { from = a.axis(x)?, to = a.axis(x)? } x.movedim(&[from], &[to]);
     repeat_interleave(x: joinable) { n = a.size(1, 3)?, axis = a.axis(x)? } x.repeat_interleave(n, axis);
+    repeat_each(x: vector) { axis = a.axis(x)?, seed = a.size(0, 9)? }
+        (extent(x, axis) <= 9).then(|| {
+            let times: Vec<usize> = (0..extent(x, axis)).map(|i| (i * seed) % 3).collect();
+            x.repeat_interleave_each(&times, axis)
+        })?;
+    chunk(x: joinable) { axis = a.axis(x)?, n = a.size(1, 4)? } x.chunk(n, axis)[0].clone();
+    diag(x: matrix) { k = a.range(-1, 1)? } (x.rank() == 2).then(|| x.diag(k))?;
     unflatten(x: vector) { axis = a.axis(x)?, sizes = a.regroup(extent(x, axis)) }
         (!sizes.is_empty() && x.rank() + sizes.len() < 9).then(|| x.unflatten(axis, sizes.as_slice()))?;
     tril(x: matrix) { k = a.range(-2, 2)? } x.tril(k);
