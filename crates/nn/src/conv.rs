@@ -29,7 +29,7 @@ pub struct Conv2dConfig {
     outputs: usize,
     kernel: [usize; 2],
     bias: bool,
-    init: Init,
+    weights: Init,
     config: ConvConfig,
 }
 
@@ -38,7 +38,7 @@ impl Conv2d {
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once the weights are drawn")]
     pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Conv2dConfig {
         let config = ConvConfig::default();
-        Conv2dConfig { inputs, outputs, kernel: [kernel; 2], bias: true, init: Init::TORCH, config }
+        Conv2dConfig { inputs, outputs, kernel: [kernel; 2], bias: true, weights: Init::TORCH, config }
     }
 
     /// Applies it: [`Tensor::conv2d`], and the bias.
@@ -93,22 +93,13 @@ impl Conv2dConfig {
         self
     }
 
-    /// Filters of this height and width.
-    pub fn kernel(mut self, kernel: [usize; 2]) -> Self {
-        self.kernel = kernel;
-        self
-    }
-
-    /// With or without a bias.
-    pub fn bias(mut self, bias: bool) -> Self {
-        self.bias = bias;
-        self
-    }
-
-    /// With weights drawn from this distribution.
-    pub fn weights(mut self, init: Init) -> Self {
-        self.init = init;
-        self
+    setters! {
+        /// Filters of this height and width.
+        kernel: [usize; 2];
+        /// With or without a bias.
+        bias: bool;
+        /// With weights drawn from this distribution.
+        weights: Init;
     }
 
     /// Draws the weights.
@@ -124,7 +115,7 @@ impl Conv2dConfig {
             return Err(invalid("conv2d", format!("{channels} with a kernel of {:?}", self.kernel)));
         }
         let shape = [self.outputs, self.inputs / groups, self.kernel[0], self.kernel[1]];
-        let weight = self.init.param(device, shape, rng)?;
+        let weight = self.weights.param(device, shape, rng)?;
         let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
         let bias = match self.bias {
             true => Some(Init::Uniform(bound).param(device, [self.outputs], rng)?),

@@ -7,6 +7,17 @@
 //! let y = conv.forward(&x).relu().max_pool2d(2);
 //! ```
 
+/// A layer's settings by name: methods that set a field each and give the configuration back.
+macro_rules! setters {
+    ($($(#[doc = $doc:literal])* $field:ident: $type:ty;)*) => {$(
+        $(#[doc = $doc])*
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = $field;
+            self
+        }
+    )*};
+}
+
 mod attention;
 mod conv;
 mod dropout;

@@ -26,14 +26,14 @@ pub struct LinearConfig {
     inputs: usize,
     outputs: usize,
     bias: bool,
-    init: Init,
+    weights: Init,
 }
 
 impl Linear {
     /// A map from `inputs` to `outputs` numbers, with a bias, drawn as PyTorch does.
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once the weights are drawn")]
     pub fn new(inputs: usize, outputs: usize) -> LinearConfig {
-        LinearConfig { inputs, outputs, bias: true, init: Init::TORCH }
+        LinearConfig { inputs, outputs, bias: true, weights: Init::TORCH }
     }
 
     /// Applies it: `x Wᵀ + b`.
@@ -64,16 +64,11 @@ impl Weighted for Linear {
 }
 
 impl LinearConfig {
-    /// With or without a bias.
-    pub fn bias(mut self, bias: bool) -> Self {
-        self.bias = bias;
-        self
-    }
-
-    /// With weights drawn from this distribution.
-    pub fn weights(mut self, init: Init) -> Self {
-        self.init = init;
-        self
+    setters! {
+        /// With or without a bias.
+        bias: bool;
+        /// With weights drawn from this distribution.
+        weights: Init;
     }
 
     /// Draws the weights.
@@ -85,7 +80,7 @@ impl LinearConfig {
         if self.inputs == 0 || self.outputs == 0 {
             return Err(invalid("linear", format!("{} inputs and {} outputs", self.inputs, self.outputs)));
         }
-        let weight = self.init.param(device, [self.outputs, self.inputs], rng)?;
+        let weight = self.weights.param(device, [self.outputs, self.inputs], rng)?;
         let bound = 1.0 / (self.inputs as f64).sqrt();
         let bias = match self.bias {
             true => Some(Init::Uniform(bound).param(device, [self.outputs], rng)?),

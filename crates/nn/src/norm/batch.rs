@@ -91,22 +91,13 @@ impl BatchNorm2d {
 }
 
 impl BatchNorm2dConfig {
-    /// How far the running statistics move to the batch's.
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.momentum = momentum;
-        self
-    }
-
-    /// What is added to the variance.
-    pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
-        self
-    }
-
-    /// With or without gain and offset.
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
+    setters! {
+        /// How far the running statistics move to the batch's.
+        momentum: f64;
+        /// What is added to the variance.
+        eps: f64;
+        /// With or without gain and offset.
+        affine: bool;
     }
 
     /// Makes the layer; nothing is drawn.

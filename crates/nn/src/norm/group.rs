@@ -52,16 +52,11 @@ impl GroupNorm {
 }
 
 impl GroupNormConfig {
-    /// What is added to the variance.
-    pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
-        self
-    }
-
-    /// With or without gain and offset.
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
+    setters! {
+        /// What is added to the variance.
+        eps: f64;
+        /// With or without gain and offset.
+        affine: bool;
     }
 
     /// Makes the layer; nothing is drawn.

@@ -38,14 +38,14 @@ pub struct InstanceNormConfig {
     momentum: f64,
     eps: f64,
     affine: bool,
-    track: bool,
+    track_running_stats: bool,
 }
 
 impl InstanceNorm {
     /// For this many channels; momentum 0.1, ε 1e-5, without gain, offset and running statistics.
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once it has a device")]
     pub fn new(channels: usize) -> InstanceNormConfig {
-        InstanceNormConfig { channels, momentum: 0.1, eps: 1e-5, affine: false, track: false }
+        InstanceNormConfig { channels, momentum: 0.1, eps: 1e-5, affine: false, track_running_stats: false }
     }
 
     /// Applies it.
@@ -95,28 +95,15 @@ impl InstanceNorm {
 }
 
 impl InstanceNormConfig {
-    /// With or without running statistics.
-    pub fn track_running_stats(mut self, track: bool) -> Self {
-        self.track = track;
-        self
-    }
-
-    /// How far the running statistics move to the batch's.
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.momentum = momentum;
-        self
-    }
-
-    /// What is added to the variance.
-    pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
-        self
-    }
-
-    /// With or without gain and offset.
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
+    setters! {
+        /// With or without running statistics.
+        track_running_stats: bool;
+        /// How far the running statistics move to the batch's.
+        momentum: f64;
+        /// What is added to the variance.
+        eps: f64;
+        /// With or without gain and offset.
+        affine: bool;
     }
 
     /// Makes the layer; nothing is drawn.
@@ -130,7 +117,8 @@ impl InstanceNormConfig {
         }
         let weight = param(self.affine, device, 1.0, &[self.channels])?;
         let bias = param(self.affine, device, 0.0, &[self.channels])?;
-        let state = |value| self.track.then(|| State::new(filled(device, value, self.channels))).transpose();
+        let state =
+            |value| self.track_running_stats.then(|| State::new(filled(device, value, self.channels))).transpose();
         Ok(InstanceNorm {
             weight,
             bias,

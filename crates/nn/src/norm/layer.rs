@@ -51,22 +51,13 @@ impl LayerNorm {
 }
 
 impl LayerNormConfig {
-    /// What is added to the variance.
-    pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
-        self
-    }
-
-    /// With or without gain and offset.
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
-
-    /// With or without the offset beside the gain.
-    pub fn bias(mut self, bias: bool) -> Self {
-        self.bias = bias;
-        self
+    setters! {
+        /// What is added to the variance.
+        eps: f64;
+        /// With or without gain and offset.
+        affine: bool;
+        /// With or without the offset beside the gain.
+        bias: bool;
     }
 
     /// Makes the layer; nothing is drawn.

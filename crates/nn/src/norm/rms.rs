@@ -48,16 +48,11 @@ impl RmsNorm {
 }
 
 impl RmsNormConfig {
-    /// What is added to the mean of squares.
-    pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
-        self
-    }
-
-    /// With or without the gain.
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
+    setters! {
+        /// What is added to the mean of squares.
+        eps: f64;
+        /// With or without the gain.
+        affine: bool;
     }
 
     /// Makes the layer; nothing is drawn.
