@@ -1,6 +1,7 @@
 //! Values and gradients of one executor against another.
 
 mod agree;
+mod conventions;
 mod custom;
 mod division;
 mod draws;

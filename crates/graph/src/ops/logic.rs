@@ -9,7 +9,8 @@ impl Tensor {
         if self.dtype() == DType::Bool { self.clone() } else { self.ne(0.0) }
     }
 
-    /// How many elements over axes, which go away, are not 0, I32; NaN is not 0.
+    /// How many elements over axes, which go away, are not 0, I32. NaN is not 0, but see `docs/limits.md` for
+    /// GPUs.
     ///
     /// # Shapes
     /// `[.., C, ..]` → `[.., ..]`

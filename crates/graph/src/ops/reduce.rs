@@ -92,7 +92,7 @@ impl Tensor {
         self.reduce("prod", ReduceOp::Prod, axes.into(), false)
     }
 
-    /// `Σ x / n` over axes, which go away, of n elements; of nothing NaN.
+    /// `Σ x / n` over axes, which go away, of n elements; of nothing NaN, but see `docs/limits.md` for GPUs.
     ///
     /// # Shapes
     /// `[.., C, ..]` → `[.., ..]`
