@@ -128,12 +128,16 @@ fn products_of_one_row_that_starts_inside_a_buffer() {
     });
 }
 
-/// A number beside 16-bit floats is one of them: 0.99 is 0.98828125 in bf16. Kernels compared with 0.99.
+/// A number beside 16-bit floats is not rounded to them, on any executor: 0.99 would be 0.98828125 in bf16. What pads a tensor is
+/// an element of it, and is.
 #[test]
-fn numbers_are_rounded_to_the_dtype_beside_them() {
+fn numbers_beside_16_bit_floats_keep_their_digits() {
     agree(|device| {
         let x = Tensor::from_slice(device, &[0.98828125f32, 0.984375, 0.9921875], [3]).cast(DType::BF16);
         let padded = x.pad(&[(1, 1)], 0.99);
-        Ok(vec![x.lt(0.99).cast(DType::F32), padded.eq(0.98828125).cast(DType::F32), x.logit(0.01)])
+        let small = Tensor::from_slice(device, &[2f32.powi(-10)], [1]).cast(DType::F16);
+        let scaled = (&small * 2f64.powi(20)).cast(DType::F32);
+        assert_eq!(scaled.item()?, 1024.0);
+        Ok(vec![x.lt(0.99).cast(DType::F32), padded.eq(0.98828125).cast(DType::F32), scaled])
     });
 }

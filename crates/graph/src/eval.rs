@@ -157,7 +157,7 @@ fn gather(roots: &[Root]) -> Result<Gathered> {
 /// A host number as a run gets it.
 pub(crate) fn scalar_bits(value: f64, dtype: DType) -> u32 {
     match dtype.class() {
-        Class::Float => (dtype.round(value) as f32).to_bits(),
+        Class::Float => (value as f32).to_bits(),
         Class::Int => value as i64 as i32 as u32,
         Class::Uint | Class::Bool => value as i64 as u32,
     }

@@ -197,7 +197,7 @@ impl Op {
     }
 
     /// Whether it only changes where elements are looked for.
-    pub(crate) fn is_view(&self) -> bool {
+    pub fn is_view(&self) -> bool {
         self.is_alias()
             || matches!(
                 self,

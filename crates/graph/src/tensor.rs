@@ -158,7 +158,8 @@ impl Tensor {
         if pending > MAX_PENDING {
             pending = 1 + crate::eval::count_pending(&inputs);
             if pending > MAX_PENDING {
-                if let Err(error) = crate::eval::eval(&inputs) {
+                let values: Vec<Tensor> = inputs.iter().filter(|t| !t.is_number()).cloned().collect();
+                if let Err(error) = crate::eval::eval(&values) {
                     return Tensor::failed(error, device, origin);
                 }
                 pending = 1;
@@ -177,7 +178,10 @@ impl Tensor {
             role,
             state: Mutex::new(State { inputs, value: None, pending }),
         }));
-        if eager && let Err(error) = crate::eval::eval(std::slice::from_ref(&tensor)) {
+        if eager
+            && !tensor.is_number()
+            && let Err(error) = crate::eval::eval(std::slice::from_ref(&tensor))
+        {
             let origin = tensor.0.origin.clone();
             return Tensor::failed(error, device, origin);
         }
@@ -226,6 +230,15 @@ impl Tensor {
     pub(crate) fn fail_on(device: &Device, op: &'static str, kind: ErrorKind) -> Tensor {
         let location = Location::caller();
         Tensor::failed(Error::at(op, kind, location, None), device, Origin { location, path: None })
+    }
+
+    /// Whether it is a host number, at most repeated: stored in 16 bits it would lose digits.
+    fn is_number(&self) -> bool {
+        match self.0.op {
+            Op::Scalar(_) => true,
+            Op::Reshape | Op::Expand => !self.is_evaluated() && self.inputs().iter().all(Tensor::is_number),
+            _ => false,
+        }
     }
 
     /// Carries an existing error on.
@@ -422,7 +435,7 @@ impl IntoTensor for f64 {
             dtype if self.fract() == 0.0 && dtype != DType::Bool => dtype,
             _ => DType::F32,
         };
-        Tensor::scalar(like.device(), self, dtype)
+        Tensor::number(like.device(), self, dtype)
     }
 }
 impl IntoTensor for f32 {

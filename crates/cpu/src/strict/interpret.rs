@@ -56,9 +56,11 @@ pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
 /// The value of a host number. The bits bound to this run win, but for F64, of which they are only a rounding.
 fn scalar(dtype: DType, x: f64, bound: Option<u32>) -> f64 {
     match (bound, dtype.class()) {
-        (Some(bits), Class::Float) if dtype != DType::F64 => dtype.round(f64::from(f32::from_bits(bits))),
+        // Not rounded to 16 bits: that happens to what is computed with it.
+        (Some(bits), Class::Float) if dtype != DType::F64 => f64::from(f32::from_bits(bits)),
         (Some(bits), Class::Int) => f64::from(bits as i32),
         (Some(bits), Class::Uint | Class::Bool) => f64::from(bits),
+        (None, Class::Float) if dtype != DType::F64 => DType::F32.round(x),
         _ => dtype.round(x),
     }
 }
@@ -110,8 +112,10 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::Permute(perm) => ops::movement::permute(perm, x[0]),
         Op::Expand => ops::movement::expand(shape, x[0]),
         Op::Slice { start, step } => ops::movement::slice(start, step, shape, x[0]),
-        Op::Pad { before, fill } => ops::movement::pad(before, *fill, shape, x[0]),
-        Op::Windows { window, fill, aligned } => ops::windows::windows(window, *fill, *aligned, shape, x[0]),
+        Op::Pad { before, fill } => ops::movement::pad(before, node.dtype.round(*fill), shape, x[0]),
+        Op::Windows { window, fill, aligned } => {
+            ops::windows::windows(window, node.dtype.round(*fill), *aligned, shape, x[0])
+        }
         Op::WindowsAdjoint(window) => ops::windows::windows_adjoint(window, shape, x[0]),
         Op::Matmul => ops::matmul::matmul(x[0], x[1]),
         Op::Conv(conv) => ops::conv::conv(conv, shape, x[0], x[1]),
@@ -128,7 +132,8 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         }
         Op::Pack(offsets) => ops::concat::pack(offsets, count(shape), &x),
     };
-    if node.dtype != DType::F64 {
+    // A view of a number is one.
+    if node.dtype != DType::F64 && !node.op.is_view() {
         y.iter_mut().for_each(|y| *y = node.dtype.round(*y));
     }
     Ok(y)

@@ -129,12 +129,18 @@ impl Tensor {
         }
     }
 
-    /// A number of rank 0. Its value is an input of plans: changing it compiles nothing.
+    /// A number of rank 0, rounded to its dtype. Its value is an input of plans: changing it compiles nothing.
     ///
     /// # Shapes
     /// → `[]`
     #[track_caller]
     pub fn scalar(device: &Device, value: f64, dtype: DType) -> Tensor {
+        Tensor::number(device, dtype.round(value), dtype)
+    }
+
+    /// A number beside a tensor of this dtype. It is not rounded to 16 bits: what is computed with it is, once.
+    #[track_caller]
+    pub(crate) fn number(device: &Device, value: f64, dtype: DType) -> Tensor {
         Tensor::node(Op::Scalar(value), vec![], vec![], dtype, device, Location::caller())
     }
 

@@ -188,7 +188,7 @@ impl<'g> Emitter<'g> {
         match &node.op {
             Op::Scalar(value) => match node.slot {
                 Some(slot) => self.push(Inst::Scalar(slot), node.dtype),
-                None => self.push(Inst::Const(node.dtype.round(*value)), node.dtype),
+                None => self.push(Inst::Const(*value), node.dtype),
             },
             Op::Iota(axis) => match forms[*axis].div {
                 1 => self.push(Inst::Index(forms[*axis].lin.clone()), node.dtype),
