@@ -22,6 +22,16 @@ fn says(tensor: &Tensor, line: u32, parts: &[&str]) {
     assert!(text.contains(&place), "'{text}' does not say '{place}'");
 }
 
+/// The same of what gives a `Result`.
+#[track_caller]
+fn refuses<T>(result: Result<T>, line: u32, parts: &[&str]) {
+    let text = result.err().expect("an error").to_string();
+    let place = format!("nn/messages.rs:{line}:");
+    for part in parts.iter().chain([&place.as_str()]) {
+        assert!(text.contains(part), "'{text}' does not say '{part}'");
+    }
+}
+
 #[test]
 fn losses() {
     let (x, y) = (ones(&[4, 3]), ones(&[4, 1]));
@@ -101,4 +111,35 @@ fn sampling() {
     let (volume, grid) = (ones(&[1, 1, 2, 2, 2]), ones(&[1, 1, 1, 1, 3]));
     says(&volume.grid_sample(&grid, &cubic), line!(), &["Cubic does not sample at 3"]);
     says(&x.affine_grid(&[4, 5], false), line!(), &["affine_grid", "[batch, 2, 3]"]);
+}
+
+#[test]
+fn targets() {
+    let (x, scalar) = (ones(&[4, 3]), ones(&[]));
+    says(&scalar.cross_entropy(&ids(&[])), line!(), &["cross_entropy", "[]", "no axis of classes"]);
+    says(&scalar.nll_loss(&ids(&[])), line!(), &["nll_loss", "[]", "no axis of classes"]);
+    says(&MultilabelSoftMargin::default().loss(&scalar, &scalar), line!(), &["multilabel_soft_margin_loss", "no axis"]);
+    says(&MultiMargin::default().loss(&x, &ones(&[4])), line!(), &["multi_margin_loss", "f32", "no class; use i32"]);
+    says(&CosineEmbedding::default().loss(&scalar, &scalar, &scalar), line!(), &["cosine_embedding_loss", "features"]);
+}
+
+#[test]
+fn layers() {
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    let (huge, square) = (usize::MAX / 5, 1 << 26);
+    refuses(Linear::new(0, 2).init(&device, rng), line!(), &["linear", "0 inputs and 2 outputs"]);
+    refuses(Linear::new(huge, 7).init(&device, rng), line!(), &["init", "[7, ", "too large"]);
+    refuses(Linear::new(square, square).init(&device, rng), line!(), &["no memory for weights of shape [67108864, "]);
+    refuses(Conv2d::new(4, 3, 3).groups(2).init(&device, rng), line!(), &["conv2d", "4 to 3 channels in 2 groups"]);
+    refuses(Conv2d::new(4, 4, 0).init(&device, rng), line!(), &["conv2d", "a kernel of [0, 0]"]);
+    refuses(Conv2d::new(huge, huge, huge).init(&device, rng), line!(), &["init", "too large"]);
+    refuses(Dropout::new(1.0, rng), line!(), &["dropout", "p = 1 is not in [0, 1)"]);
+    refuses(Dropout::new(f64::NAN, rng), line!(), &["dropout", "p = NaN is not in [0, 1)"]);
+    refuses(BatchNorm2d::new(0).init(&device, rng), line!(), &["batch_norm2d", "0 channels"]);
+    refuses(BatchNorm2d::new(huge).init(&device, rng), line!(), &["init", "too large"]);
+    let norm = BatchNorm2d::new(3).init(&device, rng).expect("a layer");
+    says(&norm.forward(&ones(&[2, 3])), line!(), &["batch_norm2d", "[2, 3]", "[batch, channels, height, width]"]);
+    says(&norm.forward(&ones(&[2, 4, 1, 1])), line!(), &["batch_norm2d", "has 4 channels, not 3"]);
+    let norm = InstanceNorm::new(3).init(&device, rng).expect("a layer");
+    says(&norm.forward(&ones(&[2, 4, 5])), line!(), &["instance_norm", "[2, 4, 5]", "[batch, 3, space..]"]);
 }

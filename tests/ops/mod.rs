@@ -1,5 +1,6 @@
 //! Values and gradients of one executor against another.
 
+mod absurd;
 mod agree;
 mod conventions;
 mod custom;

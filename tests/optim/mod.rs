@@ -1,4 +1,5 @@
 //! Update rules.
 
 mod converge;
+mod messages;
 mod stale;

@@ -44,21 +44,29 @@ pub struct Batches {
     tail: Tail,
 }
 
+#[track_caller]
+fn invalid(problem: String) -> Error {
+    Error::new("batches", ErrorKind::Invalid(problem))
+}
+
 /// Batches that wait ahead of their use.
 const AHEAD: usize = 2;
 
 impl Batches {
     #[track_caller]
     pub(crate) fn new(data: InMemory, size: usize, seed: Option<Seed>, tail: Tail) -> Result<Batches> {
-        let invalid = |text| Err(Error::new("batches", ErrorKind::Invalid(text)));
         if size == 0 {
-            return invalid("a batch needs at least one image; the batch size given is 0".into());
+            return Err(invalid("a batch needs at least one image; the batch size given is 0".into()));
         }
         if tail == Tail::Drop && data.len() < size {
-            return invalid(format!(
+            return Err(invalid(format!(
                 "a data set of {} images has no full batch of {size}; take smaller batches, or keep the tail",
                 data.len()
-            ));
+            )));
+        }
+        let floats = data.shape().iter().fold(size, |n, d| n.saturating_mul(*d));
+        if size > data.len() && Vec::<f32>::new().try_reserve_exact(floats).is_err() {
+            return Err(invalid(format!("no memory for a batch of {size} images")));
         }
         Ok(Batches { data, size, seed, epoch: 0, tail })
     }
@@ -201,6 +209,9 @@ mod tests {
         assert!(error.starts_with("batches: a batch needs at least one image"), "{error}");
         let error = ten().batches(11, Seed(0)).unwrap_err().to_string();
         assert!(error.starts_with("batches: a data set of 10 images has no full batch of 11"), "{error}");
+        let error = ten().in_order(usize::MAX).unwrap_err().to_string();
+        assert!(error.starts_with("batches: no memory for a batch of 18446744073709551615 images"), "{error}");
+        assert!(error.contains("batches.rs"), "{error}");
         assert_eq!(InMemory::new(vec![], &[2], vec![]).unwrap().in_order(4).unwrap().into_iter().count(), 0);
     }
 }

@@ -131,6 +131,9 @@ fn no_arguments(op: &'static str) -> Error {
 
 #[track_caller]
 fn same_shapes(op: &'static str, xs: &[Tensor], vectors: &[Tensor]) -> Result<()> {
+    if xs.is_empty() {
+        return Err(no_arguments(op));
+    }
     if xs.len() != vectors.len() {
         let problem =
             format!("{} arguments and {} vectors; give one vector for each argument", xs.len(), vectors.len());

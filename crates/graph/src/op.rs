@@ -40,6 +40,13 @@ pub struct Window {
     pub pad: Vec<usize>,
 }
 
+impl Window {
+    /// How many elements a window reaches over along axis `d`.
+    pub fn span(&self, d: usize) -> usize {
+        self.dilation[d].saturating_mul(self.kernel[d].saturating_sub(1)).saturating_add(1)
+    }
+}
+
 /// A convolution: the window and the number of groups. Weight layout `[out, in / groups, kernel..]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {

@@ -7,16 +7,29 @@ use crate::error::ErrorKind;
 /// The most axes a tensor can have.
 pub const MAX_RANK: usize = 8;
 
-/// Elements of a shape.
+/// The most elements a tensor can have: their bytes, and distances between any two of them, fit an `isize`.
+pub const MAX_ELEMENTS: usize = isize::MAX as usize / 16;
+
+/// Elements of a shape; of one that no tensor can have, what fits a `usize`.
 pub fn count(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |n, d| n.saturating_mul(*d))
+}
+
+/// Why no tensor has this shape, if so.
+pub fn excess(shape: &[usize]) -> Option<String> {
+    if shape.len() > MAX_RANK {
+        return Some(format!("has more than {MAX_RANK} axes"));
+    }
+    // An axis of extent 0 excuses no other: strides and the sizes of parts are computed all the same.
+    let elements = shape.iter().fold(1usize, |n, d| n.saturating_mul((*d).max(1)));
+    (elements > MAX_ELEMENTS).then(|| "is too large: it has more elements than fit an address".into())
 }
 
 /// Row-major strides, in elements.
 pub fn strides(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
+    let mut strides = vec![1usize; shape.len()];
     for d in (1..shape.len()).rev() {
-        strides[d - 1] = strides[d] * shape[d];
+        strides[d - 1] = strides[d].saturating_mul(shape[d]);
     }
     strides
 }
@@ -86,7 +99,8 @@ impl Axes {
                 let mut of = axes.iter().map(|a| a.of(shape)).collect::<Result<Vec<_>, _>>()?;
                 of.sort_unstable();
                 if of.windows(2).any(|w| w[0] == w[1]) {
-                    return Err(ErrorKind::Invalid(format!("an axis is named twice in {:?}", axes)));
+                    let named: Vec<isize> = axes.iter().map(|a| a.0).collect();
+                    return Err(ErrorKind::Invalid(format!("an axis is named twice in {named:?}")));
                 }
                 Ok(of)
             }
@@ -182,6 +196,17 @@ mod tests {
         assert_eq!(broadcast(&[2, 1, 4], &[3, 1]), Some(vec![2, 3, 4]));
         assert_eq!(broadcast(&[2], &[3]), None);
         assert_eq!(broadcast(&[], &[0, 3]), Some(vec![0, 3]));
+    }
+
+    #[test]
+    fn sizes_beyond_an_address_are_told_not_computed() {
+        assert_eq!(count(&[usize::MAX, 3, 0]), 0);
+        assert_eq!(count(&[usize::MAX, 3]), usize::MAX);
+        assert_eq!(strides(&[2, usize::MAX, 3]), [usize::MAX, 3, 1]);
+        assert_eq!(excess(&[1 << 20, 1 << 20]), None);
+        assert_eq!(excess(&[1; MAX_RANK]), None);
+        assert!(excess(&[1; MAX_RANK + 1]).is_some_and(|p| p.contains("more than 8 axes")));
+        assert!(excess(&[0, usize::MAX]).is_some_and(|p| p.contains("too large")));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     module::{Param, WeakParam},
     op::Op,
     record::{Live, unrecorded},
-    shape::{MAX_RANK, broadcast, count},
+    shape::{broadcast, count, excess},
 };
 
 /// An n-dimensional array, or the recipe for one. A cheap clone.
@@ -145,12 +145,16 @@ impl Tensor {
         if let Some(error) = inputs.iter().find_map(|t| t.0.error.clone()) {
             return Tensor::failed(error, device, origin);
         }
-        if shape.len() > MAX_RANK {
-            let kind = ErrorKind::Shape { shape, problem: format!("has more than {MAX_RANK} axes") };
+        if let Some(problem) = excess(&shape) {
+            let kind = ErrorKind::Shape { shape, problem };
             return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
         }
         if let Some(other) = inputs.iter().find(|t| !t.0.device.same(device)) {
             let kind = ErrorKind::Devices { lhs: device.to_string(), rhs: other.0.device.to_string() };
+            return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
+        }
+        if dtype == DType::F64 && !device.profile().f64 {
+            let kind = ErrorKind::DType { got: dtype, problem: format!("does not exist on {device}") };
             return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
         }
         let tracked = !matches!(op, Op::Detach) && inputs.iter().any(|t| t.0.tracked);
@@ -302,10 +306,14 @@ impl Tensor {
     #[track_caller]
     pub fn dims<const N: usize>(&self) -> Result<[usize; N]> {
         self.check()?;
-        self.0.shape.as_slice().try_into().map_err(|_| {
-            let problem = format!("has {} axes, not {N}", self.rank());
-            Error::new("dims", ErrorKind::Shape { shape: self.0.shape.clone(), problem })
-        })
+        // Not `map_err`: the caller's position does not go through a closure.
+        match self.0.shape.as_slice().try_into() {
+            Ok(dims) => Ok(dims),
+            Err(_) => {
+                let problem = format!("has {} axes, not {N}", self.rank());
+                Err(Error::new("dims", ErrorKind::Shape { shape: self.0.shape.clone(), problem }))
+            }
+        }
     }
 
     /// The number of axes.
@@ -412,8 +420,8 @@ impl fmt::Debug for Tensor {
 
 /// Something an op takes as its second operand: a tensor or a number.
 pub trait IntoTensor {
-    /// As a tensor on the device of `like`; a number takes the dtype of `like`, or F32 if it is a fraction and `like` holds
-    /// integers.
+    /// As a tensor on the device of `like`; a number takes the dtype of `like`, or F32 if it is a fraction, or beyond 32 bits,
+    /// and `like` holds integers.
     fn into_tensor(self, like: &Tensor) -> Tensor;
 }
 
@@ -432,7 +440,9 @@ impl IntoTensor for f64 {
     fn into_tensor(self, like: &Tensor) -> Tensor {
         let dtype = match like.dtype() {
             dtype if dtype.is_float() => dtype,
-            dtype if self.fract() == 0.0 && dtype != DType::Bool => dtype,
+            DType::I32 if self.fract() == 0.0 && self == DType::I32.round(self) => DType::I32,
+            // A negative one wraps, so that it can be added.
+            DType::U32 if self.fract() == 0.0 && self.abs() <= f64::from(u32::MAX) => DType::U32,
             _ => DType::F32,
         };
         Tensor::number(like.device(), self, dtype)

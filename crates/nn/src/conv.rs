@@ -1,7 +1,7 @@
 //! Convolution over images.
 
 use thalweg_derive::Module;
-use thalweg_graph::{ConvConfig, Device, Param, Result, Rng, Tensor};
+use thalweg_graph::{ConvConfig, Device, Param, Result, Rng, Tensor, shape::count};
 
 use crate::{
     Weighted,
@@ -110,13 +110,13 @@ impl Conv2dConfig {
     pub fn init(self, device: &Device, rng: &mut Rng) -> Result<Conv2d> {
         let groups = self.config.groups;
         let fits = groups > 0 && self.inputs.is_multiple_of(groups) && self.outputs.is_multiple_of(groups);
-        if !fits || self.inputs * self.outputs * self.kernel[0] * self.kernel[1] == 0 {
+        if !fits || [self.inputs, self.outputs].contains(&0) || self.kernel.contains(&0) {
             let channels = format!("{} to {} channels in {groups} groups", self.inputs, self.outputs);
             return Err(invalid("conv2d", format!("{channels} with a kernel of {:?}", self.kernel)));
         }
         let shape = [self.outputs, self.inputs / groups, self.kernel[0], self.kernel[1]];
         let weight = self.weights.param(device, shape, rng)?;
-        let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
+        let bound = 1.0 / (count(&shape[1..]) as f64).sqrt();
         let bias = match self.bias {
             true => Some(Init::Uniform(bound).param(device, [self.outputs], rng)?),
             false => None,

@@ -1,6 +1,9 @@
 //! Initial weights, drawn on the host so that they are the same on every device.
 
-use thalweg_graph::{DType, Device, Error, ErrorKind, IntoShape, Param, Result, Rng, Tensor, shape::count};
+use thalweg_graph::{
+    DType, Device, Error, ErrorKind, IntoShape, Param, Result, Rng, Tensor,
+    shape::{count, excess},
+};
 
 /// A distribution of initial weights. `fan_in` and `fan_out` are the numbers of inputs and outputs of one unit: for a weight
 /// `[out, in, k..]` they are `in · Πk` and `out · Πk`.
@@ -53,9 +56,9 @@ impl Init {
     /// # Shapes
     /// `[out, in, k..]`, `[n]` or `[]`
     pub fn draw(self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
-        let receptive: usize = shape.iter().skip(2).product();
-        let fan_in = (shape.get(1).or(shape.first()).copied().unwrap_or(1) * receptive) as f64;
-        let fan_out = (shape.first().copied().unwrap_or(1) * receptive) as f64;
+        let receptive = count(shape.get(2..).unwrap_or(&[]));
+        let fan_in = shape.get(1).or(shape.first()).copied().unwrap_or(1).saturating_mul(receptive) as f64;
+        let fan_out = shape.first().copied().unwrap_or(1).saturating_mul(receptive) as f64;
         let uniform =
             |a: f64, rng: &mut Rng| (0..count(shape)).map(|_| (a * (2.0 * rng.uniform() - 1.0)) as f32).collect();
         let normal = |s: f64, rng: &mut Rng| (0..count(shape)).map(|_| (s * rng.normal()) as f32).collect();
@@ -77,6 +80,9 @@ impl Init {
     #[track_caller]
     pub fn param(self, device: &Device, shape: impl IntoShape, rng: &mut Rng) -> Result<Param> {
         let shape = shape.into_shape();
+        if let Some(problem) = no_room(&shape) {
+            return Err(Error::new("init", problem));
+        }
         Param::new(Tensor::from_slice(device, &self.draw(&shape, rng), shape))
     }
 }
@@ -87,10 +93,22 @@ pub(crate) fn invalid(op: &'static str, problem: String) -> Error {
     Error::new(op, ErrorKind::Invalid(problem))
 }
 
-/// A vector of one number as a leaf, F32.
+/// One number everywhere, as a leaf, F32.
 #[track_caller]
-pub(crate) fn filled(device: &Device, value: f32, n: usize) -> Tensor {
-    Tensor::from_slice(device, &vec![value; n], [n]).cast(DType::F32)
+pub(crate) fn filled(device: &Device, value: f32, shape: &[usize]) -> Tensor {
+    match no_room(shape) {
+        Some(problem) => Tensor::scalar(device, 0.0, DType::F32).fail("init", problem),
+        None => Tensor::from_slice(device, &vec![value; count(shape)], shape),
+    }
+}
+
+/// Why as many numbers as a shape has cannot be drawn on the host, if so.
+fn no_room(shape: &[usize]) -> Option<ErrorKind> {
+    if let Some(problem) = excess(shape) {
+        return Some(ErrorKind::Shape { shape: shape.to_vec(), problem });
+    }
+    let room = Vec::<f32>::new().try_reserve_exact(count(shape));
+    room.is_err().then(|| ErrorKind::Memory(format!("no memory for weights of shape {shape:?}")))
 }
 
 #[cfg(test)]

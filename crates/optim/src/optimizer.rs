@@ -29,7 +29,10 @@ pub struct Optimizer<R> {
 impl<R: Rule> Optimizer<R> {
     #[track_caller]
     pub(crate) fn new(rule: R, module: &dyn Module) -> Result<Optimizer<R>> {
-        rule.check().map_err(|problem| Error::new("init", ErrorKind::Invalid(problem)))?;
+        // Not `map_err`: the caller's position does not go through a closure.
+        if let Err(problem) = rule.check() {
+            return Err(Error::new("init", ErrorKind::Invalid(problem)));
+        }
         let arena = Arena::pack(module)?;
         let device = arena.device().clone();
         let dtype = arena.flat().dtype();
@@ -49,7 +52,9 @@ impl<R: Rule> Optimizer<R> {
     /// Numbers out of range.
     #[track_caller]
     pub fn loss_scale(mut self, scaling: LossScale) -> Result<Self> {
-        scaling.check().map_err(|problem| Error::new("loss_scale", ErrorKind::Invalid(problem)))?;
+        if let Err(problem) = scaling.check() {
+            return Err(Error::new("loss_scale", ErrorKind::Invalid(problem)));
+        }
         let flat = self.arena.flat();
         self.control = Control::new(self.arena.device(), flat.dtype(), self.rule.betas(), scaling.init)?;
         self.scaling = Some(scaling);
@@ -139,7 +144,7 @@ impl<R: Rule> Optimizer<R> {
     /// [`Optimizer::report`].
     ///
     /// # Errors
-    /// The error that the loss carries; an op without a gradient; what went wrong on the device.
+    /// The error that the loss carries; an op without a gradient; a negative bound on gradients; what went wrong on the device.
     #[track_caller]
     pub fn step(&mut self, module: &mut impl Module, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
@@ -157,6 +162,11 @@ impl<R: Rule> Optimizer<R> {
 
     #[track_caller]
     fn run(&mut self, module: &mut impl Module, grads: Grads, loss: Option<&Tensor>) -> Result<()> {
+        for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
+            if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
+                return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));
+            }
+        }
         // The update has no gradient of its own; untracked, its nodes let go of each other once they are computed.
         let g = self.arena.gather(&grads).detach();
         g.check()?;

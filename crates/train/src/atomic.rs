@@ -17,10 +17,14 @@ use thalweg_graph::{Error, ErrorKind, Result};
 #[track_caller]
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
-    write(path, bytes).map_err(|e| {
-        let kind = ErrorKind::File { path: path.display().to_string(), problem: format!("cannot be written: {e}") };
-        Error::new("write", kind)
-    })
+    // Not `map_err`: the caller's position does not go through a closure.
+    match write(path, bytes) {
+        Ok(()) => Ok(()),
+        Err(e) => {
+            let kind = ErrorKind::File { path: path.display().to_string(), problem: format!("cannot be written: {e}") };
+            Err(Error::new("write", kind))
+        }
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -57,6 +57,9 @@ impl fmt::Debug for FastCpu {
     }
 }
 
+/// More are a mistake, and starting them takes the system down.
+const MOST_THREADS: usize = 1024;
+
 impl FastCpu {
     /// A new device; tensors of two devices do not mix.
     ///
@@ -76,7 +79,8 @@ impl FastCpu {
     /// A new device with so many threads; 0 for the default.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] when threads cannot start.
+    /// [`ErrorKind::Invalid`] for more than 1024; [`ErrorKind::Device`] when threads cannot start.
+    #[track_caller]
     pub fn with_threads(threads: usize) -> Result<FastCpu> {
         FastCpu::with_capacity(threads, memory_bytes())
     }
@@ -85,7 +89,12 @@ impl FastCpu {
     ///
     /// # Errors
     /// As [`FastCpu::with_threads`].
+    #[track_caller]
     pub fn with_capacity(threads: usize, memory: Option<u64>) -> Result<FastCpu> {
+        if threads > MOST_THREADS {
+            let problem = format!("{threads} threads are more than {MOST_THREADS}");
+            return Err(Error::new("cpu", ErrorKind::Invalid(problem)));
+        }
         let problem = |e: String| Error::new("cpu", ErrorKind::Device(e));
         let threads = ThreadPoolBuilder::new()
             .num_threads(threads)

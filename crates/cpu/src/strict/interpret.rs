@@ -11,6 +11,9 @@ use thalweg_graph::{
 use super::storage;
 use crate::ops::{self, Array, index::OutOfRange};
 
+/// Elements of which it is asked first whether there is memory for them.
+const LARGE: usize = 1 << 20;
+
 /// The values of the trace's outputs.
 pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
     let mut uses = vec![0usize; trace.nodes.len()];
@@ -92,6 +95,10 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         return Err(fault(node, &format!("{} inputs, not {need}", x.len())));
     }
     let shape = &node.shape;
+    if count(shape) > LARGE && Vec::<f64>::new().try_reserve_exact(count(shape)).is_err() {
+        let problem = format!("no memory for {} elements of shape {shape:?}, in {}", count(shape), node.label);
+        return Err(Error::new(node.op.name(), ErrorKind::Memory(problem)));
+    }
     let range = |e: OutOfRange| {
         let OutOfRange { index, axis, extent } = e;
         fault(node, &format!("index {index} is out of range for axis {axis} of extent {extent}"))

@@ -45,10 +45,14 @@ impl Param {
     /// A parameter with this value.
     ///
     /// # Errors
-    /// The error the tensor carries.
+    /// The error the tensor carries; a dtype that has no gradient.
     #[track_caller]
     pub fn new(value: Tensor) -> Result<Param> {
         value.check()?;
+        if !value.dtype().is_float() {
+            let problem = "is no parameter's: it has no gradient; use a State".to_string();
+            return Err(Error::new("param", ErrorKind::DType { got: value.dtype(), problem }));
+        }
         value.eval()?;
         let region = value.region().ok_or_else(|| unevaluated("param"))?;
         let state = ParamState {

@@ -18,13 +18,18 @@ impl Tensor {
     fn adapting(&self, op: &'static str, out: &[usize]) -> Result<usize, Tensor> {
         self.check().map_err(|_| self.clone())?;
         let first = self.rank().checked_sub(out.len()).filter(|_| !out.is_empty() && !out.contains(&0));
-        match first.filter(|first| !self.shape()[*first..].contains(&0)) {
-            Some(first) => Ok(first),
-            None => {
-                let problem = format!("cannot be pooled to {out:?}");
-                Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }))
+        let problem = match first.filter(|first| !self.shape()[*first..].contains(&0)) {
+            Some(first) => {
+                // Where windows start and end is computed in I32.
+                let fits = |(n, o): (&usize, &usize)| o.saturating_add(1).saturating_mul(*n) <= i32::MAX as usize;
+                if self.shape()[first..].iter().zip(out).all(fits) {
+                    return Ok(first);
+                }
+                format!("cannot be pooled to {out:?}: positions do not fit 32 bits")
             }
-        }
+            None => format!("cannot be pooled to {out:?}"),
+        };
+        Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }))
     }
 
     /// The mean of each of `out` windows that cover the last axes; window `o` of `O` over `L` elements runs from
@@ -46,6 +51,9 @@ impl Tensor {
         }
         let mut x = self.wide();
         for (d, o) in out.iter().enumerate() {
+            if x.check().is_err() {
+                return x;
+            }
             let axis = (first + d) as isize;
             let (member, size) = members(&x, *o, x.shape()[first + d]);
             let last = x.movedim(&[axis], &[-1]).unsqueeze(-2);
@@ -81,6 +89,9 @@ impl Tensor {
         let (mut x, mut at) = (self.clone(), Tensor::scalar(self.device(), 0.0, crate::DType::I32));
         // From the last axis to the first, so that the first of equal ones in row-major order is found.
         for (d, o) in out.iter().enumerate().rev() {
+            if x.check().is_err() {
+                return (x.clone(), x);
+            }
             let axis = (first + d) as isize;
             let (member, _) = members(&x, *o, x.shape()[first + d]);
             let last = x.movedim(&[axis], &[-1]).unsqueeze(-2);

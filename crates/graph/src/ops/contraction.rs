@@ -28,6 +28,9 @@ impl Default for ConvConfig {
     }
 }
 
+/// The largest kernel, stride, dilation and padding: positions inside windows are computed from products of two.
+const MAX_SETTING: usize = i32::MAX as usize;
+
 /// A setting spread over `n` axes.
 pub(crate) fn per_axis(setting: &[usize], n: usize) -> Option<Vec<usize>> {
     match setting.len() {
@@ -141,14 +144,14 @@ impl Tensor {
         };
         let (channels, out) = (x.shape()[1], w.shape()[0]);
         let groups = config.groups;
-        if groups == 0 || channels != w.shape()[1] * groups || out % groups != 0 {
+        if groups == 0 || w.shape()[1].checked_mul(groups) != Some(channels) || out % groups != 0 {
             let (lhs, rhs) = (x.shape().to_vec(), w.shape().to_vec());
             let problem = format!("do not convolve: {channels} channels in {groups} groups");
             return x.fail("conv", ErrorKind::Shapes { lhs, rhs, problem });
         }
         let mut shape = vec![x.shape()[0], out];
         for d in 0..spatial {
-            match extent(x.shape()[2 + d] + window.pad[d] + back[d], &window, d) {
+            match extent(x.shape()[2 + d].saturating_add(window.pad[d]).saturating_add(back[d]), &window, d) {
                 Some(s) => shape.push(s),
                 None => {
                     let (lhs, rhs) = (x.shape().to_vec(), w.shape().to_vec());
@@ -210,11 +213,16 @@ impl Tensor {
         }
         let mut shape = vec![x.shape()[0], w.shape()[1] * groups];
         for d in 0..spatial {
-            let full = (x.shape()[2 + d].max(1) - 1) * window.stride[d]
-                + window.dilation[d] * (window.kernel[d] - 1)
-                + more[d]
-                + 1;
-            shape.push(full.saturating_sub(2 * window.pad[d]));
+            let steps = (x.shape()[2 + d].max(1) - 1).saturating_mul(window.stride[d]);
+            let full = steps.saturating_add(window.span(d)).saturating_add(more[d]);
+            match full.checked_sub(2 * window.pad[d]) {
+                Some(extent) => shape.push(extent),
+                None => {
+                    let (lhs, rhs) = (x.shape().to_vec(), w.shape().to_vec());
+                    let problem = format!("do not convolve: padding {} leaves nothing of {full}", window.pad[d]);
+                    return x.fail("conv_transpose", ErrorKind::Shapes { lhs, rhs, problem });
+                }
+            }
         }
         let (dtype, device) = (x.dtype(), x.device().clone());
         let op = Op::ConvInput(Conv { window, groups });
@@ -248,25 +256,31 @@ impl Tensor {
         dilation: &[usize],
         pad: &[usize],
     ) -> Result<Window, Tensor> {
-        let settings = [("kernel", kernel), ("stride", stride), ("dilation", dilation), ("padding", pad)].map(
-            |(name, setting)| {
-                let spread = per_axis(setting, spatial);
-                let zero = name != "padding" && setting.contains(&0);
-                spread.filter(|_| !zero).ok_or_else(|| {
-                    let problem = format!("{name} {setting:?} does not fit {spatial} spatial axes");
-                    self.fail(op, ErrorKind::Invalid(problem))
-                })
-            },
-        );
-        let [kernel, stride, dilation, pad] = settings;
-        Ok(Window { kernel: kernel?, stride: stride?, dilation: dilation?, pad: pad? })
+        let settings = [("kernel", kernel), ("stride", stride), ("dilation", dilation), ("padding", pad)];
+        match settings.map(|(name, given)| setting(name, given, spatial)) {
+            [Ok(kernel), Ok(stride), Ok(dilation), Ok(pad)] => Ok(Window { kernel, stride, dilation, pad }),
+            [Err(problem), ..] | [_, Err(problem), ..] | [.., Err(problem), _] | [.., Err(problem)] => {
+                Err(self.fail(op, ErrorKind::Invalid(problem)))
+            }
+        }
+    }
+}
+
+/// A setting of a window spread over `n` axes, or what is wrong with it.
+fn setting(name: &str, given: &[usize], n: usize) -> Result<Vec<usize>, String> {
+    match per_axis(given, n) {
+        None => Err(format!("{name} {given:?} does not fit {n} spatial axes")),
+        Some(_) if name != "padding" && given.contains(&0) => Err(format!("{name} {given:?} has a 0")),
+        Some(_) if given.iter().any(|s| *s > MAX_SETTING) => {
+            Err(format!("{name} {given:?} is more than {MAX_SETTING}"))
+        }
+        Some(spread) => Ok(spread),
     }
 }
 
 /// Windows that fit into `padded` elements along spatial axis `d`.
 fn extent(padded: usize, window: &Window, d: usize) -> Option<usize> {
-    let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
-    padded.checked_sub(span).map(|rest| rest / window.stride[d] + 1)
+    padded.checked_sub(window.span(d)).map(|rest| rest / window.stride[d] + 1)
 }
 
 #[track_caller]

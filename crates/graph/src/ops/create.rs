@@ -10,7 +10,7 @@ use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
     op::Op,
-    shape::{Axis, IntoShape},
+    shape::{Axis, IntoShape, count, excess},
     tensor::{Role, Tensor},
 };
 
@@ -102,13 +102,10 @@ impl Tensor {
     #[track_caller]
     pub fn from_slice<T: Element>(device: &Device, data: &[T], shape: impl IntoShape) -> Tensor {
         let shape = shape.into_shape();
-        let want = match shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)) {
-            Some(n) => n,
-            None => {
-                let kind = ErrorKind::Shape { shape, problem: "has more elements than fit an address".into() };
-                return Tensor::fail_on(device, "from_slice", kind);
-            }
-        };
+        if let Some(problem) = excess(&shape) {
+            return Tensor::fail_on(device, "from_slice", ErrorKind::Shape { shape, problem });
+        }
+        let want = count(&shape);
         if data.len() != want {
             return Tensor::fail_on(device, "from_slice", ErrorKind::Length { got: data.len(), want, shape });
         }
@@ -150,7 +147,11 @@ impl Tensor {
     /// → `shape`
     #[track_caller]
     pub fn full(device: &Device, value: f64, shape: impl IntoShape, dtype: DType) -> Tensor {
-        Tensor::scalar(device, value, dtype).broadcast_to(&shape.into_shape())
+        let shape = shape.into_shape();
+        if let Some(problem) = excess(&shape) {
+            return Tensor::fail_on(device, "full", ErrorKind::Shape { shape, problem });
+        }
+        Tensor::scalar(device, value, dtype).broadcast_to(&shape)
     }
 
     /// Zeros, F32.
@@ -203,6 +204,10 @@ impl Tensor {
     /// The position along `axis` at each element of a shape, I32.
     #[track_caller]
     pub(crate) fn iota(device: &Device, shape: &[usize], axis: usize) -> Tensor {
+        if shape[axis] > 1 << 31 {
+            let problem = format!("has positions along axis {axis} that do not fit 32 bits");
+            return Tensor::fail_on(device, "arange", ErrorKind::Shape { shape: shape.to_vec(), problem });
+        }
         Tensor::node(Op::Iota(axis), vec![], shape.to_vec(), DType::I32, device, Location::caller())
     }
 
@@ -301,10 +306,14 @@ impl Tensor {
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         self.check()?;
         let bytes = self.read_bytes()?;
-        T::from_bytes(&bytes, self.dtype()).ok_or_else(|| {
-            let problem = format!("cannot be read as {}; cast first", T::DTYPE);
-            Error::new("to_vec", ErrorKind::DType { got: self.dtype(), problem })
-        })
+        // Not `ok_or_else`: the caller's position does not go through a closure.
+        match T::from_bytes(&bytes, self.dtype()) {
+            Some(elements) => Ok(elements),
+            None => {
+                let problem = format!("cannot be read as {}; cast first", T::DTYPE);
+                Err(Error::new("to_vec", ErrorKind::DType { got: self.dtype(), problem }))
+            }
+        }
     }
 
     /// The single element as an `f64`. Waits for the device.
@@ -332,10 +341,11 @@ impl Tensor {
         crate::eval::check_version(self)?;
         let region = self.region().ok_or_else(|| Error::new("read", no_value()))?;
         let (dtype, pending) = (self.dtype(), self.device().backend().read_async(&region));
+        let location = Location::caller();
         Ok(async move {
             T::from_bytes(&pending.await?, dtype).ok_or_else(|| {
                 let problem = format!("cannot be read as {}; cast first", T::DTYPE);
-                Error::new("read_async", ErrorKind::DType { got: dtype, problem })
+                Error::at("read_async", ErrorKind::DType { got: dtype, problem }, location, None)
             })
         })
     }

@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    shape::{Axis, count},
+    shape::{Axis, count, excess},
     tensor::Tensor,
 };
 
@@ -67,7 +67,7 @@ impl Tensor {
         let x = self.movedim(&[a as isize, b as isize], &[-2, -1]);
         let lead = x.rank() - 2;
         let (rows, cols) = (x.shape()[lead], x.shape()[lead + 1]);
-        let (row, col) = ((-offset).max(0) as usize, offset.max(0) as usize);
+        let (row, col) = (if offset < 0 { offset.unsigned_abs() } else { 0 }, offset.max(0) as usize);
         let len = rows.saturating_sub(row).min(cols.saturating_sub(col));
         let square = x.strided(lead, row.min(rows), 1, len).strided(lead + 1, col.min(cols), 1, len);
         // In row-major order the next element of the diagonal is one row and one column away.
@@ -91,7 +91,13 @@ impl Tensor {
             let problem = "is no vector".to_string();
             return self.fail("diag_embed", ErrorKind::Shape { shape: vec![], problem });
         };
-        let size = n + offset.unsigned_abs();
+        let size = n.saturating_add(offset.unsigned_abs());
+        let mut shape = self.shape().to_vec();
+        shape.push(size);
+        shape[self.rank() - 1] = size;
+        if let Some(problem) = excess(&shape) {
+            return self.fail("diag_embed", ErrorKind::Shape { shape, problem });
+        }
         let x = self.pad(&[(0, (size - n) as isize)], 0.0);
         // Above the main diagonal the row counts the elements, below it the column.
         let x = if offset >= 0 { x.unsqueeze(-1) } else { x.unsqueeze(-2) };

@@ -25,6 +25,10 @@ impl Stream {
     /// → `shape`
     #[track_caller]
     pub fn uniform_in(&self, device: &Device, low: f64, high: f64, shape: impl IntoShape) -> Tensor {
+        if !(low <= high && (high - low).is_finite()) {
+            let kind = ErrorKind::Invalid(format!("no interval from {low} to {high}"));
+            return Tensor::fail_on(device, "uniform_in", kind);
+        }
         self.uniform(device, shape) * (high - low) + low
     }
 
@@ -34,6 +38,10 @@ impl Stream {
     /// → `shape`
     #[track_caller]
     pub fn normal_of(&self, device: &Device, mean: f64, std: f64, shape: impl IntoShape) -> Tensor {
+        if !(mean.is_finite() && std.is_finite() && std >= 0.0) {
+            let kind = ErrorKind::Invalid(format!("mean {mean} and standard deviation {std}"));
+            return Tensor::fail_on(device, "normal_of", kind);
+        }
         self.normal(device, shape) * std + mean
     }
 
@@ -53,8 +61,9 @@ impl Stream {
         (low, high): (f64, f64),
         shape: impl IntoShape,
     ) -> Tensor {
-        if std.is_nan() || std <= 0.0 || low.is_nan() || low >= high {
-            let problem = format!("standard deviation {std} between {low} and {high}");
+        let normal = mean.is_finite() && std.is_finite() && std > 0.0;
+        if !normal || low.partial_cmp(&high) != Some(std::cmp::Ordering::Less) {
+            let problem = format!("mean {mean} and standard deviation {std} between {low} and {high}");
             return Tensor::fail_on(device, "truncated_normal", ErrorKind::Invalid(problem));
         }
         let erf = |x: f64| libm::erf((x - mean) / (std * std::f64::consts::SQRT_2));
@@ -70,6 +79,9 @@ impl Stream {
     /// → `shape`
     #[track_caller]
     pub fn exponential(&self, device: &Device, rate: f64, shape: impl IntoShape) -> Tensor {
+        if !(rate.is_finite() && rate > 0.0) {
+            return Tensor::fail_on(device, "exponential", ErrorKind::Invalid(format!("a rate of {rate}")));
+        }
         (-self.open(device, shape)).log1p() * (-1.0 / rate)
     }
 

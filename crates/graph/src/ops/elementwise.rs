@@ -118,10 +118,6 @@ impl Tensor {
         if self.check().is_err() || self.dtype() == dtype {
             return self.clone();
         }
-        if dtype == DType::F64 && !self.device().profile().f64 {
-            let problem = format!("does not exist on {}", self.device());
-            return self.fail("cast", ErrorKind::DType { got: dtype, problem });
-        }
         let shape = self.shape().to_vec();
         Tensor::node(Op::Cast, vec![self.clone()], shape, dtype, self.device(), Location::caller())
     }

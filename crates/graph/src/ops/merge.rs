@@ -18,8 +18,13 @@ pub(super) fn order(rows: &Tensor, descending: bool, cap: usize) -> Tensor {
     let rows = if rows.dtype() == DType::Bool { rows.cast(DType::I32) } else { rows.clone() };
     let (r, n) = (rows.shape()[0], rows.shape()[1]);
     let mut runs = Runs::blocks(&rows, descending, cap);
-    while runs.keys.shape()[1] > 1 {
-        runs = runs.merged(n, descending, cap);
+    loop {
+        match runs.keys.shape() {
+            // It carries an error.
+            [] => return runs.keys,
+            [_, 1, _] => break,
+            _ => runs = runs.merged(n, descending, cap),
+        }
     }
     runs.at.reshape([r, runs.at.shape()[2]]).strided(1, 0, 1, cap.min(n))
 }

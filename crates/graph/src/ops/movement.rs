@@ -5,7 +5,7 @@ use std::{ops::RangeBounds, panic::Location};
 use crate::{
     error::ErrorKind,
     op::Op,
-    shape::{Axes, Axis, count},
+    shape::{Axes, Axis, count, excess},
     tensor::Tensor,
 };
 
@@ -60,10 +60,14 @@ impl Tensor {
             return self.clone();
         }
         let given = shape.into_reshape();
-        let known: usize = given.iter().filter(|d| **d >= 0).map(|d| *d as usize).product();
+        let known = count(&given.iter().filter_map(|d| usize::try_from(*d).ok()).collect::<Vec<_>>());
         let unknown = given.iter().filter(|d| **d < 0).count();
         let fill = if unknown == 1 && known > 0 { self.count() / known } else { 0 };
         let shape: Vec<usize> = given.iter().map(|d| usize::try_from(*d).unwrap_or(fill)).collect();
+        if let Some(problem) = excess(&shape) {
+            let problem = format!("cannot become {given:?}, which {problem}");
+            return self.fail("reshape", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
         if unknown > 1 || given.iter().any(|d| *d < -1) || count(&shape) != self.count() {
             let problem = format!("cannot become {given:?}");
             return self.fail("reshape", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
@@ -203,6 +207,9 @@ impl Tensor {
         }
         let fits = self.rank() <= shape.len()
             && self.shape().iter().rev().zip(shape.iter().rev()).all(|(a, b)| a == b || *a == 1);
+        if let Some(problem) = excess(shape) {
+            return self.fail("broadcast_to", ErrorKind::Shape { shape: shape.to_vec(), problem });
+        }
         if !fits {
             let (lhs, rhs) = (self.shape().to_vec(), shape.to_vec());
             let problem = "do not fit: the first cannot be broadcast to the second".into();
@@ -222,7 +229,14 @@ impl Tensor {
     /// As [`Tensor::broadcast_to`].
     #[track_caller]
     pub fn expand(&self, shape: impl IntoReshape) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
         let given = shape.into_reshape();
+        if given.iter().any(|e| *e < -1) {
+            let problem = format!("cannot be expanded to {given:?}: an extent is below -1");
+            return self.fail("expand", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
         let new = given.len().saturating_sub(self.rank());
         let extent = |(d, e): (usize, &isize)| match usize::try_from(*e) {
             Ok(e) => e,
@@ -283,7 +297,7 @@ impl Tensor {
         };
         let extent = self.shape()[axis];
         if start.checked_add(len).is_none_or(|end| end > extent) {
-            let index = start.saturating_add(len) as i64 - 1;
+            let index = i64::try_from(start.saturating_add(len)).unwrap_or(i64::MAX) - 1;
             return self.fail("narrow", ErrorKind::Index { index, axis, extent });
         }
         self.strided(axis, start, 1, len)
@@ -311,6 +325,9 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn strided(&self, axis: usize, first: usize, by: isize, len: usize) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
         if first == 0 && by == 1 && len == self.shape()[axis] {
             return self.clone();
         }
@@ -360,9 +377,10 @@ impl Tensor {
         let first = self.rank() - pads.len();
         let mut x = self.clone();
         for (d, (before, after)) in pads.iter().enumerate() {
-            let (cut_front, cut_back) = ((-before).max(0) as usize, (-after).max(0) as usize);
+            let cut = |n: isize| if n < 0 { n.unsigned_abs() } else { 0 };
+            let (cut_front, cut_back) = (cut(*before), cut(*after));
             let extent = x.shape()[first + d];
-            if cut_front + cut_back > extent {
+            if cut_front.saturating_add(cut_back) > extent {
                 let problem = format!("cannot lose {cut_front} and {cut_back} elements at axis {}", first + d);
                 return self.fail("pad", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
             }
@@ -372,7 +390,8 @@ impl Tensor {
         let mut shape = x.shape().to_vec();
         for (d, (b, a)) in pads.iter().enumerate() {
             before[first + d] = (*b).max(0) as usize;
-            shape[first + d] += (*b).max(0) as usize + (*a).max(0) as usize;
+            let more = (*b).max(0) as usize + (*a).max(0) as usize;
+            shape[first + d] = shape[first + d].saturating_add(more);
         }
         if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: value }, shape) }
     }
@@ -419,7 +438,7 @@ impl Tensor {
                 let problem = format!("differ at an axis other than {axis}");
                 return self.fail("concat", ErrorKind::Shapes { lhs, rhs, problem });
             }
-            shape[axis] += other.shape()[axis];
+            shape[axis] = shape[axis].saturating_add(other.shape()[axis]);
             dtype = dtype.promote(other.dtype());
         }
         let inputs: Vec<Tensor> = std::iter::once(self).chain(others).map(|t| t.cast(dtype)).collect();
@@ -444,7 +463,11 @@ impl Tensor {
             Ok(at) => at,
             Err(kind) => return Ok(first.fail("stack", kind)),
         };
-        let rows: Vec<Tensor> = tensors.iter().map(|t| t.unsqueeze(at)).collect();
+        // Not `map`: the caller's position does not go through a closure.
+        let mut rows = Vec::with_capacity(tensors.len());
+        for t in tensors {
+            rows.push(t.unsqueeze(at));
+        }
         Ok(rows[0].concat_with(&rows[1..], at))
     }
 
@@ -453,16 +476,17 @@ impl Tensor {
     /// # Shapes
     /// `[.., N, ..]` → `[.., sizes[i], ..]` each
     /// # Errors
-    /// In each piece: an axis that there is not, or extents that do not add up to its.
+    /// In each piece, or the only one: an axis that there is not, or extents that do not add up to its.
     #[track_caller]
     pub fn split(&self, sizes: &[usize], axis: impl Into<Axis>) -> Vec<Tensor> {
         let axis = match self.axis("split", axis) {
             Ok(axis) => axis,
-            Err(failed) => return vec![failed; sizes.len()],
+            Err(failed) => return vec![failed; sizes.len().max(1)],
         };
-        if sizes.iter().sum::<usize>() != self.shape()[axis] {
+        if sizes.iter().fold(0, |sum: usize, len| sum.saturating_add(*len)) != self.shape()[axis] {
             let problem = format!("cannot be split into {sizes:?} at axis {axis}");
-            return vec![self.fail("split", ErrorKind::Shape { shape: self.shape().to_vec(), problem }); sizes.len()];
+            let failed = self.fail("split", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+            return vec![failed; sizes.len().max(1)];
         }
         let mut start = 0;
         sizes
@@ -515,10 +539,16 @@ impl Tensor {
         let mut x = self.reshape(shape);
         for (axis, n) in times.iter().enumerate() {
             if *n != 1 {
+                if x.check().is_err() {
+                    return x;
+                }
                 let mut wide = x.shape().to_vec();
                 wide.insert(axis, *n);
                 let mut flat = x.shape().to_vec();
-                flat[axis] *= n;
+                flat[axis] = flat[axis].saturating_mul(*n);
+                if let Some(problem) = excess(&flat) {
+                    return self.fail("repeat", ErrorKind::Shape { shape: flat, problem });
+                }
                 x = x.unsqueeze(axis).broadcast_to(&wide).reshape(flat);
             }
         }

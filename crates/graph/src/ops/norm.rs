@@ -109,9 +109,16 @@ impl Tensor {
         }
         let x = self.wide();
         let mut pads = vec![(0, 0); self.rank() - 1];
-        pads[0] = ((n / 2) as isize, ((n - 1) / 2) as isize);
+        // Channels that there are not add nothing.
+        let (front, back) = ((n / 2).min(channels), ((n - 1) / 2).min(channels));
+        pads[0] = (front as isize, back as isize);
         let squares = x.square().pad(&pads, 0.0);
-        let sum = (1..n).fold(squares.strided(1, 0, 1, channels), |sum, j| sum + squares.strided(1, j, 1, channels));
+        let part = |j: usize| squares.strided(1, j, 1, channels);
+        let sum = match front + back {
+            // An addition each, which is fused.
+            last @ ..64 => (1..=last).fold(part(0), |sum, j| sum + part(j)),
+            last => squares.sliding_windows(1, last + 1, 1).sum(-1),
+        };
         (x * (sum * (alpha / n as f64) + k).powf(-beta)).cast(self.dtype())
     }
 

@@ -2,6 +2,9 @@
 
 use crate::{error::ErrorKind, tensor::Tensor};
 
+/// The most steps: each is recorded, and a few dozen converge to the last bit.
+const MAX_STEPS: usize = 1000;
+
 /// How [`Tensor::orthogonalise`] iterates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NewtonSchulz {
@@ -50,6 +53,10 @@ impl Tensor {
         if !self.dtype().is_float() {
             let problem = "has no orthogonal matrices; cast to a float first".to_string();
             return self.fail("orthogonalise", ErrorKind::DType { got: self.dtype(), problem });
+        }
+        if how.steps > MAX_STEPS {
+            let kind = ErrorKind::Invalid(format!("{} steps, more than {MAX_STEPS}", how.steps));
+            return self.fail("orthogonalise", kind);
         }
         let &[.., m, n] = self.shape() else {
             let problem = "is no matrix".to_string();

@@ -55,6 +55,9 @@ impl Tensor {
         }
         let first = x.rank() - pads.len();
         for (d, (before, after)) in pads.iter().enumerate() {
+            if x.check().is_err() {
+                return x;
+            }
             let (axis, before, after) = (first + d, (*before).max(0) as usize, (*after).max(0) as usize);
             let (n, most) = (x.shape()[axis], before.max(after));
             let room = match border {

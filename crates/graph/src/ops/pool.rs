@@ -71,15 +71,20 @@ impl Tensor {
         Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
-    /// `f` of this tensor with all axes but the last `n` as one, if there are too many for windows to be had beside them.
+    /// This tensor with all axes but the last `n` as one, if there are too many for windows to be had beside them.
     #[track_caller]
-    pub(crate) fn in_fewer_axes(&self, n: usize, f: impl Fn(&Tensor) -> Tensor) -> Option<Tensor> {
+    pub(crate) fn in_fewer_axes(&self, n: usize) -> Option<Tensor> {
         let lead = self.rank().checked_sub(n).filter(|lead| n > 0 && *lead > 1 && self.rank() + n > MAX_RANK)?;
-        let y = f(&self.reshape([&[count(&self.shape()[..lead])], &self.shape()[lead..]].concat()));
-        Some(match y.check() {
-            Ok(()) => y.reshape([&self.shape()[..lead], &y.shape()[1..]].concat()),
-            Err(_) => y,
-        })
+        Some(self.reshape([&[count(&self.shape()[..lead])], &self.shape()[lead..]].concat()))
+    }
+
+    /// What a function gave of that, with this tensor's axes but the last `n`.
+    #[track_caller]
+    pub(crate) fn in_all_axes(&self, n: usize, y: &Tensor) -> Tensor {
+        match y.check() {
+            Ok(()) => y.reshape([&self.shape()[..self.rank() - n], &y.shape()[1..]].concat()),
+            Err(_) => y.clone(),
+        }
     }
 
     /// Window and output extents of a pooling.
@@ -97,11 +102,11 @@ impl Tensor {
         let mut out = Vec::with_capacity(n);
         for d in 0..n {
             let (k, s, p) = (window.kernel[d], window.stride[d], window.pad[d]);
-            if 2 * p > window.dilation[d] * (k - 1) + 1 {
+            let span = window.span(d);
+            if 2 * p > span {
                 let kind = ErrorKind::Invalid(format!("padding {p} is more than half of the window {k} at axis {d}"));
                 return Err(self.fail(op, kind));
             }
-            let span = window.dilation[d] * (k - 1) + 1;
             let Some(rest) = (input[d] + 2 * p).checked_sub(span) else {
                 let problem = format!("is smaller than the window {:?}", pool.kernel);
                 return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
@@ -126,8 +131,8 @@ impl Tensor {
     /// do not fit the axes, or zeros in them.
     #[track_caller]
     pub fn max_pool(&self, pool: &Pool) -> Tensor {
-        if let Some(y) = self.in_fewer_axes(pool.kernel.len(), |x| x.max_pool(pool)) {
-            return y;
+        if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {
+            return self.in_all_axes(pool.kernel.len(), &x.max_pool(pool));
         }
         let (window, out) = match self.pooling("max_pool", pool) {
             Ok(found) => found,
@@ -152,8 +157,8 @@ impl Tensor {
     /// As [`Tensor::max_pool`]; a divisor of 0.
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
-        if let Some(y) = self.in_fewer_axes(pool.kernel.len(), |x| x.avg_pool(pool)) {
-            return y;
+        if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {
+            return self.in_all_axes(pool.kernel.len(), &x.avg_pool(pool));
         }
         let (window, out) = match self.pooling("avg_pool", pool) {
             Ok(found) => found,
@@ -174,7 +179,7 @@ impl Tensor {
         }
         let input = &self.shape()[self.rank() - out.len()..];
         match (0..out.len()).all(|d| whole(&window, out[d], input[d], d, pool.count_include_pad)) {
-            true => sums * (1.0 / window.kernel.iter().product::<usize>() as f64),
+            true => sums * (1.0 / count(&window.kernel) as f64),
             false => (0..out.len()).fold(sums, |y, d| {
                 y / self.window_count(&window, out[d], input[d], d, pool.count_include_pad).unsqueeze_to(out.len() - d)
             }),

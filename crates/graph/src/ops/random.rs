@@ -8,7 +8,14 @@ use std::{
     },
 };
 
-use crate::{device::Device, dtype::DType, op::Op, shape::IntoShape, tensor::Tensor};
+use crate::{
+    device::Device,
+    dtype::DType,
+    error::ErrorKind,
+    op::Op,
+    shape::{IntoShape, count},
+    tensor::Tensor,
+};
 
 /// One Philox4x32-10 block.
 ///
@@ -149,7 +156,11 @@ impl Stream {
     /// → `shape`, Bool
     #[track_caller]
     pub fn bernoulli(&self, device: &Device, p: f64, shape: impl IntoShape) -> Tensor {
-        let threshold = (p.clamp(0.0, 1.0) * 4_294_967_296.0).round();
+        if !(0.0..=1.0).contains(&p) {
+            let kind = ErrorKind::Invalid(format!("{p} is no probability"));
+            return Tensor::fail_on(device, "bernoulli", kind);
+        }
+        let threshold = (p * 4_294_967_296.0).round();
         if threshold >= 4_294_967_296.0 {
             return Tensor::full(device, 1.0, shape, DType::F32).gt(0.0);
         }
@@ -164,11 +175,10 @@ impl Stream {
     /// Box & Muller 1958, "A note on the generation of random normal deviates".
     #[track_caller]
     pub fn normal(&self, device: &Device, shape: impl IntoShape) -> Tensor {
-        let mut pairs = shape.into_shape();
-        pairs.insert(0, 2);
-        let u = (self.words(device, pairs).shr(8).cast(DType::F32) + 0.5) * (1.0 / f64::from(1u32 << 24));
+        let shape = shape.into_shape();
+        let u = (self.words(device, [2, count(&shape)]).shr(8).cast(DType::F32) + 0.5) * (1.0 / f64::from(1u32 << 24));
         let radius = (u.select(0, 0).log() * -2.0).sqrt();
-        radius * (u.select(0, 1) * std::f64::consts::TAU).cos()
+        (radius * (u.select(0, 1) * std::f64::consts::TAU).cos()).reshape(shape)
     }
 }
 

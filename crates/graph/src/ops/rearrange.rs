@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     ops::movement::IntoReshape,
-    shape::{Axis, count},
+    shape::{Axis, count, excess},
     tensor::Tensor,
 };
 
@@ -112,7 +112,10 @@ impl Tensor {
         let mut wide = self.shape().to_vec();
         wide.insert(axis + 1, times);
         let mut shape = self.shape().to_vec();
-        shape[axis] *= times;
+        shape[axis] = shape[axis].saturating_mul(times);
+        if let Some(problem) = excess(&shape) {
+            return self.fail("repeat_interleave", ErrorKind::Shape { shape, problem });
+        }
         self.unsqueeze(axis + 1).broadcast_to(&wide).reshape(shape)
     }
 
@@ -131,6 +134,13 @@ impl Tensor {
         if times.len() != self.shape()[axis] {
             let problem = format!("needs one count for each element of axis {axis}, not {}", times.len());
             return self.fail("repeat_interleave", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
+        }
+        let total = times.iter().fold(0, |sum: usize, n| sum.saturating_add(*n));
+        if total > i32::MAX as usize {
+            let mut shape = self.shape().to_vec();
+            shape[axis] = total;
+            let problem = format!("is too large: positions along axis {axis} do not fit 32 bits");
+            return self.fail("repeat_interleave", ErrorKind::Shape { shape, problem });
         }
         let positions: Vec<i32> = times.iter().enumerate().flat_map(|(i, n)| vec![i as i32; *n]).collect();
         self.index_select(axis, &Tensor::from_slice(self.device(), &positions, [positions.len()]))
@@ -172,13 +182,14 @@ impl Tensor {
             return self.clone();
         }
         let s = self.shape();
-        if s.len() < 3 || r == 0 || !s[s.len() - 3].is_multiple_of(r.saturating_mul(r)) {
+        let squares = r.checked_mul(r).filter(|n| *n > 0 && s.len() > 2 && s[s.len() - 3].is_multiple_of(*n));
+        let Some(square) = squares else {
             let problem = format!("has no channels that fill squares of {r} by {r}");
             return self.fail("pixel_shuffle", ErrorKind::Shape { shape: s.to_vec(), problem });
-        }
-        let (lead, [c, h, w]) = (&s[..s.len() - 3], [s[s.len() - 3] / (r * r), s[s.len() - 2], s[s.len() - 1]]);
+        };
+        let (lead, [c, h, w]) = (&s[..s.len() - 3], [s[s.len() - 3] / square, s[s.len() - 2], s[s.len() - 1]]);
         let squares = self.reshape([count(lead) * c, r, r, h, w]).permute([0, 3, 1, 4, 2]);
-        squares.reshape([lead, &[c, h * r, w * r]].concat())
+        squares.reshape([lead, &[c, h.saturating_mul(r), w.saturating_mul(r)]].concat())
     }
 
     /// Squares of `r × r` pixels made channels: the inverse of [`Tensor::pixel_shuffle`].
@@ -199,7 +210,7 @@ impl Tensor {
         }
         let (lead, [c, h, w]) = (&s[..s.len() - 3], [s[s.len() - 3], s[s.len() - 2] / r, s[s.len() - 1] / r]);
         let squares = self.reshape([count(lead) * c, h, r, w, r]).permute([0, 2, 4, 1, 3]);
-        squares.reshape([lead, &[c * r * r, h, w]].concat())
+        squares.reshape([lead, &[c.saturating_mul(r).saturating_mul(r), h, w]].concat())
     }
 
     /// The `n`-th difference of neighbours along an axis: `y_i = x_(i + 1) - x_i`, `n` times; of truth values whether they
@@ -260,11 +271,14 @@ impl Tensor {
             return Err(Error::new("meshgrid", ErrorKind::Invalid("no tensors given".into())));
         }
         if let Some(bad) = tensors.iter().find(|t| t.rank() > 1) {
-            bad.check()?;
             let (shape, problem) = (bad.shape().to_vec(), "is no vector".to_string());
             return Err(Error::new("meshgrid", ErrorKind::Shape { shape, problem }));
         }
+        tensors.iter().try_for_each(Tensor::check)?;
         let shape: Vec<usize> = tensors.iter().map(Tensor::count).collect();
+        if let Some(problem) = excess(&shape) {
+            return Err(Error::new("meshgrid", ErrorKind::Shape { shape, problem }));
+        }
         let spread = |(i, x): (usize, &Tensor)| {
             let mut along = vec![1; shape.len()];
             along[i] = shape[i];

@@ -96,10 +96,13 @@ impl Tensor {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let found = self.scattering("scatter", axis, index);
-        let (at, src) = match (found, self.sources("scatter", axis, index, src)) {
-            (Ok(at), Ok(src)) => (at, src),
-            (Err(failed), _) | (_, Err(failed)) => return failed,
+        let at = match self.scattering("scatter", axis, index) {
+            Ok(at) => at,
+            Err(failed) => return failed,
+        };
+        let src = match self.sources("scatter", axis, index, src) {
+            Ok(src) => src,
+            Err(failed) => return failed,
         };
         if index.count() == 0 {
             return self.clone();
@@ -153,10 +156,13 @@ impl Tensor {
             let problem = "has no mean; cast to a float first".to_string();
             return self.fail("scatter_reduce", ErrorKind::DType { got: self.dtype(), problem });
         }
-        let found = self.scattering("scatter_reduce", axis, index);
-        let (at, src) = match (found, self.sources("scatter_reduce", axis, index, src)) {
-            (Ok(at), Ok(src)) => (at, src.unsqueeze(1)),
-            (Err(failed), _) | (_, Err(failed)) => return failed,
+        let at = match self.scattering("scatter_reduce", axis, index) {
+            Ok(at) => at,
+            Err(failed) => return failed,
+        };
+        let src = match self.sources("scatter_reduce", axis, index, src) {
+            Ok(src) => src.unsqueeze(1),
+            Err(failed) => return failed,
         };
         if index.count() == 0 {
             return self.clone();

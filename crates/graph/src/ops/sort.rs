@@ -11,6 +11,9 @@ use crate::{dtype::DType, error::ErrorKind, op::Once, shape::Axis, tensor::Tenso
 /// The longest axis of which every pair is compared.
 const SHORT: usize = 512;
 
+/// The longest axis at all: merging counts to twice its length, in I32.
+const LONGEST: usize = 1 << 30;
+
 impl Tensor {
     /// The elements along an axis in order, and where each stood, I32. Equal elements keep their order, each with its own
     /// gradient. NaN stands behind all numbers, in front of them when descending.
@@ -149,12 +152,16 @@ impl Tensor {
         depth: usize,
         wanted: impl Fn(&Tensor) -> Tensor,
     ) -> Tensor {
-        let (rows, mut shape) = self.detach().rows_along(axis);
-        if rows.count() == 0 {
-            return self.cast(DType::I32);
+        if self.shape()[axis] > LONGEST {
+            let problem = format!("has positions along axis {axis} that do not fit 32 bits");
+            return self.fail("sort", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
         }
+        let (rows, mut shape) = self.detach().rows_along(axis);
         let (&[r, n], wanted) = (rows.shape(), wanted(&rows)) else { return self.cast(DType::I32) };
-        let index = if n > SHORT && depth > 0 {
+        let index = if rows.count() == 0 {
+            let k = wanted.shape().iter().rev().nth(1).copied().unwrap_or(1);
+            Tensor::full(self.device(), 0.0, [r, k], DType::I32)
+        } else if n > SHORT && depth > 0 {
             let wanted = wanted.squeeze(-1);
             let k = wanted.shape().last().copied().unwrap_or(1);
             merge::order(&rows, descending, depth).gather(1, &wanted.broadcast_to(&[r, k]))

@@ -4,7 +4,7 @@ use crate::{
     error::ErrorKind,
     op::Window,
     ops::contraction::ConvConfig,
-    shape::{Axis, count},
+    shape::{Axis, count, excess},
     tensor::Tensor,
 };
 
@@ -27,7 +27,8 @@ impl Tensor {
             let problem = format!("has no windows of {size} elements, {step} apart, at axis {axis}");
             return self.fail("sliding_windows", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
         }
-        let window = Window { kernel: vec![size], stride: vec![step], dilation: vec![1], pad: vec![0] };
+        // A step beyond the end is as good as any other that leads there.
+        let window = Window { kernel: vec![size], stride: vec![step.min(n)], dilation: vec![1], pad: vec![0] };
         let x = self.movedim(&[axis as isize], &[-1]);
         x.windows(&window, &[(n - size) / step + 1], 0.0, false).movedim(&[-2], &[axis as isize])
     }
@@ -43,13 +44,16 @@ impl Tensor {
     ) -> Result<(Window, Vec<usize>), Tensor> {
         self.check().map_err(|_| self.clone())?;
         let n = image.len();
+        if let Some(problem) = excess(image) {
+            return Err(self.fail(op, ErrorKind::Shape { shape: image.to_vec(), problem }));
+        }
         let window = self.window(op, n, kernel, &config.stride, &config.dilation, &config.padding)?;
         if config.groups != 1 {
             return Err(self.fail(op, ErrorKind::Invalid("windows have no groups".into())));
         }
         let extent = |d: usize| {
-            let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
-            (image[d] + 2 * window.pad[d]).checked_sub(span).map(|rest| rest / window.stride[d] + 1)
+            let padded = image[d].saturating_add(2 * window.pad[d]);
+            padded.checked_sub(window.span(d)).map(|rest| rest / window.stride[d] + 1)
         };
         match (0..n).map(extent).collect::<Option<Vec<_>>>() {
             Some(out) => Ok((window, out)),
@@ -84,7 +88,7 @@ impl Tensor {
             Err(failed) => return failed,
         };
         let columns = self.windows(&window, &out, 0.0, false).permute(windows_first(lead, n));
-        let rows = self.shape()[lead - 1] * count(&window.kernel);
+        let rows = self.shape()[lead - 1].saturating_mul(count(&window.kernel));
         columns.reshape([&self.shape()[..lead - 1], &[rows, count(&out)]].concat())
     }
 

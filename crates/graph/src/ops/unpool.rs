@@ -18,8 +18,9 @@ impl Tensor {
     #[track_caller]
     pub fn max_pool_with_indices(&self, pool: &Pool) -> (Tensor, Tensor) {
         let n = pool.kernel.len();
-        if let Some(at) = self.in_fewer_axes(n, |x| x.max_pool_with_indices(pool).1) {
-            return (self.max_pool(pool), at);
+        if let Some(x) = self.in_fewer_axes(n) {
+            let (y, at) = x.max_pool_with_indices(pool);
+            return (self.in_all_axes(n, &y), self.in_all_axes(n, &at));
         }
         let (window, out) = match self.pooling("max_pool", pool) {
             Ok(found) => found,

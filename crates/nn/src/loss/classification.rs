@@ -38,6 +38,10 @@ impl CrossEntropy {
         if logits.check().is_err() {
             return logits.clone();
         }
+        if logits.rank() == 0 {
+            let problem = "has no axis of classes".to_string();
+            return logits.fail("cross_entropy", ErrorKind::Shape { shape: Vec::new(), problem });
+        }
         let axis = class_axis(logits);
         self.of_log_p("cross_entropy", &wide(logits).log_softmax(axis), target, axis)
     }

@@ -109,13 +109,12 @@ impl BatchNorm2dConfig {
         if self.channels == 0 {
             return Err(invalid("batch_norm2d", "0 channels".into()));
         }
-        let param = |value| param(self.affine, device, value, &[self.channels]);
-        let state = |value| State::new(filled(device, value, self.channels));
+        let shape = [self.channels];
         Ok(BatchNorm2d {
-            weight: param(1.0)?,
-            bias: param(0.0)?,
-            running_mean: state(0.0)?,
-            running_var: state(1.0)?,
+            weight: param(self.affine, device, 1.0, &shape)?,
+            bias: param(self.affine, device, 0.0, &shape)?,
+            running_mean: State::new(filled(device, 0.0, &shape))?,
+            running_var: State::new(filled(device, 1.0, &shape))?,
             mode: Mode::default(),
             channels: self.channels,
             momentum: self.momentum,

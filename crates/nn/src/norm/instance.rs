@@ -117,8 +117,8 @@ impl InstanceNormConfig {
         }
         let weight = param(self.affine, device, 1.0, &[self.channels])?;
         let bias = param(self.affine, device, 0.0, &[self.channels])?;
-        let state =
-            |value| self.track_running_stats.then(|| State::new(filled(device, value, self.channels))).transpose();
+        let shape = [self.channels];
+        let state = |value| self.track_running_stats.then(|| State::new(filled(device, value, &shape))).transpose();
         Ok(InstanceNorm {
             weight,
             bias,

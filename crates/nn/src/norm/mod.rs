@@ -6,9 +6,9 @@ mod instance;
 mod layer;
 mod rms;
 
-use thalweg_graph::{Device, Param, Result, Tensor, shape::count};
+use thalweg_graph::{Device, Param, Result};
 
-use crate::init::invalid;
+use crate::init::{filled, invalid};
 
 pub use self::{
     batch::{BatchNorm2d, BatchNorm2dConfig},
@@ -31,7 +31,7 @@ fn check_shape(op: &'static str, shape: &[usize]) -> Result<()> {
 #[track_caller]
 fn param(wanted: bool, device: &Device, value: f32, shape: &[usize]) -> Result<Option<Param>> {
     match wanted {
-        true => Param::new(Tensor::from_slice(device, &vec![value; count(shape)], shape)).map(Some),
+        true => Param::new(filled(device, value, shape)).map(Some),
         false => Ok(None),
     }
 }

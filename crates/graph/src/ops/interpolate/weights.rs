@@ -15,6 +15,9 @@ pub enum Axis {
     Weigh(Vec<f64>),
 }
 
+/// The most weights, or positions, of an axis.
+const MAX_WEIGHTS: usize = 1 << 28;
+
 /// The map of every axis; or what does not fit.
 pub fn axes(resize: &Resize, extents: &[usize]) -> Result<Vec<Axis>, String> {
     let smooth = matches!(resize.mode, Resample::Linear | Resample::Cubic);
@@ -42,6 +45,15 @@ pub fn axes(resize: &Resize, extents: &[usize]) -> Result<Vec<Axis>, String> {
             sized
         }
     };
+    // What is made on the host, of each axis.
+    let made = |(out, extent): (usize, usize)| {
+        if smooth || resize.mode == Resample::Area { out.saturating_mul(extent) } else { out }
+    };
+    if let Some(((out, _), extent)) = sized.iter().zip(extents).find(|((out, _), n)| made((*out, **n)) > MAX_WEIGHTS) {
+        return Err(format!(
+            "an axis of {extent} resampled to {out} is too large: it needs more than {MAX_WEIGHTS} weights"
+        ));
+    }
     Ok(sized.into_iter().zip(extents).map(|((out, factor), extent)| axis(resize, *extent, out, factor)).collect())
 }
 

@@ -1,11 +1,20 @@
 //! Bad input gives errors that name the op, the shapes, and the file and line of the call.
 
+mod movement;
+mod positions;
+mod products;
+mod sizes;
+mod values;
+
+use std::panic::Location;
+
 use thalweg_device::DeviceExt;
 use thalweg_graph::{
     Bags, Combine, DType, Device, Ellipsis, Error, ErrorKind, Interpolation, NewtonSchulz, Pool, Tensor, s,
 };
 use thalweg_tests::{cpu, own_gpu, strict};
 
+#[track_caller]
 fn ones(shape: &[usize]) -> Tensor {
     Tensor::ones(&strict(), shape)
 }
@@ -13,12 +22,17 @@ fn ones(shape: &[usize]) -> Tensor {
 /// Holds an error's text against what it must say, the caller's line included.
 #[track_caller]
 fn says(tensor: &Tensor, line: u32, parts: &[&str]) {
-    let error = tensor.to_vec::<f32>().expect_err("an error");
-    let text = error.to_string();
+    refuses(tensor.to_vec::<f32>(), line, parts);
+}
+
+/// The same of what gives a `Result`.
+#[track_caller]
+fn refuses<T>(result: Result<T, Error>, line: u32, parts: &[&str]) {
+    let text = result.err().expect("an error").to_string();
     for part in parts {
         assert!(text.contains(part), "'{text}' does not say '{part}'");
     }
-    let place = format!("messages.rs:{line}:");
+    let place = format!("{}:{line}:", Location::caller().file());
     assert!(text.contains(&place), "'{text}' does not say '{place}'");
 }
 
