@@ -69,7 +69,11 @@ pub fn check(program: &Program, contenders: &[Contender]) -> Result<(), Failure>
         let got = caught(|| script.run(&world)).map_err(|what| fail(&contender.name, what))?;
         for runs in [FEW, MANY] {
             while off.len() < runs as usize {
-                let executor = Disturbed::new(program.seed.wrapping_mul(MANY).wrapping_add(off.len() as u64));
+                let run = off.len() as u64;
+                let executor = Disturbed::new(
+                    program.seed.wrapping_mul(MANY).wrapping_add(run),
+                    run > FEW && run.is_multiple_of(2),
+                );
                 off.push(reference(&Device::new(Arc::new(executor)))?);
             }
             match compare(&got, &want, &off, script.has_half) {

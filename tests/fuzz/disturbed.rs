@@ -15,11 +15,12 @@ const UNITS: f64 = 8.0;
 
 /// Runs traces on the strict executor with factors `1 + a r` put behind every node that rounds, and in front of those that
 /// sum; r is random between -1 and 1. Of the values that are 16-bit floats, half are not rounded, as in a fused kernel: there
-/// they neither overflow nor vanish.
+/// they neither overflow nor vanish. If it flushes, what is below f32's normal numbers becomes 0, as devices may do.
 #[derive(Debug)]
 pub struct Disturbed {
     strict: StrictCpu,
     state: Mutex<u64>,
+    flush: bool,
 }
 
 /// How an op rounds: by so many units, before and after.
@@ -30,8 +31,8 @@ struct Rounding {
 
 impl Disturbed {
     /// One whose numbers are drawn from this seed.
-    pub fn new(seed: u64) -> Disturbed {
-        Disturbed { strict: StrictCpu::new(), state: Mutex::new(seed) }
+    pub fn new(seed: u64, flush: bool) -> Disturbed {
+        Disturbed { strict: StrictCpu::new(), state: Mutex::new(seed), flush }
     }
 
     /// Between -1 and 1: splitmix64 (Steele et al. 2014), as there are many to draw.
@@ -52,14 +53,31 @@ impl Disturbed {
         if units == 0.0 || !dtype.is_float() {
             return Ok(node);
         }
-        let factors: Vec<f64> = self.random(count(&shape), units * unit(dtype)).iter().map(|r| 1.0 + r).collect();
-        let storage = self.strict.upload(&factors.iter().flat_map(|f| f.to_le_bytes()).collect::<Vec<_>>())?;
-        let leaf = trace.nodes.len();
-        trace.leaves.push((leaf, Region { storage, offset: 0, len: factors.len(), dtype: DType::F64 }));
         let of = |op, inputs, dtype| TraceNode { op, inputs, shape: shape.clone(), dtype, label: label.clone() };
-        trace.nodes.push(of(Op::Leaf, vec![], DType::F64));
-        trace.nodes.push(of(Op::Binary(BinaryOp::Mul), vec![node, leaf], dtype));
-        Ok(leaf + 1)
+        let mut push = |node| {
+            trace.nodes.push(node);
+            trace.nodes.len() - 1
+        };
+        let n = count(&shape);
+        let mut leaves = Vec::new();
+        let mut leaf = |values: Vec<f64>, at: usize| -> Result<()> {
+            let storage = self.strict.upload(&values.iter().flat_map(|f| f.to_le_bytes()).collect::<Vec<_>>())?;
+            leaves.push((at, Region { storage, offset: 0, len: values.len(), dtype: DType::F64 }));
+            Ok(())
+        };
+        let factors = push(of(Op::Leaf, vec![], DType::F64));
+        leaf(self.random(n, units * unit(dtype)).iter().map(|r| 1.0 + r).collect(), factors)?;
+        let mut y = push(of(Op::Binary(BinaryOp::Mul), vec![node, factors], dtype));
+        if self.flush {
+            let (least, zero) = (push(of(Op::Leaf, vec![], DType::F64)), push(of(Op::Leaf, vec![], DType::F64)));
+            leaf(vec![f64::from(f32::MIN_POSITIVE); n], least)?;
+            leaf(vec![0.0; n], zero)?;
+            let size = push(of(Op::Unary(UnaryOp::Abs), vec![y], DType::F64));
+            let tiny = push(of(Op::Binary(BinaryOp::Lt), vec![size, least], DType::Bool));
+            y = push(of(Op::Select, vec![tiny, zero, y], dtype));
+        }
+        trace.leaves.extend(leaves);
+        Ok(y)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What random programs found, shrunk.
 
 use thalweg::nn::Attention;
-use thalweg_graph::{ConvConfig, DType, Device, Pool, Resample, Resize, Result, Tensor};
+use thalweg_graph::{ConvConfig, DType, Device, NewtonSchulz, Pool, Resample, Resize, Result, Tensor};
 use thalweg_tests::{cpu, strict, test_gpu};
 
 /// Runs on every executor, fused and op by op, and compares with the strict one.
@@ -125,6 +125,17 @@ fn products_of_one_row_that_starts_inside_a_buffer() {
         let grads = (&y * weights).sum(..).backward()?;
         let products = [part.matmul(&part), part.reshape([1, 5]).matmul(&x.slice(0, ..5))];
         Ok(products.into_iter().chain([y]).chain(grads.get(&w).cloned()).collect())
+    });
+}
+
+/// The slope of a norm at 0 is infinite, and nothing of it may be left.
+#[test]
+fn the_gradient_of_an_orthogonalised_zero_is_a_number() {
+    agree(|device| {
+        let x = Tensor::from_slice(device, &[0.0f32; 6], [2, 3]).track();
+        let y = x.orthogonalise(&NewtonSchulz::exact(1));
+        let grads = y.sum(..).backward()?;
+        Ok([y].into_iter().chain(grads.get(&x).cloned()).collect())
     });
 }
 

@@ -33,11 +33,11 @@ rows! { a;
     conv_transpose(x: image) {
         groups = a.divisor(x.shape()[1])?, o = a.size(1, 3)?, kernel = a.kernel(x)?, stride = a.sizes(kernel.len(), 1, 3),
         dilation = a.sizes(kernel.len(), 1, 2), padding = a.sizes(kernel.len(), 0, 1),
-        w = a.weight(&[&[x.shape()[1], o], kernel.as_slice()].concat())
+        w = a.weight(&[&[x.shape()[1], o], kernel.as_slice()].concat()),
+        fits = kernel.iter().enumerate().all(|(d, k)| (x.shape()[2 + d] - 1) * stride[d] + dilation[d] * (k - 1) + 1 > 2 * padding[d])
     } {
         let config = ConvConfig { stride: stride.to_vec(), padding: padding.to_vec(), dilation: dilation.to_vec(), groups };
-        let y = x.conv_transpose(&w, &config, &[0]);
-        (y.count() > 0).then_some(y)?
+        fits.then(|| x.conv_transpose(&w, &config, &[0]))?
     };
     unfold(x: image) { kernel = a.kernel(x)?, padding = a.sizes(kernel.len(), 0, 1), stride = a.sizes(kernel.len(), 1, 2) } {
         let config = ConvConfig { stride: stride.to_vec(), padding: padding.to_vec(), ..ConvConfig::default() };

@@ -1,5 +1,6 @@
 //! Orthogonal matrices near given ones, by products alone.
 
+use super::vector_norm::root;
 use crate::{error::ErrorKind, tensor::Tensor};
 
 /// The most steps: each is recorded, and a few dozen converge to the last bit.
@@ -67,7 +68,7 @@ impl Tensor {
         }
         // Wide matrices have the smaller products.
         let x = if m > n { self.wide().t() } else { self.wide() };
-        let norm = x.square().sum_keepdim([-2, -1]).sqrt();
+        let norm = root(&x.square().sum_keepdim([-2, -1]), 2.0);
         let [a, b, c] = how.coefficients;
         let start = &x / norm.clamp_min(how.eps);
         let y = (0..how.steps).fold(start, |x, _| {

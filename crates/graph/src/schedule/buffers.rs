@@ -17,6 +17,8 @@ use crate::{op::Op, shape::count};
 /// Inlined operations above which an elementwise node gets a buffer: expressions stay small and recursion shallow.
 const MAX_INLINE: usize = 48;
 
+/// Nodes in a row without a buffer, views and constants among them, above which one gets one: recursion follows them.
+const MAX_ROW: usize = 64;
 /// Operations that are cheap enough to do again instead of a store and a load.
 const MAX_AGAIN: usize = 4;
 
@@ -54,10 +56,12 @@ impl<'g> Planner<'g> {
         let mut heavy = vec![false; n];
         let mut cheap = vec![true; n];
         let mut constant = vec![true; n];
+        let mut row = vec![0usize; n];
         for (id, node) in graph.nodes.iter().enumerate() {
             let is_view = node.op.is_view();
             constant[id] = !matches!(node.op, Op::Leaf) && node.inputs.iter().all(|i| constant[*i]);
             for i in &node.inputs {
+                row[id] = row[id].max(row[*i] + 1);
                 if materialised[*i] {
                     heavy[id] |= graph.nodes[*i].op.is_heavy();
                 } else {
@@ -74,7 +78,7 @@ impl<'g> Planner<'g> {
             materialised[id] = match &node.op {
                 Op::Leaf | Op::Pack(_) => false,
                 op if op.is_heavy() => true,
-                _ if forced.contains(&id) || is_output => true,
+                _ if forced.contains(&id) || is_output || row[id] > MAX_ROW => true,
                 _ if constant[id] => false,
                 _ if is_view => false,
                 _ => {
@@ -85,6 +89,9 @@ impl<'g> Planner<'g> {
                     cost[id] > MAX_INLINE || (shared && (heavy[id] || !cheap[id] || cost[id] > MAX_AGAIN))
                 }
             };
+            if materialised[id] || matches!(node.op, Op::Leaf | Op::Pack(_)) {
+                row[id] = 0;
+            }
             if materialised[id] && !node.op.is_heavy() {
                 // What stands behind the buffer is one load for its readers; but it remains a candidate epilogue.
                 cost[id] = 0;
