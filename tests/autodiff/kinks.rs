@@ -96,9 +96,9 @@ fn of_two() {
         ("minimum", |a, b| a.minimum(b), [&[1.0, 2.0], &[1.0, 3.0]], [&[0.5, 1.0], &[0.5, 0.0]]),
         (
             "clamp_between",
-            |a, b| a.clamp_between(b, b),
+            |a, b| a.clamp_between(b, b + 1.0) + a.clamp_between(b - 1.0, b),
             [&[1.0, 2.0, 0.0], &[1.0, 1.0, 1.0]],
-            [&[1.0, 0.0, 0.0], &[0.0, 1.0, 1.0]],
+            [&[1.0, 0.5, 0.5], &[1.0, 1.5, 1.5]],
         ),
         ("prelu", |a, b| a.prelu(b), [&[0.0, -2.0], &[0.5, 0.5]], [&[0.5, 0.5], &[0.0, -2.0]]),
         ("pow", |a, b| a.pow(b), [&[0.0, 0.0], &[0.0, 2.0]], [&[0.0, 0.0], &[0.0, 0.0]]),
@@ -121,6 +121,15 @@ fn of_two() {
         same(&format!("{name}, left"), &got[0], want[0]);
         same(&format!("{name}, right"), &got[1], want[1]);
     }
+}
+
+/// What the smaller one adds is far below the digits of 1, and has all of its own.
+#[test]
+fn of_shares() {
+    let got = gradients(&[&[40.0, -7.0], &[0.0, 33.0]], |x| x[0].logaddexp(&x[1]));
+    let share = (-40.0f64).exp();
+    assert!((got[1][0] / share - 1.0).abs() < 1e-9 && (got[0][1] / share - 1.0).abs() < 1e-9, "{got:?}");
+    assert_eq!((got[0][0], got[1][1]), (1.0, 1.0));
 }
 
 #[test]

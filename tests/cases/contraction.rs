@@ -52,6 +52,7 @@ pub fn einsum() -> Vec<Case> {
         let f = move |x: &[thalweg_graph::Tensor]| x[0].einsum(equation, &x[1..].iter().collect::<Vec<_>>());
         cases.push(Case::new(format!("einsum {equation}"), inputs, f).terms(512));
     }
+    cases.push(Case::new("dot", vec![floats(&[7]), floats(&[7])], |x| x[0].dot(&x[1])).terms(7));
     cases.push(Case::new("outer", vec![floats(&[3]), floats(&[4])], |x| x[0].outer(&x[1])).terms(4));
     let inputs = vec![floats(&[2, 3]), floats(&[5, 2, 4]), floats(&[6, 3, 4]), floats(&[6])];
     cases.push(Case::new("bilinear", inputs, |x| x[0].bilinear(&x[1], &x[2], Some(&x[3]))).terms(512));

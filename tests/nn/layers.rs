@@ -54,6 +54,26 @@ fn batch_norm_normalises_and_remembers() {
     assert!((y[0] - (1.0 - 2.0) / (0.5f64 + 10.0 / 3.0 + 1e-5).sqrt()).abs() < 1e-6, "{y:?}");
 }
 
+/// What is normalised in 16 bits is what 32 bits give, rounded once; so are the gradient and the running statistics.
+#[test]
+fn batch_norm_of_16_bits_keeps_its_digits() {
+    for device in [strict(), cpu()] {
+        // Halves of 16 bits are a whole quarter apart up here.
+        let x = Tensor::from_slice(&device, &[300.0f32, 300.25, 300.5, 301.0], [4, 1, 1, 1]);
+        let up = Tensor::from_slice(&device, &[1.0f32, -2.0, 0.5, 0.75], [4, 1, 1, 1]);
+        let run = |dtype: DType| {
+            let norm = BatchNorm2d::new(1).momentum(1.0).init(&device, &mut Rng::seed(0)).unwrap();
+            let x = x.cast(dtype).track();
+            let y = norm.forward(&x);
+            let grads = (&y * up.cast(dtype)).cast(DType::F32).sum(..).backward().unwrap();
+            assert_eq!((y.dtype(), norm.running_var.tensor().dtype()), (dtype, DType::F32));
+            let round = |t: &Tensor| t.cast(DType::F16).to_vec::<f64>().unwrap();
+            [round(&y), round(grads.get(&x).unwrap()), norm.running_var.tensor().to_vec::<f64>().unwrap()]
+        };
+        assert_eq!(run(DType::F16), run(DType::F32));
+    }
+}
+
 /// The same stream draws the same mask on every device, and another one next time.
 #[test]
 fn dropout_is_the_same_everywhere_and_new_every_time() {

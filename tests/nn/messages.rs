@@ -78,6 +78,8 @@ fn norms_and_distances() {
 #[test]
 fn products() {
     let (m, v) = (ones(&[2, 3]), ones(&[4]));
+    says(&m.dot(&v), line!(), &["dot", "[2, 3]", "two vectors"]);
+    says(&v.dot(&v.repeat(&[2])), line!(), &["dot", "one length"]);
     says(&m.outer(&v), line!(), &["outer", "[2, 3]", "two vectors"]);
     says(&m.bilinear(&v, &ones(&[5, 3, 2]), None), line!(), &["bilinear", "[.., 3] and [.., 2]"]);
     says(&m.bilinear(&v, &v, None), line!(), &["bilinear", "[outputs, left, right]"]);

@@ -14,6 +14,7 @@ rows! { a;
     left(x: matrix) { n = a.one(&[1usize, 3, 4, 9, 16]), w = a.weight(&[n, x.shape()[x.rank() - 2]]) } w.matmul(x);
     project(x: vector) { w = a.weight(&x.shape()[x.rank() - 1..]) } x.matmul(&w);
     orthogonalise(x: matrix) { steps = a.size(1, 3)? } x.orthogonalise(&NewtonSchulz::exact(steps));
+    dot(x: line, y: alike) {} x.dot(y);
     outer(x: line, y: line) {} x.outer(y);
     einsum_one(x: vector) { equation = a.equation(x) } x.einsum(&equation, &[]);
     einsum_two(x: full, y: full) { equation = a.pair_equation(x, y) } x.einsum(&equation, &[y]);

@@ -117,6 +117,7 @@ calls! {
         diff: |d| d.tensor().diff(d.size(), d.int());
         cross: |d| d.tensor().cross(&d.tensor(), d.int());
         matmul: |d| d.tensor().matmul(&d.tensor());
+        dot: |d| d.tensor().dot(&d.tensor());
         outer: |d| d.tensor().outer(&d.tensor());
         bilinear: |d| d.tensor().bilinear(&d.tensor(), &d.tensor(), None);
         normalize: |d| d.tensor().normalize(d.number(), d.int(), d.number());

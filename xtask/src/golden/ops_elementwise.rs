@@ -1,6 +1,6 @@
 //! Elementwise ops, broadcasting, and what they say about NaN and infinities.
 
-use thalweg_graph::Tensor;
+use thalweg_graph::IntoTensor;
 
 use super::{
     Stop,
@@ -91,7 +91,11 @@ pub const WITH_ATTRS: Table = &[
         }
     }),
     ("pow_scalar", |c| Ok(vec![c.x()?.powf(c.attrs.need("exponent")?)])),
-    ("scalar_pow", |c| Ok(vec![Tensor::scalar(c.device, c.attrs.need("base")?, c.dtype).pow(c.x()?)])),
+    ("scalar_pow", |c| {
+        // A number keeps digits that a 16-bit tensor would lose.
+        let x = c.x()?;
+        Ok(vec![c.attrs.need("base")?.into_tensor(x).pow(x)])
+    }),
     ("add_scalar", |c| Ok(vec![c.x()? + c.attrs.need("scalar")?])),
     ("mul_scalar", |c| Ok(vec![c.x()? * c.attrs.need("scalar")?])),
     ("rsub_scalar", |c| Ok(vec![c.attrs.need("scalar")? - c.x()?])),

@@ -31,6 +31,10 @@ pub const MATMUL: Table = &[
         let (y, a, b) = c.triple()?;
         Ok(vec![y * c.attrs.number_or("beta", 1.0)? + a.matmul(b) * c.attrs.number_or("alpha", 1.0)?])
     }),
+    ("dot", |c| {
+        let (a, b) = c.pair()?;
+        Ok(vec![a.dot(b)])
+    }),
     ("outer", |c| {
         let (a, b) = c.pair()?;
         Ok(vec![a.outer(b)])

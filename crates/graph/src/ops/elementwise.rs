@@ -186,8 +186,8 @@ impl Tensor {
         self.ge(max).where_(max, self)
     }
 
-    /// `x` limited to `[min, max]`, element by element; with `min` above `max` it is `max`. The gradient goes to a bound
-    /// where x is beyond it, to x inside and at the bounds.
+    /// `x` limited to `[min, max]`, element by element; with `min` above `max` it is `max`. The gradient goes to x inside,
+    /// to a bound where x is beyond it, and half to each where they are equal, as in PyTorch since 2.14.
     ///
     /// # Shapes
     /// `[..]`, `[..]`, `[..]` that broadcast → what they broadcast to
@@ -195,9 +195,7 @@ impl Tensor {
     /// Shapes that do not broadcast; truth values as bounds.
     #[track_caller]
     pub fn clamp_between(&self, min: impl IntoTensor, max: impl IntoTensor) -> Tensor {
-        let (min, max) = (min.into_tensor(self), max.into_tensor(self));
-        let low = self.lt(&min).where_(&min, self);
-        low.gt(&max).where_(&max, &low)
+        self.maximum(min).minimum(max)
     }
 
     /// The logarithm to base 10.
@@ -253,7 +251,9 @@ impl Tensor {
         // Equal infinities have no difference, and what is added to nothing stays itself.
         let none = other.eq(f64::NEG_INFINITY);
         let gap = none.or(self.eq(&other).and(self.is_inf())).where_(0.0, self - &other);
-        none.where_(self, &other + gap.softplus())
+        // The larger one and what the smaller adds to it: a small share keeps its digits in the gradient.
+        let first = gap.ge(0.0);
+        none.where_(self, first.where_(self, other) + first.where_(-&gap, gap).softplus())
     }
 
     /// Every bit of an integer turned over: `-1 - x` of I32, `2³² - 1 - x` of U32. Of truth values, see [`Tensor::not`].

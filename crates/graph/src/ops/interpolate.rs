@@ -25,6 +25,9 @@ pub enum Target {
     /// These extents.
     Size(Vec<usize>),
     /// `⌊extent · factor⌋`, with a factor for each axis or one for all, which the map of coordinates uses as it is.
+    ///
+    /// An extent that it leaves as it is is copied by [`Resample::Linear`], with antialiasing, and by
+    /// [`Resample::Nearest`] of images, which also repeats one that doubles: as PyTorch does on the CPU.
     Factor(Vec<f64>),
 }
 

@@ -3,6 +3,24 @@
 use crate::{error::ErrorKind, shape::broadcast, tensor::Tensor};
 
 impl Tensor {
+    /// `Σ_i a_i b_i`.
+    ///
+    /// # Shapes
+    /// `[N]` and `[N]` → `[]`
+    /// # Errors
+    /// Something that is no vector; two lengths; dtypes as in [`Tensor::matmul`].
+    #[track_caller]
+    pub fn dot(&self, other: &Tensor) -> Tensor {
+        match self.two_vectors("dot", other) {
+            Ok(()) if self.count() != other.count() => {
+                let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
+                self.fail("dot", ErrorKind::Shapes { lhs, rhs, problem: "are not of one length".into() })
+            }
+            Ok(()) => self.matmul(other),
+            Err(failed) => failed,
+        }
+    }
+
     /// `y_ij = a_i b_j`.
     ///
     /// # Shapes
@@ -11,17 +29,18 @@ impl Tensor {
     /// Something that is no vector.
     #[track_caller]
     pub fn outer(&self, other: &Tensor) -> Tensor {
-        if self.check().is_err() {
-            return self.clone();
-        }
-        if other.check().is_err() {
-            return other.clone();
-        }
+        self.two_vectors("outer", other).map_or_else(|failed| failed, |()| self.unsqueeze(1) * other)
+    }
+
+    #[track_caller]
+    fn two_vectors(&self, op: &'static str, other: &Tensor) -> Result<(), Tensor> {
+        self.check().map_err(|_| self.clone())?;
+        other.check().map_err(|_| other.clone())?;
         if self.rank() != 1 || other.rank() != 1 {
             let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
-            return self.fail("outer", ErrorKind::Shapes { lhs, rhs, problem: "are not two vectors".into() });
+            return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem: "are not two vectors".into() }));
         }
-        self.unsqueeze(1) * other
+        Ok(())
     }
 
     /// `y_o = Σ_ij a_i W_oij b_j + bias_o`: one matrix product by `W`, and a sum over `j`.

@@ -1,7 +1,7 @@
 //! Batch normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
+use thalweg_graph::{DType, Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
 use super::param;
 use crate::init::{filled, invalid};
@@ -48,7 +48,8 @@ impl BatchNorm2d {
         BatchNorm2dConfig { channels, momentum: 0.1, eps: 1e-5, affine: true }
     }
 
-    /// Applies it; in training mode the running statistics move, once the step or a reader evaluates them.
+    /// Applies it, in f32 if the input is narrower; in training mode the running statistics move, once the step or a reader
+    /// evaluates them.
     ///
     /// # Shapes
     /// `[B, C, H, W]` → the same
@@ -65,6 +66,9 @@ impl BatchNorm2d {
             return x.fail("batch_norm2d", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
         }
         let per_channel = |t: Tensor| t.reshape([1, channels, 1, 1]);
+        let dtype = x.dtype();
+        // What is no float is left to the mean, which refuses it.
+        let x = &x.cast(if dtype.is_float() { dtype.promote(DType::F32) } else { dtype });
         let (mean, var) = match self.mode.is_training() {
             true => {
                 let axes = [0, 2, 3];
@@ -72,8 +76,11 @@ impl BatchNorm2d {
                 let n = (batch * height * width) as f64;
                 let (new_mean, new_var) = (mean.detach().reshape([channels]), var.detach().reshape([channels]));
                 let m = self.momentum;
-                self.running_mean.set(&(self.running_mean.tensor() * (1.0 - m) + new_mean * m));
-                self.running_var.set(&(self.running_var.tensor() * (1.0 - m) + new_var * (m * n / (n - 1.0).max(1.0))));
+                let unbiased = n / (n - 1.0).max(1.0);
+                for (state, new) in [(&self.running_mean, new_mean), (&self.running_var, new_var * unbiased)] {
+                    let old = state.tensor();
+                    state.set(&(&old * (1.0 - m) + new.cast(old.dtype()) * m));
+                }
                 (mean, var)
             }
             false => (per_channel(self.running_mean.tensor()), per_channel(self.running_var.tensor())),
@@ -83,10 +90,11 @@ impl BatchNorm2d {
             Some(weight) => y * per_channel(weight.tensor()),
             None => y,
         };
-        match &self.bias {
+        let y = match &self.bias {
             Some(bias) => y + per_channel(bias.tensor()),
             None => y,
-        }
+        };
+        y.cast(dtype)
     }
 }
 

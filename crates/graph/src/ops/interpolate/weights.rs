@@ -54,10 +54,27 @@ pub fn axes(resize: &Resize, extents: &[usize]) -> Result<Vec<Axis>, String> {
             "an axis of {extent} resampled to {out} is too large: it needs more than {MAX_WEIGHTS} weights"
         ));
     }
-    Ok(sized.into_iter().zip(extents).map(|((out, factor), extent)| axis(resize, *extent, out, factor)).collect())
+    let one = |((out, factor), extent): ((usize, Option<f64>), &usize)| axis(resize, *extent, out, factor, n == 2);
+    Ok(sized.into_iter().zip(extents).map(one).collect())
 }
 
-fn axis(resize: &Resize, input: usize, out: usize, factor: Option<f64>) -> Axis {
+/// `image`: whether there are two axes to resize.
+fn axis(resize: &Resize, input: usize, out: usize, factor: Option<f64>, image: bool) -> Axis {
+    // Whether an extent that a factor leaves as it is, such as ⌊2 · 1.3⌋, is copied instead of stretched and cut; and
+    // whether one that it doubles is repeated. Results are those of PyTorch on the CPU, which does so here and not
+    // elsewhere.
+    let copied = match resize.mode {
+        Resample::Nearest => image,
+        Resample::Linear => true,
+        Resample::Cubic => resize.antialias,
+        Resample::NearestExact | Resample::Area => false,
+    };
+    if copied && out == input {
+        return Axis::Same;
+    }
+    if copied && out == 2 * input && resize.mode == Resample::Nearest {
+        return Axis::Repeat(2);
+    }
     let exact = resize.mode == Resample::NearestExact;
     if matches!(resize.mode, Resample::Nearest | Resample::NearestExact) {
         return nearest(exact, input, out, factor);
@@ -162,6 +179,12 @@ mod tests {
         assert_eq!(of(Resize::size(&[2], Resample::Nearest), &[5]), [Axis::Pick(vec![0, 2])]);
         assert_eq!(of(Resize::size(&[2], Resample::NearestExact), &[5]), [Axis::Pick(vec![1, 3])]);
         assert_eq!(of(Resize::size(&[7], Resample::Linear), &[7]), [Axis::Same]);
+        // ⌊2 · 1.3⌋ is 2, ⌊2 · 2.3⌋ is 4.
+        assert_eq!(of(Resize::factor(1.3, Resample::Linear), &[2]), [Axis::Same]);
+        assert_eq!(of(Resize::factor(1.3, Resample::Nearest), &[3, 3]), [Axis::Same, Axis::Same]);
+        assert_eq!(of(Resize::factor(1.3, Resample::Nearest), &[3]), [Axis::Pick(vec![0, 0, 1])]);
+        assert_eq!(of(Resize::factor(2.3, Resample::Nearest), &[2, 2]), [Axis::Repeat(2), Axis::Repeat(2)]);
+        assert_eq!(of(Resize::factor(1.3, Resample::NearestExact), &[3]), [Axis::Pick(vec![0, 1, 1])]);
         assert_eq!(
             of(Resize::size(&[2], Resample::Area), &[4]),
             [Axis::Weigh([0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5].into())]
