@@ -202,7 +202,7 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
     let op = case["op"].as_str().unwrap_or("none");
     let plain = run.dtype == DType::F32;
     let result = match op {
-        "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case)),
+        "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case).transpose()).flatten(),
         "train" if run.dtype != DType::F16 => train::curve(run, family, case),
         // Mixed precision starts from f32 weights.
         "train_autocast" | "train_loss_scaled" if plain => amp::curve(run, case),

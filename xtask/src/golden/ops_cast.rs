@@ -24,21 +24,24 @@ fn dtype(of: Dtype) -> Option<DType> {
     })
 }
 
-/// Runs one case.
-pub fn run(run: &Run, case: &Value) -> Result<Outcome> {
+/// Runs one case; `None` if the device has no f64 and the case wants it.
+pub fn run(run: &Run, case: &Value) -> Result<Option<Outcome>> {
     let stored = |key: &str| run.store.get(case[key].as_str().with_context(|| format!("a cast without {key}"))?);
     let (x, y) = (stored("input")?, stored("output")?);
     let (Some(from), Some(to)) = (dtype(x.dtype), dtype(y.dtype)) else {
-        return Ok(Outcome::Unsupported(format!("cast from {:?} to {:?}", x.dtype, y.dtype)));
+        return Ok(Some(Outcome::Unsupported(format!("cast from {:?} to {:?}", x.dtype, y.dtype))));
     };
+    if [from, to].contains(&DType::F64) && !run.device.profile().f64 {
+        return Ok(None);
+    }
     let got = match x.upload(run.device, from).cast(to).to_vec::<f64>() {
         Ok(got) => got,
-        Err(error) => return Ok(Outcome::Failed { share: f64::INFINITY, why: error.to_string() }),
+        Err(error) => return Ok(Some(Outcome::Failed { share: f64::INFINITY, why: error.to_string() })),
     };
     let tol = Tol::parse(&case["tol"])?;
     let share = share(&got, &y.values, tol, DType::F64);
-    Ok(match share <= 1.0 {
+    Ok(Some(match share <= 1.0 {
         true => Outcome::Passed { share },
         false => Outcome::Failed { share, why: describe(&got, &y.values, tol, DType::F64) },
-    })
+    }))
 }
