@@ -84,9 +84,13 @@ impl Version {
 struct State {
     inputs: Vec<Tensor>,
     value: Option<Region>,
-    /// An upper bound on the unevaluated nodes that this one needs, itself included.
+    /// About how many unevaluated nodes this one needs, itself included; none if it has its value. Too high rather than too
+    /// low: who acts on it counts them.
     pending: usize,
 }
+
+/// As many pending nodes as are counted again for each node that needs them.
+const FEW: usize = 64;
 
 /// Unevaluated nodes above which a cone is evaluated at once, so that metrics that nobody reads do not grow for ever.
 pub const MAX_PENDING: usize = 32_768;
@@ -94,6 +98,20 @@ pub const MAX_PENDING: usize = 32_768;
 pub(crate) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// About how many unevaluated nodes a node with this id needs. What its inputs need was mostly made between the oldest of
+/// it and now, and ids count what is made: a sum over inputs would double wherever two paths meet. What is few is added
+/// instead, because it may be old.
+fn pending(id: u64, inputs: &[Tensor]) -> usize {
+    let (mut few, mut oldest) = (0, id);
+    for input in inputs {
+        match input.pending() {
+            n if n <= FEW => few += n,
+            n => oldest = oldest.min((input.id() + 1).saturating_sub(n as u64)),
+        }
+    }
+    1 + few + usize::try_from(id - oldest).unwrap_or(usize::MAX / 2)
 }
 
 impl Node {
@@ -158,7 +176,8 @@ impl Tensor {
             return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
         }
         let tracked = !matches!(op, Op::Detach) && inputs.iter().any(|t| t.0.tracked);
-        let mut pending = 1 + inputs.iter().map(Tensor::pending).fold(0usize, usize::saturating_add);
+        let id = next_id();
+        let mut pending = pending(id, &inputs);
         if pending > MAX_PENDING {
             pending = 1 + crate::eval::count_pending(&inputs);
             if pending > MAX_PENDING {
@@ -171,7 +190,7 @@ impl Tensor {
         }
         let eager = device.eager();
         let tensor = Tensor(Arc::new(Node {
-            id: next_id(),
+            id,
             op,
             shape,
             dtype,
