@@ -22,6 +22,22 @@ fn an_untracked_chain_is_evaluated_on_the_way() {
     assert_eq!(x.item().ok(), Some(3.0 * MAX_PENDING as f64 + 1.0));
 }
 
+/// Counting a path for each way to it would double with every layer; so would the time, or the wait for a value.
+#[test]
+fn paths_that_meet_again_count_once() {
+    let device = cpu();
+    let x = Tensor::ones(&device, [8]).track();
+    // Made before, needed by every layer and never evaluated.
+    let old = (0..100).fold(Tensor::ones(&device, [8]), |old, _| old.sin().exp() * 0.0 + 0.25);
+    let mut h = x.clone();
+    for _ in 0..1000 {
+        h = &h * 0.5 + h.relu() * &old + h.abs() * &old;
+    }
+    assert_eq!(h.sum(..).item().unwrap(), 8.0);
+    let grads = h.sum(..).backward().unwrap();
+    assert_eq!(grads.get(&x).unwrap().to_vec::<f32>().unwrap(), [1.0; 8]);
+}
+
 /// Scheduling follows what has no buffer, and overflowed its stack.
 #[test]
 fn chains_of_views_constants_and_sums_of_slices_are_cut() {

@@ -1,6 +1,7 @@
 //! The tensor: a handle to a node of a lazily evaluated graph.
 
 use std::{
+    cell::Cell,
     fmt,
     panic::Location,
     sync::{
@@ -100,6 +101,11 @@ pub(crate) fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+thread_local! {
+    /// Nodes that this thread makes before it counts a cone again: a cone that was counted grows by at most one with each.
+    static COUNT_AFTER: Cell<usize> = const { Cell::new(0) };
+}
+
 /// About how many unevaluated nodes a node with this id needs. What its inputs need was mostly made between the oldest of
 /// it and now, and ids count what is made: a sum over inputs would double wherever two paths meet. What is few is added
 /// instead, because it may be old.
@@ -178,8 +184,11 @@ impl Tensor {
         let tracked = !matches!(op, Op::Detach) && inputs.iter().any(|t| t.0.tracked);
         let id = next_id();
         let mut pending = pending(id, &inputs);
-        if pending > MAX_PENDING {
+        let wait = COUNT_AFTER.get();
+        COUNT_AFTER.set(wait.saturating_sub(1));
+        if pending > MAX_PENDING && wait == 0 {
             pending = 1 + crate::eval::count_pending(&inputs);
+            COUNT_AFTER.set((MAX_PENDING + 1).saturating_sub(pending));
             if pending > MAX_PENDING {
                 let values: Vec<Tensor> = inputs.iter().filter(|t| !t.is_number()).cloned().collect();
                 if let Err(error) = crate::eval::eval(&values) {

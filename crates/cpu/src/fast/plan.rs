@@ -1,6 +1,7 @@
 //! A schedule compiled for the fast executor, and its runs.
 
 use std::{
+    collections::HashSet,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -87,18 +88,19 @@ impl Plan {
             }
         }
         let mut cleared = vec![false; outputs];
+        let written: HashSet<usize> = schedule.launches.iter().flat_map(|l| l.writes()).collect();
         for (buf, spec) in schedule.buffers.iter().enumerate() {
             if let Place::Output(i) = spec.place {
                 let windowed =
                     schedule.buffers.iter().any(|b| matches!(b.place, Place::Window { of, .. } if of == buf));
-                let written = schedule.launches.iter().any(|l| l.writes().contains(&buf));
-                cleared[i] = windowed || !written;
+                cleared[i] = windowed || !written.contains(&buf);
             }
         }
-        let mut distinct: Vec<&LaunchKind> = Vec::new();
+        let mut distinct: Vec<LaunchKind> = Vec::new();
         for launch in &schedule.launches {
-            if !distinct.iter().any(|kind| structure(kind) == structure(&launch.kind)) {
-                distinct.push(&launch.kind);
+            let structure = structure(&launch.kind);
+            if !distinct.contains(&structure) {
+                distinct.push(structure);
             }
         }
         let report = PlanReport {

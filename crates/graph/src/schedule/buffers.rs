@@ -19,6 +19,7 @@ const MAX_INLINE: usize = 48;
 
 /// Nodes in a row without a buffer, views and constants among them, above which one gets one: recursion follows them.
 const MAX_ROW: usize = 64;
+
 /// Operations that are cheap enough to do again instead of a store and a load.
 const MAX_AGAIN: usize = 4;
 
@@ -116,28 +117,20 @@ impl<'g> Planner<'g> {
         self.materialised[id] || matches!(self.graph.nodes[id].op, Op::Leaf | Op::Pack(_))
     }
 
-    /// What each materialised node reads, or a node that must be materialised first.
-    pub fn analyse(&self) -> Result<Vec<BTreeSet<NodeId>>, NodeId> {
+    /// What each materialised node reads, or nodes that must be materialised first.
+    pub fn analyse(&self) -> Result<Vec<BTreeSet<NodeId>>, BTreeSet<NodeId>> {
         let mut reads = vec![BTreeSet::new(); self.graph.nodes.len()];
+        let mut forced = BTreeSet::new();
         for id in (0..self.graph.nodes.len()).filter(|id| self.materialised[*id]) {
-            let kernel = Kernel::of(self.graph, id);
-            match self.emit(&kernel, &|_| true) {
-                Ok(launch) => {
-                    reads[id] = launch.reads();
-                    if let Some(node) = self.too_wide(
-                        id,
-                        reads[id].iter().map(|n| self.bindings(*n)).sum::<usize>() + self.bindings(id) - 1,
-                    ) {
-                        return Err(node);
-                    }
-                }
-                Err(Trouble::Materialise(node)) => return Err(node),
-                // Too large an expression: cut it at the largest inlined input.
-                Err(Trouble::Large | Trouble::Elsewhere | Trouble::Split { .. }) => {
-                    let inlined = self.graph.nodes[id].inputs.iter().copied().find(|i| !self.in_buffer(*i));
-                    return Err(inlined.unwrap_or(id));
-                }
+            match self.reads(id) {
+                Ok(found) => reads[id] = found,
+                // What a buffer of this round may mend is seen in the next.
+                Err(node) if self.inlined(id).is_disjoint(&forced) => drop(forced.insert(node)),
+                Err(_) => {}
             }
+        }
+        if !forced.is_empty() {
+            return Err(forced);
         }
         for (id, node) in self.graph.nodes.iter().enumerate() {
             if let Op::Pack(_) = node.op {
@@ -145,6 +138,33 @@ impl<'g> Planner<'g> {
             }
         }
         Ok(reads)
+    }
+
+    /// What a materialised node reads when it is computed alone, or a node that must be materialised first.
+    fn reads(&self, id: NodeId) -> Result<BTreeSet<NodeId>, NodeId> {
+        match self.emit(&Kernel::of(self.graph, id), &|_| true) {
+            Ok(launch) => {
+                let reads = launch.reads();
+                let bound = reads.iter().map(|n| self.bindings(*n)).sum::<usize>() + self.bindings(id) - 1;
+                self.too_wide(id, bound).map_or(Ok(reads), Err)
+            }
+            Err(Trouble::Materialise(node)) => Err(node),
+            // Too large an expression: cut it at the largest inlined input.
+            Err(Trouble::Large | Trouble::Elsewhere | Trouble::Split { .. }) => {
+                let inlined = self.graph.nodes[id].inputs.iter().copied().find(|i| !self.in_buffer(*i));
+                Err(inlined.unwrap_or(id))
+            }
+        }
+    }
+
+    /// A node and the nodes computed within it.
+    fn inlined(&self, id: NodeId) -> BTreeSet<NodeId> {
+        let (mut seen, mut stack) = (BTreeSet::from([id]), vec![id]);
+        while let Some(at) = stack.pop() {
+            let inputs = self.graph.nodes[at].inputs.iter().copied().filter(|i| !self.in_buffer(*i));
+            stack.extend(inputs.filter(|i| seen.insert(*i)));
+        }
+        seen
     }
 
     /// Of a node that reads and writes more buffers than a kernel can bind: the inlined node to cut it at. On the way down

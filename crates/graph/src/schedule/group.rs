@@ -10,6 +10,7 @@ use super::{
     buffers::{Overwrites, Planner},
     graph::{Graph, NodeId},
     kernel::{Domain, Kernel, without_ones},
+    precedence::Precedence,
 };
 use crate::passes::split::is_long;
 
@@ -29,8 +30,10 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options) -> Optio
     loop {
         let plan = Planner::new(graph, overwrites, options, &forced);
         match plan.analyse() {
-            Err(node) => {
-                if !forced.insert(node) {
+            Err(nodes) => {
+                let known = forced.len();
+                forced.extend(nodes);
+                if forced.len() == known {
                     return None;
                 }
             }
@@ -42,38 +45,34 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options) -> Optio
 /// Joins kernels.
 fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
     let n = plan.graph.nodes.len();
-    // A node that overwrites a leaf comes after everything that reads the leaf.
-    let mut after: Vec<BTreeSet<NodeId>> = reads.clone();
-    for (writer, leaves) in plan.overwrites {
-        for id in 0..n {
-            if id != *writer && plan.materialised[id] && leaves.iter().any(|l| reads[id].contains(l)) {
-                after[*writer].insert(id);
-            }
-        }
-    }
     let again: Vec<BTreeSet<NodeId>> = (0..n).map(|id| plan.read_again(id)).collect();
-    let mut merger = Merger { planner: plan, after, kernel_of: vec![usize::MAX; n], kernels: BTreeMap::new() };
+    let mut merger = Merger {
+        planner: plan,
+        leaves_of: plan.overwrites.iter().map(|(writer, leaves)| (*writer, leaves.as_slice())).collect(),
+        precedence: Precedence::new(&reads, plan.overwrites, |id| plan.materialised[id]),
+        kernels: BTreeMap::new(),
+    };
     for id in 0..n {
         if !plan.materialised[id] {
             continue;
         }
-        merger.kernel_of[id] = id;
+        merger.precedence.add(id);
         merger.kernels.insert(id, Kernel::of(plan.graph, id));
         for read in reads[id].iter().rev() {
             // Computed in one with what it is computed from, it would be kept from then on.
             if plan.materialised[*read] && !again[id].contains(read) {
-                merger.try_join(merger.kernel_of[*read], merger.kernel_of[id]);
+                merger.try_join(merger.precedence.kernel_of(*read), merger.precedence.kernel_of(id));
             }
         }
     }
     merger.join_siblings(&reads, &again);
-    let order = merger.order()?;
+    let order = merger.precedence.order()?;
     let kernels: Vec<Kernel> = order.into_iter().filter_map(|k| merger.kernels.remove(&k)).collect();
     let mut stored = plan.wanted_outside.clone();
     for (id, reads) in reads.iter().enumerate() {
         for read in reads.iter().filter(|r| plan.materialised[**r]) {
-            let own = merger.kernel_of.get(id).copied().unwrap_or(usize::MAX);
-            stored[*read] |= own == usize::MAX || merger.kernel_of[*read] != own;
+            let own = merger.precedence.kernel_of(id);
+            stored[*read] |= own.is_none() || merger.precedence.kernel_of(*read) != own;
         }
     }
     Some(Groups { kernels, materialised: plan.materialised.clone(), stored })
@@ -81,77 +80,70 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
 
 struct Merger<'p, 'g> {
     planner: &'p Planner<'g>,
-    /// What must have run before each node: what it reads, and the readers of what it overwrites.
-    after: Vec<BTreeSet<NodeId>>,
-    kernel_of: Vec<usize>,
+    /// The leaves that a node overwrites.
+    leaves_of: HashMap<NodeId, &'p [NodeId]>,
+    precedence: Precedence,
     /// By the lowest member.
     kernels: BTreeMap<usize, Kernel>,
 }
 
 impl Merger<'_, '_> {
-    fn try_join(&mut self, a: usize, b: usize) -> bool {
-        if a == b || a == usize::MAX || b == usize::MAX {
-            return a == b;
+    fn try_join(&mut self, a: Option<usize>, b: Option<usize>) -> bool {
+        let (Some(a), Some(b)) = (a, b) else { return false };
+        if a == b {
+            return true;
         }
         let (ka, kb) = (&self.kernels[&a], &self.kernels[&b]);
         let Some(domain) = self.unify(ka, kb) else { return false };
         let members: Vec<NodeId> =
             ka.members.iter().chain(&kb.members).copied().collect::<BTreeSet<_>>().into_iter().collect();
-        if self.overwrites_within(ka, kb) || self.stands_between(&members) {
+        if self.overwrites_within(ka, kb) || self.precedence.stands_between(&members) {
             return false;
         }
         let joined = Kernel { members, domain };
         let Ok(launch) = self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) else { return false };
         let (reads, writes) = (launch.reads(), launch.writes());
         // An update in place reads and writes one buffer.
-        let in_place = self
-            .planner
-            .overwrites
-            .iter()
-            .filter(|(writer, leaves)| writes.contains(writer) && leaves.len() == 1 && reads.contains(&leaves[0]));
+        let in_place = writes.iter().filter(|writer| match self.leaves_of.get(writer) {
+            Some([leaf]) => reads.contains(leaf),
+            _ => false,
+        });
         let bound: usize = reads.union(&writes).map(|id| self.planner.bindings(*id)).sum();
         if bound - in_place.count() > self.planner.options.max_buffers {
             return false;
         }
         self.kernels.remove(&a);
         self.kernels.remove(&b);
-        let key = joined.members[0];
-        joined.members.iter().for_each(|m| self.kernel_of[*m] = key);
-        self.kernels.insert(key, joined);
+        self.precedence.join(a, b);
+        self.kernels.insert(joined.members[0], joined);
         true
     }
 
     /// Whether a member's value is read outside of these members.
     fn leaves(&self, id: NodeId, members: &[NodeId]) -> bool {
         self.planner.wanted_outside[id]
-            || (id..self.after.len()).any(|other| self.after[other].contains(&id) && members.binary_search(&other).is_err())
-            // Consumers that have no kernel yet.
-            || (id..self.after.len()).any(|other| {
-                self.kernel_of[other] == usize::MAX && self.planner.materialised[other] && self.after[other].contains(&id)
-            })
+            || self.precedence.waiting(id).iter().any(|other| *other >= id && members.binary_search(other).is_err())
     }
 
     /// A kernel must not write over a leaf that another of its members reads: which comes first would not be defined.
     fn overwrites_within(&self, a: &Kernel, b: &Kernel) -> bool {
-        self.planner.overwrites.iter().any(|(writer, _)| {
-            let conflict = |w: &Kernel, r: &Kernel| {
-                w.members.contains(writer)
-                    && r.members.iter().any(|m| self.after[*writer].contains(m) && self.reads_overwritten(*writer, *m))
-            };
-            conflict(a, b) || conflict(b, a)
-        })
+        let conflict = |w: &Kernel, r: &Kernel| {
+            let mut writers = w.members.iter().filter_map(|m| self.leaves_of.get(m).map(|leaves| (*m, *leaves)));
+            writers.any(|(writer, leaves)| r.members.iter().any(|m| self.reads_overwritten(writer, leaves, *m)))
+        };
+        conflict(a, b) || conflict(b, a)
     }
 
     /// Whether `reader` reads the memory that `writer` overwrites, otherwise than element by element as an elementwise node
     /// of the same shape.
-    fn reads_overwritten(&self, writer: NodeId, reader: NodeId) -> bool {
-        let leaves = self.planner.overwrites.iter().find(|(w, _)| *w == writer).map(|(_, l)| l);
-        let Some(leaves) = leaves else { return false };
+    fn reads_overwritten(&self, writer: NodeId, leaves: &[NodeId], reader: NodeId) -> bool {
         let graph = self.planner.graph;
         let elementwise = |id: NodeId| !graph.nodes[id].op.is_heavy();
         let whole = leaves.iter().all(|l| graph.nodes[*l].shape == graph.nodes[writer].shape);
         let same = elementwise(writer) && elementwise(reader) && graph.nodes[writer].shape == graph.nodes[reader].shape;
-        self.after[reader].iter().any(|r| leaves.contains(r)) && !(whole && same)
+        self.precedence.after(writer).contains(&reader)
+            && leaves.iter().any(|leaf| self.precedence.after(reader).contains(leaf))
+            && !(whole && same)
     }
 
     fn unify(&self, a: &Kernel, b: &Kernel) -> Option<Domain> {
@@ -192,38 +184,6 @@ impl Merger<'_, '_> {
         }
     }
 
-    /// Whether some node outside of these members reads from one of them and is read, through others, by another.
-    fn stands_between(&self, members: &[NodeId]) -> bool {
-        let inside: HashSet<NodeId> = members.iter().copied().collect();
-        let lowest = members[0];
-        let mut seen: HashSet<usize> = HashSet::new();
-        // From what the members need and is not a member, backwards through whole kernels.
-        let mut stack: Vec<NodeId> =
-            members.iter().flat_map(|m| self.after[*m].iter().copied()).filter(|m| !inside.contains(m)).collect();
-        while let Some(id) = stack.pop() {
-            let group: Vec<NodeId> = match self.kernel_of[id] {
-                usize::MAX => vec![id],
-                kernel => self.kernels.get(&kernel).map_or_else(|| vec![id], |k| k.members.clone()),
-            };
-            if !seen.insert(group[0]) {
-                continue;
-            }
-            for member in group {
-                for before in &self.after[member] {
-                    if inside.contains(before) {
-                        return true;
-                    }
-                    // Kernels whose members are all older than the group cannot reach it, unless by what they overwrite.
-                    if *before >= lowest || !self.planner.overwrites.is_empty() || self.kernel_of[*before] != usize::MAX
-                    {
-                        stack.push(*before);
-                    }
-                }
-            }
-        }
-        false
-    }
-
     /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
     /// moments of an optimizer.
     fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
@@ -237,51 +197,42 @@ impl Merger<'_, '_> {
         let mut groups: Vec<Vec<usize>> = by_domain.into_values().collect();
         groups.sort_unstable();
         for group in groups {
-            for (i, a) in group.iter().enumerate() {
-                for b in &group[i + 1..] {
-                    let (a, b) = (self.kernel_of[*a], self.kernel_of[*b]);
-                    let inputs = |k: usize| -> BTreeSet<NodeId> {
-                        self.kernels[&k].members.iter().flat_map(|m| reads[*m].iter().copied()).collect()
-                    };
-                    let second = |k: usize| self.kernels[&k].members.iter().any(|m| !again[*m].is_empty());
-                    if a != b && second(a) == second(b) && !inputs(a).is_disjoint(&inputs(b)) {
-                        self.try_join(a, b);
-                    }
-                }
-            }
+            self.join_group(&group, reads, again);
         }
     }
 
-    /// The kernels in an order that respects `after`; earlier nodes first where there is a choice.
-    fn order(&self) -> Option<Vec<usize>> {
-        let mut waits: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-        for (key, kernel) in &self.kernels {
-            let mut before = BTreeSet::new();
-            let mut stack: Vec<NodeId> = kernel.members.iter().flat_map(|m| self.after[*m].iter().copied()).collect();
-            while let Some(id) = stack.pop() {
-                match self.kernel_of[id] {
-                    // A packed vector is ready when its parts are.
-                    usize::MAX => stack.extend(self.after[id].iter().copied()),
-                    other if other != *key => {
-                        before.insert(other);
-                    }
-                    _ => {}
+    /// Each kernel of an ascending list with every later one that reads something that it reads by then.
+    fn join_group(&mut self, group: &[usize], reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
+        let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
+        let inputs = |kernel: &Kernel| -> BTreeSet<NodeId> {
+            kernel.members.iter().flat_map(|m| reads[*m].iter().copied()).collect()
+        };
+        let of =
+            |merger: &Self, key: usize| merger.precedence.kernel_of(key).and_then(|k| merger.kernels.get(&k).cloned());
+        for (i, key) in group.iter().enumerate() {
+            for input in of(self, *key).iter().flat_map(inputs) {
+                readers.entry(input).or_default().push(i);
+            }
+        }
+        let second = |kernel: &Kernel| kernel.members.iter().any(|m| !again[*m].is_empty());
+        for (i, key) in group.iter().enumerate() {
+            let later = |of: &Kernel, than: usize| -> BTreeSet<usize> {
+                let all = inputs(of).into_iter().flat_map(|input| readers.get(&input).into_iter().flatten().copied());
+                all.filter(|j| *j > than).collect()
+            };
+            let Some(mut a) = of(self, *key) else { continue };
+            let mut candidates = later(&a, i);
+            while let Some(j) = candidates.pop_first() {
+                let Some(b) = of(self, group[j]) else { continue };
+                if a.members == b.members || second(&a) != second(&b) {
+                    continue;
+                }
+                if self.try_join(Some(a.members[0]), Some(b.members[0])) {
+                    let Some(joined) = of(self, *key) else { break };
+                    a = joined;
+                    candidates = later(&a, j);
                 }
             }
-            waits.insert(*key, before);
         }
-        let mut order = Vec::with_capacity(waits.len());
-        let mut done: HashSet<usize> = HashSet::new();
-        while order.len() < waits.len() {
-            let last = |k: &usize| self.kernels[k].members.last().copied();
-            let ready = waits
-                .iter()
-                .filter(|(k, before)| !done.contains(*k) && before.iter().all(|b| done.contains(b)))
-                .map(|(k, _)| *k)
-                .min_by_key(last)?;
-            done.insert(ready);
-            order.push(ready);
-        }
-        Some(order)
     }
 }

@@ -9,6 +9,7 @@ mod group;
 pub mod ir;
 mod kernel;
 mod memory;
+mod precedence;
 mod print;
 mod views;
 
