@@ -14,6 +14,10 @@ use super::{
 };
 use crate::passes::split::is_long;
 
+/// Kernels that one tries to join in vain, of those that read what it reads: in a deep graph where every layer reads one bias,
+/// nearly all of them wait for each other.
+const MAX_TRIES: usize = 16;
+
 /// The result of grouping: kernels in topological order, and what each reads.
 pub struct Groups {
     pub kernels: Vec<Kernel>,
@@ -222,7 +226,10 @@ impl Merger<'_, '_> {
             };
             let Some(mut a) = of(self, *key) else { continue };
             let mut candidates = later(&a, i);
-            while let Some(j) = candidates.pop_first() {
+            let mut failed = 0;
+            while failed < MAX_TRIES
+                && let Some(j) = candidates.pop_first()
+            {
                 let Some(b) = of(self, group[j]) else { continue };
                 if a.members == b.members || second(&a) != second(&b) {
                     continue;
@@ -231,6 +238,8 @@ impl Merger<'_, '_> {
                     let Some(joined) = of(self, *key) else { break };
                     a = joined;
                     candidates = later(&a, j);
+                } else {
+                    failed += 1;
                 }
             }
         }
