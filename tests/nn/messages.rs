@@ -142,6 +142,8 @@ fn layers() {
     let norm = BatchNorm2d::new(3).init(&device, rng).expect("a layer");
     says(&norm.forward(&ones(&[2, 3])), line!(), &["batch_norm2d", "[2, 3]", "[batch, channels, height, width]"]);
     says(&norm.forward(&ones(&[2, 4, 1, 1])), line!(), &["batch_norm2d", "has 4 channels, not 3"]);
+    let whole = ones(&[2, 3, 1, 1]).cast(DType::I32);
+    says(&norm.forward(&whole), line!(), &["batch_norm2d", "i32", "cast to a float first"]);
     let norm = InstanceNorm::new(3).init(&device, rng).expect("a layer");
     says(&norm.forward(&ones(&[2, 4, 5])), line!(), &["instance_norm", "[2, 4, 5]", "[batch, 3, space..]"]);
 }

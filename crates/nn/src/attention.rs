@@ -2,7 +2,7 @@
 
 use thalweg_graph::{DType, ErrorKind, Tensor, shape};
 
-use crate::Dropout;
+use crate::{Dropout, wide};
 
 /// The score of a position that takes no part: finite, so that a row of nothing else is no NaN.
 const MASKED: f64 = -1e30;
@@ -87,7 +87,6 @@ impl Attention {
         }
         let scale = self.scale.unwrap_or(1.0 / (q.shape()[q.rank() - 1] as f64).sqrt());
         // Scores of 16-bit floats would lose the digits that the softmax needs.
-        let wide = |x: &Tensor| x.cast(x.dtype().promote(DType::F32));
         let scores = ungrouped(&grouped(&wide(q), all, shared).matmul(&wide(k).t()), all) * scale;
         let (scores, allowed) = match self.masked(&scores) {
             Ok(pair) => pair,

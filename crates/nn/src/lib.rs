@@ -18,6 +18,8 @@ macro_rules! setters {
     )*};
 }
 
+use thalweg_graph::{DType, Tensor};
+
 mod attention;
 mod conv;
 mod dropout;
@@ -42,3 +44,9 @@ pub use norm::{
     LayerNormConfig, RmsNorm, RmsNormConfig,
 };
 pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, Weighted};
+
+/// In F32 at least.
+#[track_caller]
+fn wide(x: &Tensor) -> Tensor {
+    x.cast(x.dtype().promote(DType::F32))
+}

@@ -2,7 +2,8 @@
 
 use thalweg_graph::{DType, ErrorKind, Tensor};
 
-use super::{Reduction, class_axis, hits, wide};
+use super::{Reduction, class_axis, hits};
+use crate::wide;
 
 /// Cross-entropy of logits against classes or probabilities.
 ///

@@ -2,7 +2,8 @@
 
 use thalweg_graph::{DType, ErrorKind, Tensor};
 
-use super::{Reduction, wide};
+use super::Reduction;
+use crate::wide;
 
 /// The logarithm of a probability of 0: finite, so that differences of two such are no NaN.
 const NONE: f64 = -1e30;

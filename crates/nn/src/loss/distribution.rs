@@ -2,7 +2,8 @@
 
 use thalweg_graph::{ErrorKind, Tensor};
 
-use super::{Reduction, matched, wide};
+use super::{Reduction, matched};
+use crate::wide;
 
 /// `t (ln t - x)` of log-probabilities `x` against probabilities `t`, 0 where `t` is 0; or `e^t (t - x)` against
 /// log-probabilities. [`Reduction::BatchMean`] makes it the divergence of a row, averaged over rows.

@@ -2,7 +2,8 @@
 
 use thalweg_graph::{Axes, ErrorKind, Tensor};
 
-use super::{Reduction, binary, class_axis, hits, matched, wide};
+use super::{Reduction, binary, class_axis, hits, matched};
+use crate::wide;
 
 /// `α_t (1 - p_t)^γ · bce(x, t)` of logits, with `p = σ(x)`, `p_t = p t + (1 - p)(1 - t)`, `α_t = α t + (1 - α)(1 - t)`.
 ///

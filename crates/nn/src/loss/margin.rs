@@ -2,7 +2,8 @@
 
 use thalweg_graph::{DType, ErrorKind, Tensor};
 
-use super::{Reduction, hits, matched, wide};
+use super::{Reduction, hits, matched};
+use crate::wide;
 
 /// `x` where the target is 1, `max(0, margin - x)` where it is -1, for distances `x` of pairs alike or not. For any other
 /// target it is the sum of both, as in PyTorch; at the margin the gradient is 0.

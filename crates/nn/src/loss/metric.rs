@@ -2,7 +2,8 @@
 
 use thalweg_graph::{ErrorKind, Tensor};
 
-use super::{Reduction, matched, wide};
+use super::{Reduction, matched};
+use crate::wide;
 
 /// `1 - cos(a, b)` where the target is 1, `max(0, cos(a, b) - margin)` where it is -1, with
 /// `cos(a, b) = Σ a b / √((Σ a² + ε)(Σ b² + ε))`, `ε = 1e-12`.

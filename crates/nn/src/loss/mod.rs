@@ -13,6 +13,8 @@ mod regression;
 
 use thalweg_graph::{DType, ErrorKind, Tensor};
 
+use crate::wide;
+
 pub use self::{
     binary::{BinaryCrossEntropy, BinaryCrossEntropyWithLogits, MultilabelSoftMargin},
     classification::{CrossEntropy, Nll},
@@ -51,12 +53,6 @@ impl Reduction {
             Reduction::None => losses,
         }
     }
-}
-
-/// In F32 at least.
-#[track_caller]
-fn wide(x: &Tensor) -> Tensor {
-    x.cast(x.dtype().promote(DType::F32))
 }
 
 /// Input and target in one float dtype; or the tensor that carries why they are no pair.

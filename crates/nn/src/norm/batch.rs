@@ -1,10 +1,13 @@
 //! Batch normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{DType, Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
+use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
 use super::param;
-use crate::init::{filled, invalid};
+use crate::{
+    init::{filled, invalid},
+    wide,
+};
 
 /// Normalises each channel over batch and space: `y = (x - μ) / √(σ² + ε) · weight + bias`.
 ///
@@ -65,10 +68,13 @@ impl BatchNorm2d {
             let problem = format!("has {channels} channels, not {}", self.channels);
             return x.fail("batch_norm2d", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
         }
-        let per_channel = |t: Tensor| t.reshape([1, channels, 1, 1]);
         let dtype = x.dtype();
-        // What is no float is left to the mean, which refuses it.
-        let x = &x.cast(if dtype.is_float() { dtype.promote(DType::F32) } else { dtype });
+        if !dtype.is_float() {
+            let problem = "is not normalised; cast to a float first".to_string();
+            return x.fail("batch_norm2d", ErrorKind::DType { got: dtype, problem });
+        }
+        let per_channel = |t: Tensor| t.reshape([1, channels, 1, 1]);
+        let x = &wide(x);
         let (mean, var) = match self.mode.is_training() {
             true => {
                 let axes = [0, 2, 3];

@@ -1,10 +1,13 @@
 //! Instance normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{DType, Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
+use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
 use super::param;
-use crate::init::{filled, invalid};
+use crate::{
+    init::{filled, invalid},
+    wide,
+};
 
 /// Normalises each channel of each sample over space, as [`Tensor::instance_norm`].
 ///
@@ -68,7 +71,7 @@ impl InstanceNorm {
         if own.check().is_err() {
             return own;
         }
-        let wide = x.cast(x.dtype().promote(DType::F32));
+        let wide = wide(x);
         if self.mode.is_training() {
             self.track(&wide.detach(), mean, var);
             return own;

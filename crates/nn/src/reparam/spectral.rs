@@ -1,10 +1,10 @@
 //! Spectral normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Axis, DType, Error, Mode, Result, Rng, State, Tensor};
+use thalweg_graph::{Axis, Error, Mode, Result, Rng, State, Tensor};
 
 use super::Weighted;
-use crate::init::invalid;
+use crate::{init::invalid, wide};
 
 /// A layer whose weight is divided by its largest singular value σ, the weight seen as a matrix with one axis against all
 /// others.
@@ -77,7 +77,7 @@ impl SpectralNormConfig {
     fn matrix(&self, weight: &Tensor) -> Tensor {
         let front = weight.movedim(&[self.axis], &[0]);
         let rows = front.shape().first().copied().unwrap_or(1);
-        front.cast(weight.dtype().promote(DType::F32)).reshape([rows, weight.count() / rows.max(1)])
+        wide(&front).reshape([rows, weight.count() / rows.max(1)])
     }
 
     #[track_caller]
@@ -103,7 +103,7 @@ impl<L: Weighted> SpectralNorm<L> {
             self.v.set(&v);
         }
         let sigma = (w * v.detach()).sum(1) * u.detach();
-        (weight.cast(weight.dtype().promote(DType::F32)) / sigma.sum(0)).cast(weight.dtype())
+        (wide(&weight) / sigma.sum(0)).cast(weight.dtype())
     }
 
     /// Applies the layer, with the weight in effect.

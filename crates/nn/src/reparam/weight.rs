@@ -1,9 +1,10 @@
 //! Weight normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Axis, DType, Error, Param, Result, Tensor};
+use thalweg_graph::{Axis, Error, Param, Result, Tensor};
 
 use super::Weighted;
+use crate::wide;
 
 /// A layer whose weight is `g · v / ‖v‖`: its own weight parameter gives the direction v, and lengths are learned apart.
 ///
@@ -35,8 +36,7 @@ impl<L: Weighted> WeightNorm<L> {
             Err(kind) => return Err(Error::new("weight_norm", kind)),
         };
         let axes: Vec<isize> = (0..v.rank()).filter(|d| Some(*d) != kept).map(|d| d as isize).collect();
-        let wide = v.cast(v.dtype().promote(DType::F32));
-        let g = Param::new(wide.square().sum_keepdim(axes).sqrt().cast(v.dtype()))?;
+        let g = Param::new(wide(&v).square().sum_keepdim(axes).sqrt().cast(v.dtype()))?;
         Ok(WeightNorm { layer, g, axis })
     }
 
