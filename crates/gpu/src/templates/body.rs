@@ -233,6 +233,12 @@ impl<'w> Writer<'w> {
         self.values[v].as_ref()
     }
 
+    /// The value, whose code is written. Bodies are in order: the scheduler emits an operand before what uses it, and a
+    /// template writes a body from the front, so no graph of a user's leads to anything else.
+    pub fn written(&self, v: Val) -> &Value {
+        self.get(v).unwrap_or_else(|| unreachable!("value {v} is used before it is written"))
+    }
+
     /// Writes all values and all stores at these points. For bodies without reductions; `Inst::Acc` must be set.
     pub fn all(&mut self, k: &mut Builder, point: &Point) {
         for v in 0..self.body.insts.len() {
@@ -284,8 +290,7 @@ impl<'w> Writer<'w> {
 
     /// `f` of the operands, once if none of them varies.
     fn map(&self, k: &mut Builder, point: &Point, operands: &[Val], f: impl Fn(&[&str]) -> String) -> Value {
-        let values: Vec<&Value> =
-            operands.iter().map(|v| self.values[*v].as_ref().expect("operands are written first")).collect();
+        let values: Vec<&Value> = operands.iter().map(|v| self.written(*v)).collect();
         let at = |i: usize| f(&values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
         if values.iter().all(|v| matches!(v, Value::One(_))) {
             return Value::One(k.name(at(0)));
@@ -325,20 +330,20 @@ impl<'w> Writer<'w> {
         index: Option<&Indirect>,
         point: &Point,
     ) -> Value {
-        if self.words[v].is_none() {
-            self.words[v] = Some(Forms::new(k, at, Some(buf)));
+        let forms = self.words[v].take().unwrap_or_else(|| {
+            let forms = Forms::new(k, at, Some(buf));
             if let Some(index) = index {
                 let words = [k.params.push(Word::Fixed(index.stride as u32)), k.params.fixed(index.bound as usize)];
                 self.extra[v].extend(words);
             }
-        }
+            forms
+        });
         let class = k.kind(buf).class();
         let fill = match at.terms.is_empty() {
             true => String::new(),
             false => self.fill(k, v, class, at.fill),
         };
-        let forms = self.words[v].take().expect("made above");
-        let positions = index.map(|i| self.values[i.index].clone().expect("operands are written first"));
+        let positions = index.map(|i| self.written(i.index).clone());
         let varies = matches!(positions, Some(Value::Many(_)));
         let element = |k: &mut Builder, i: usize, wide: bool| {
             let (mut address, mut guard) = forms.at(k, &point.coords(i));
@@ -439,7 +444,7 @@ impl<'w> Writer<'w> {
         // One block has the words of four elements.
         let wide = point.wide(&access, &[]);
         let elements = self.positions(k, v, at, point);
-        let stream = stream.map(|s| self.values[s].clone().expect("operands are written first"));
+        let stream = stream.map(|s| self.written(s).clone());
         let block = |k: &mut Builder, i: usize| {
             let [k0, k1, op, draw] = [0, 1, 2, 3].map(|s| stream[s].at(i));
             k.name(format!("philox(vec4u({} >> 2u, {op}, {draw}, 0u), vec2u({k0}, {k1}))", elements.at(i)))
@@ -460,7 +465,7 @@ impl<'w> Writer<'w> {
     pub fn store(&mut self, k: &mut Builder, s: usize, point: &Point) {
         let Store { buf, at, value } = &self.body.stores[s];
         let form = self.stores[s].take().unwrap_or_else(|| Form::new(k, at, Some(*buf)));
-        let value = self.values[*value].clone().expect("values are written before stores");
+        let value = self.written(*value).clone();
         let kind = k.kind(*buf);
         let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
         let single = |i: usize| match value.at(i) {

@@ -129,13 +129,16 @@ impl Nest<'_> {
             return Point::Each(each.collect());
         }
         let mut extents = outer.clone();
-        if lanes == Lanes::Outer {
-            *extents.last_mut().expect("lanes along outer need a coordinate") /= 4;
+        if lanes == Lanes::Outer
+            && let Some(last) = extents.last_mut()
+        {
+            *last /= 4;
         }
         let words: Vec<String> = extents.iter().map(|e| k.params.fixed(*e)).collect();
         let mut coords = decode(k, &t, &extents, &words);
-        if lanes == Lanes::Outer {
-            let last = coords.last_mut().expect("lanes along outer need a coordinate");
+        if lanes == Lanes::Outer
+            && let Some(last) = coords.last_mut()
+        {
             *last = k.name(format!("{last} * 4u"));
             let axis = coords.len() - 1;
             coords.extend(zeros());
@@ -316,7 +319,7 @@ impl Nest<'_> {
     }
 
     fn accumulate(&self, k: &mut Builder, r: Reduction, x: Val, accs: &[String], flat: &str) {
-        let value = self.writer.get(x).expect("the sweep has written what it reduces").clone();
+        let value = self.writer.written(x).clone();
         if self.shape.step() > 1 {
             let lane = |i: usize| {
                 let position = if i == 0 { flat.to_string() } else { format!("{flat} + {i}u") };
