@@ -85,8 +85,8 @@ impl Version {
 struct State {
     inputs: Vec<Tensor>,
     value: Option<Region>,
-    /// About how many unevaluated nodes this one needs, itself included; none if it has its value. Too high rather than too
-    /// low: who acts on it counts them.
+    /// An estimate of how many unevaluated nodes this one needs, itself included; 0 if it has its value. Who acts on it
+    /// counts them first.
     pending: usize,
 }
 

@@ -88,12 +88,12 @@ impl Plan {
             }
         }
         let mut cleared = vec![false; outputs];
-        let written: HashSet<usize> = schedule.launches.iter().flat_map(|l| l.writes()).collect();
+        let written: HashSet<BufId> = schedule.launches.iter().flat_map(|l| l.writes()).collect();
+        let window = |place: &Place| if let Place::Window { of, .. } = place { Some(*of) } else { None };
+        let windowed: HashSet<BufId> = schedule.buffers.iter().filter_map(|b| window(&b.place)).collect();
         for (buf, spec) in schedule.buffers.iter().enumerate() {
             if let Place::Output(i) = spec.place {
-                let windowed =
-                    schedule.buffers.iter().any(|b| matches!(b.place, Place::Window { of, .. } if of == buf));
-                cleared[i] = windowed || !written.contains(&buf);
+                cleared[i] = windowed.contains(&buf) || !written.contains(&buf);
             }
         }
         let mut distinct: Vec<LaunchKind> = Vec::new();

@@ -54,14 +54,14 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
         planner: plan,
         leaves_of: plan.overwrites.iter().map(|(writer, leaves)| (*writer, leaves.as_slice())).collect(),
         precedence: Precedence::new(&reads, plan.overwrites, |id| plan.materialised[id]),
-        kernels: BTreeMap::new(),
+        domains: BTreeMap::new(),
     };
     for id in 0..n {
         if !plan.materialised[id] {
             continue;
         }
         merger.precedence.add(id);
-        merger.kernels.insert(id, Kernel::of(plan.graph, id));
+        merger.domains.insert(id, Kernel::of(plan.graph, id).domain);
         for read in reads[id].iter().rev() {
             // Computed in one with what it is computed from, it would be kept from then on.
             if plan.materialised[*read] && !again[id].contains(read) {
@@ -71,7 +71,10 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
     }
     merger.join_siblings(&reads, &again);
     let order = merger.precedence.order()?;
-    let kernels: Vec<Kernel> = order.into_iter().filter_map(|k| merger.kernels.remove(&k)).collect();
+    let kernel = |k: usize| {
+        merger.domains.remove(&k).map(|domain| Kernel { members: merger.precedence.members(k).to_vec(), domain })
+    };
+    let kernels: Vec<Kernel> = order.into_iter().filter_map(kernel).collect();
     let mut stored = plan.wanted_outside.clone();
     for (id, reads) in reads.iter().enumerate() {
         for read in reads.iter().filter(|r| plan.materialised[**r]) {
@@ -87,8 +90,8 @@ struct Merger<'p, 'g> {
     /// The leaves that a node overwrites.
     leaves_of: HashMap<NodeId, &'p [NodeId]>,
     precedence: Precedence,
-    /// By the lowest member.
-    kernels: BTreeMap<usize, Kernel>,
+    /// What each kernel runs over.
+    domains: BTreeMap<usize, Domain>,
 }
 
 impl Merger<'_, '_> {
@@ -97,11 +100,11 @@ impl Merger<'_, '_> {
         if a == b {
             return true;
         }
-        let (ka, kb) = (&self.kernels[&a], &self.kernels[&b]);
-        let Some(domain) = self.unify(ka, kb) else { return false };
-        let members: Vec<NodeId> =
-            ka.members.iter().chain(&kb.members).copied().collect::<BTreeSet<_>>().into_iter().collect();
-        if self.overwrites_within(ka, kb) || self.precedence.stands_between(&members) {
+        let Some(domain) = self.unify(&self.domains[&a], &self.domains[&b]) else { return false };
+        let (of_a, of_b) = (self.precedence.members(a), self.precedence.members(b));
+        let mut members = [of_a, of_b].concat();
+        members.sort_unstable();
+        if self.overwrites_within(of_a, of_b) || self.precedence.stands_between(&members) {
             return false;
         }
         let joined = Kernel { members, domain };
@@ -116,10 +119,10 @@ impl Merger<'_, '_> {
         if bound - in_place.count() > self.planner.options.max_buffers {
             return false;
         }
-        self.kernels.remove(&a);
-        self.kernels.remove(&b);
+        self.domains.remove(&a);
+        self.domains.remove(&b);
+        self.domains.insert(joined.members[0], joined.domain);
         self.precedence.join(a, b);
-        self.kernels.insert(joined.members[0], joined);
         true
     }
 
@@ -130,10 +133,10 @@ impl Merger<'_, '_> {
     }
 
     /// A kernel must not write over a leaf that another of its members reads: which comes first would not be defined.
-    fn overwrites_within(&self, a: &Kernel, b: &Kernel) -> bool {
-        let conflict = |w: &Kernel, r: &Kernel| {
-            let mut writers = w.members.iter().filter_map(|m| self.leaves_of.get(m).map(|leaves| (*m, *leaves)));
-            writers.any(|(writer, leaves)| r.members.iter().any(|m| self.reads_overwritten(writer, leaves, *m)))
+    fn overwrites_within(&self, a: &[NodeId], b: &[NodeId]) -> bool {
+        let conflict = |w: &[NodeId], r: &[NodeId]| {
+            let mut writers = w.iter().filter_map(|m| self.leaves_of.get(m).map(|leaves| (*m, *leaves)));
+            writers.any(|(writer, leaves)| r.iter().any(|m| self.reads_overwritten(writer, leaves, *m)))
         };
         conflict(a, b) || conflict(b, a)
     }
@@ -150,8 +153,8 @@ impl Merger<'_, '_> {
             && !(whole && same)
     }
 
-    fn unify(&self, a: &Kernel, b: &Kernel) -> Option<Domain> {
-        match (&a.domain, &b.domain) {
+    fn unify(&self, a: &Domain, b: &Domain) -> Option<Domain> {
+        match (a, b) {
             (Domain::Custom(_), _) | (_, Domain::Custom(_)) => None,
             (Domain::Contraction(_), Domain::Contraction(_)) => None,
             (Domain::Contraction(id), Domain::Points { dims, reduced })
@@ -165,25 +168,25 @@ impl Merger<'_, '_> {
                     dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(d, _)| *d).collect()
                 };
                 if da == db && ra == rb {
-                    return Some(a.domain.clone());
+                    return Some(a.clone());
                 }
                 let (wide, narrow, narrow_reduces) = match (reduces_a, reduces_b) {
                     (true, false) => (a, db, false),
                     (false, true) => (b, da, false),
                     _ => return None,
                 };
-                let Domain::Points { dims, reduced } = &wide.domain else { return None };
+                let Domain::Points { dims, reduced } = wide else { return None };
                 debug_assert!(!narrow_reduces);
                 let kept = rows(dims, reduced);
                 if *narrow == kept {
-                    return Some(wide.domain.clone());
+                    return Some(wide.clone());
                 }
                 // Storing every element while reducing: only where rows are many or short, and lie in memory one by one.
                 let (count, cols): (usize, usize) =
                     (kept.iter().product(), dims.iter().zip(reduced).filter(|(_, r)| **r).map(|(d, _)| *d).product());
                 let trailing = reduced.iter().skip_while(|r| !**r).all(|r| *r);
                 let worth = !is_long(count, cols) && (trailing || count >= 64 || cols <= 16_384);
-                (narrow == dims && worth).then(|| wide.domain.clone())
+                (narrow == dims && worth).then(|| wide.clone())
             }
         }
     }
@@ -191,11 +194,10 @@ impl Merger<'_, '_> {
     /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
     /// moments of an optimizer.
     fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
-        let keys: Vec<usize> = self.kernels.keys().copied().collect();
         let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
-        for key in keys {
-            if let Domain::Points { dims, reduced } = &self.kernels[&key].domain {
-                by_domain.entry(format!("{dims:?}{reduced:?}")).or_default().push(key);
+        for (key, domain) in &self.domains {
+            if let Domain::Points { .. } = domain {
+                by_domain.entry(format!("{domain:?}")).or_default().push(*key);
             }
         }
         let mut groups: Vec<Vec<usize>> = by_domain.into_values().collect();
@@ -207,39 +209,36 @@ impl Merger<'_, '_> {
 
     /// Each kernel of an ascending list with every later one that reads something that it reads by then.
     fn join_group(&mut self, group: &[usize], reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
-        let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
-        let inputs = |kernel: &Kernel| -> BTreeSet<NodeId> {
-            kernel.members.iter().flat_map(|m| reads[*m].iter().copied()).collect()
+        let inputs = |merger: &Self, kernel: usize| -> BTreeSet<NodeId> {
+            merger.precedence.members(kernel).iter().flat_map(|m| reads[*m].iter().copied()).collect()
         };
-        let of =
-            |merger: &Self, key: usize| merger.precedence.kernel_of(key).and_then(|k| merger.kernels.get(&k).cloned());
-        for (i, key) in group.iter().enumerate() {
-            for input in of(self, *key).iter().flat_map(inputs) {
+        let second =
+            |merger: &Self, kernel: usize| merger.precedence.members(kernel).iter().any(|m| !again[*m].is_empty());
+        // Kernels by their places in the list, even when they were joined to others since.
+        let of = |merger: &Self, i: usize| merger.precedence.kernel_of(group[i]);
+        let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
+        for i in 0..group.len() {
+            for input in of(self, i).into_iter().flat_map(|kernel| inputs(self, kernel)) {
                 readers.entry(input).or_default().push(i);
             }
         }
-        let second = |kernel: &Kernel| kernel.members.iter().any(|m| !again[*m].is_empty());
-        for (i, key) in group.iter().enumerate() {
-            let later = |of: &Kernel, than: usize| -> BTreeSet<usize> {
-                let all = inputs(of).into_iter().flat_map(|input| readers.get(&input).into_iter().flatten().copied());
+        for i in 0..group.len() {
+            let later = |merger: &Self, than: usize| -> BTreeSet<usize> {
+                let inputs = of(merger, i).into_iter().flat_map(|kernel| inputs(merger, kernel));
+                let all = inputs.flat_map(|input| readers.get(&input).into_iter().flatten().copied());
                 all.filter(|j| *j > than).collect()
             };
-            let Some(mut a) = of(self, *key) else { continue };
-            let mut candidates = later(&a, i);
-            let mut failed = 0;
+            let (mut candidates, mut failed) = (later(self, i), 0);
             while failed < MAX_TRIES
                 && let Some(j) = candidates.pop_first()
             {
-                let Some(b) = of(self, group[j]) else { continue };
-                if a.members == b.members || second(&a) != second(&b) {
+                let (Some(a), Some(b)) = (of(self, i), of(self, j)) else { continue };
+                if a == b || second(self, a) != second(self, b) {
                     continue;
                 }
-                if self.try_join(Some(a.members[0]), Some(b.members[0])) {
-                    let Some(joined) = of(self, *key) else { break };
-                    a = joined;
-                    candidates = later(&a, j);
-                } else {
-                    failed += 1;
+                match self.try_join(Some(a), Some(b)) {
+                    true => candidates = later(self, j),
+                    false => failed += 1,
                 }
             }
         }

@@ -54,6 +54,11 @@ impl Precedence {
         self.kernel_of[id]
     }
 
+    /// The members of a kernel, ascending.
+    pub fn members(&self, kernel: usize) -> &[NodeId] {
+        &self.members[kernel]
+    }
+
     /// What must have run before a node.
     pub fn after(&self, id: NodeId) -> &BTreeSet<NodeId> {
         &self.after[id]
