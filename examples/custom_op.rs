@@ -37,7 +37,7 @@ impl CustomOp for RippledMish {
 pub fn train(device: &Device) -> Result<f64> {
     let (rng, digits) = (&mut Rng::seed(0), Digits::embedded()?);
     let mut layers = [Linear::new(64, 64).init(device, rng)?, Linear::new(64, 10).init(device, rng)?];
-    let mut opt = AdamW { lr: 4e-3, ..AdamW::default() }.init(&layers)?;
+    let opt = AdamW { lr: 4e-3, ..AdamW::default() }.init(&layers)?;
     let forward = |layers: &[Linear; 2], x: &Tensor| {
         let hidden = layers[0].forward(&x.flatten(1..));
         layers[1].forward(&hidden.custom(RippledMish, &[]))
@@ -45,7 +45,7 @@ pub fn train(device: &Device) -> Result<f64> {
     for epoch in 0..8 {
         for batch in digits.train.batches(50, Seed(1))?.epoch(epoch) {
             let loss = forward(&layers, &batch.images.to(device)).cross_entropy(&batch.labels.to(device));
-            opt.step(&mut layers, &loss)?;
+            opt.step(&loss)?;
         }
     }
     layers.eval();

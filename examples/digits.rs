@@ -83,10 +83,10 @@ pub fn run(options: &Options) -> Result<()> {
     let device = device.precision(options.precision);
     println!("device: {device}, {}", train::precision(&device));
     let data = Digits::embedded()?;
-    let mut net = Net::new(&device, &mut Rng::seed(options.seed))?;
+    let net = Net::new(&device, &mut Rng::seed(options.seed))?;
     match &options.load {
         Some(file) => train::load(file, &net)?,
-        None => fit(&mut net, &data, &device, options)?,
+        None => fit(&net, &data, &device, options)?,
     }
     net.eval();
     let score = evaluate(&data.test, 200, &device, |x| net.forward(x))?;
@@ -96,8 +96,8 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn fit(net: &mut Net, data: &Digits, device: &Device, options: &Options) -> Result<()> {
-    let mut opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
+fn fit(net: &Net, data: &Digits, device: &Device, options: &Options) -> Result<()> {
+    let opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
     let mut journal = train::Journal::new(device, 5);
     let steps = data.train.len() / BATCH * options.epochs as usize;
     for epoch in 0..options.epochs {
@@ -106,10 +106,10 @@ fn fit(net: &mut Net, data: &Digits, device: &Device, options: &Options) -> Resu
         journal.epoch(format!("epoch {}/{}", epoch + 1, options.epochs), batches.len() * BATCH);
         for batch in batches {
             let (images, labels) = (batch.images.to(device), batch.labels.to(device));
-            opt.set_lr(LR * train::one_cycle(journal.steps(), steps, WARM_UP));
+            opt.set_lr(LR * train::one_cycle(journal.steps(), steps, WARM_UP))?;
             let logits = net.forward(&images);
             let loss = logits.cross_entropy(&labels);
-            opt.step(net, &loss)?;
+            opt.step(&loss)?;
             journal.step(batch.len, &loss, || accuracy(&logits, &labels))?;
             if journal.steps() == 1 {
                 println!("{}", train::plan(device));

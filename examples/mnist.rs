@@ -91,10 +91,10 @@ pub fn run(options: &Options) -> Result<()> {
     let device = device.precision(options.precision);
     println!("device: {device}, {}", train::precision(&device));
     let data = Mnist::load(&options.data)?;
-    let mut net = Net::new(&device, &mut Rng::seed(options.seed))?;
+    let net = Net::new(&device, &mut Rng::seed(options.seed))?;
     match &options.load {
         Some(file) => train::load(file, &net)?,
-        None => fit(&mut net, &data, &device, options)?,
+        None => fit(&net, &data, &device, options)?,
     }
     net.eval();
     let score = evaluate(&data.test, TEST_BATCH, &device, |x| net.forward(x))?;
@@ -104,8 +104,8 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn fit(net: &mut Net, data: &Mnist, device: &Device, options: &Options) -> Result<()> {
-    let mut opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
+fn fit(net: &Net, data: &Mnist, device: &Device, options: &Options) -> Result<()> {
+    let opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
     let mut journal = train::Journal::new(device, 10);
     let steps = data.train.len() / BATCH * options.epochs as usize;
     for epoch in 0..options.epochs {
@@ -114,10 +114,10 @@ fn fit(net: &mut Net, data: &Mnist, device: &Device, options: &Options) -> Resul
         journal.epoch(format!("epoch {}/{}", epoch + 1, options.epochs), batches.len() * BATCH);
         for batch in batches {
             let (images, labels) = (batch.images.to(device), batch.labels.to(device));
-            opt.set_lr(LR * train::one_cycle(journal.steps(), steps, WARM_UP));
+            opt.set_lr(LR * train::one_cycle(journal.steps(), steps, WARM_UP))?;
             let logits = net.forward(&images);
             let loss = logits.cross_entropy(&labels);
-            opt.step(net, &loss)?;
+            opt.step(&loss)?;
             journal.step(batch.len, &loss, || accuracy(&logits, &labels))?;
             if journal.steps() == 1 {
                 println!("{}", train::plan(device));

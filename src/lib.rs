@@ -22,13 +22,13 @@
 //!     let device = Device::cpu()?; // or Device::best()?
 //!     let rng = &mut Rng::seed(0);
 //!     let mut net = Net { hidden: Linear::new(64, 32).init(&device, rng)?, head: Linear::new(32, 10).init(&device, rng)? };
-//!     let mut opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
+//!     let opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
 //!     let digits = Digits::embedded()?;
 //!     for epoch in 0..4 {
 //!         for batch in digits.train.batches(100, Seed(1))?.epoch(epoch) {
 //!             let logits = net.forward(&batch.images.to(&device).flatten(1..));
 //!             let loss = logits.cross_entropy(&batch.labels.to(&device));
-//!             opt.step(&mut net, &loss)?; // queued, not waited for
+//!             opt.step(&loss)?; // queued, not waited for
 //!         }
 //!     }
 //!     net.eval();

@@ -135,6 +135,10 @@ impl Backend for Disturbed {
         self.strict.read_async(region)
     }
 
+    fn copy(&self, copies: &[(Region, Region)]) -> Result<()> {
+        self.strict.copy(copies)
+    }
+
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
         let mut disturbed = Trace { mixed: trace.mixed, step: trace.step, ..Trace::default() };
         // Where each node's value is to be had.

@@ -81,6 +81,10 @@ impl Backend for Broken {
     fn read_async(&self, region: &Region) -> ReadFuture {
         self.inner.read_async(region)
     }
+    fn copy(&self, copies: &[(Region, Region)]) -> Result<()> {
+        self.inner.copy(copies)
+    }
+
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
         let mut trace = trace.clone();
         let computing = trace.nodes.iter().filter(|n| !matches!(n.op, Op::Leaf | Op::Scalar(_))).count();

@@ -18,10 +18,10 @@ fn valley(x: &Tensor) -> Tensor {
 
 fn descend(device: &Device, rule: impl Rule, f: fn(&Tensor) -> Tensor, steps: usize) -> Result<f64> {
     let mut param = Param::new(Tensor::from_slice(device, &[-0.5f32, 0.5, 0.3, 1.4], [4]))?;
-    let mut opt = rule.init(&param)?;
+    let opt = rule.init(&param)?;
     for _ in 0..steps {
         let loss = f(&param.tensor());
-        opt.step(&mut param, &loss)?;
+        opt.step(&loss)?;
     }
     f(&param.tensor()).item()
 }

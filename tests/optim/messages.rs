@@ -40,8 +40,8 @@ fn of_scaling_and_clipping() {
     refuses(opt().loss_scale(scale), line!(), &["loss_scale", "backoff: 2.0", "0 < backoff < 1"]);
     let (mut by_norm, mut by_value) = (opt().clip_norm(-1.0), opt().clip_value(f64::NAN));
     let loss = p.tensor().sum(..);
-    refuses(by_norm.step(&mut p, &loss), line!(), &["step", "clip_norm = -1 is no bound"]);
-    refuses(by_value.step(&mut p, &loss), line!(), &["step", "clip_value = NaN is no bound"]);
+    refuses(by_norm.step(&loss), line!(), &["step", "clip_norm = -1 is no bound"]);
+    refuses(by_value.step(&loss), line!(), &["step", "clip_value = NaN is no bound"]);
 }
 
 #[test]

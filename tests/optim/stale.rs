@@ -8,10 +8,10 @@ use thalweg_tests::{cpu, strict, test_gpu};
 fn a_graph_from_before_a_step_is_stale() {
     for device in [strict(), cpu(), test_gpu!()] {
         let mut param = Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap();
-        let mut opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&param).unwrap();
+        let opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&param).unwrap();
         let old = param.tensor() * 3.0;
         let loss = param.tensor().square().sum(..);
-        opt.step(&mut param, &loss).unwrap();
+        opt.step(&loss).unwrap();
         let error = old.to_vec::<f32>().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Stale { .. }), "{device}: {error}");
         assert!(error.to_string().contains("compute the value again"), "{error}");
@@ -27,10 +27,10 @@ fn a_graph_from_before_a_step_is_stale() {
 fn a_step_whose_loss_is_not_finite_is_skipped_and_reported() {
     for device in [strict(), cpu(), test_gpu!()] {
         let mut param = Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap();
-        let mut opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&param).unwrap();
+        let opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&param).unwrap();
         let factor = Tensor::from_slice(&device, &[f32::NAN, 1.0], [2]);
         let loss = (param.tensor() * factor).sum(..);
-        opt.step(&mut param, &loss).unwrap();
+        opt.step(&loss).unwrap();
         assert!(loss.item().unwrap().is_nan());
         assert_eq!(param.tensor().to_vec::<f32>().unwrap(), [1.0, 2.0], "{device}");
         assert_eq!(opt.report().unwrap().skipped, 1, "{device}");

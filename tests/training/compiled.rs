@@ -55,7 +55,7 @@ fn train(device: &Device, how: Loop) -> Result<Vec<f32>> {
     {
         let mut body = |[x, y]: [Tensor; 2]| {
             let loss = net.forward(&x).cross_entropy(&y);
-            opt.step(&mut net, &loss)?;
+            opt.step(&loss)?;
             Ok([loss])
         };
         let mut losses = Vec::new();

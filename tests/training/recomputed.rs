@@ -36,7 +36,7 @@ fn train(device: &Device, again: bool) -> Result<(Vec<f32>, u64, u64)> {
             move |_| Block::new(device, &mut rng)
         })
         .collect::<Result<Vec<Block>>>()?;
-    let mut opt = Sgd { lr: 0.05, ..Sgd::default() }.init(&blocks)?;
+    let opt = Sgd { lr: 0.05, ..Sgd::default() }.init(&blocks)?;
     let mut rng = Rng::seed(5);
     let mut found = Vec::new();
     let mut plans = 0;
@@ -49,7 +49,7 @@ fn train(device: &Device, again: bool) -> Result<(Vec<f32>, u64, u64)> {
         });
         let loss = y.square().mean(..);
         drop(y);
-        opt.step(&mut blocks, &loss)?;
+        opt.step(&loss)?;
         found.push(loss.to_vec::<f32>()?[0]);
         if step == 1 {
             plans = device.stats().plans_built;

@@ -35,12 +35,12 @@ fn batch(device: &Device, rng: &mut Rng) -> (Tensor, Tensor) {
 /// Trains for some steps, calling `watch` after each; gives every weight.
 fn train(device: &Device, steps: usize, mut watch: impl FnMut(usize)) -> thalweg_graph::Result<Vec<Vec<f32>>> {
     let mut net = Net::new(device)?;
-    let mut opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
+    let opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
     let mut rng = Rng::seed(5);
     for step in 0..steps {
         let (x, y) = batch(device, &mut rng);
         let loss = net.forward(&x).cross_entropy(&y);
-        opt.step(&mut net, &loss)?;
+        opt.step(&loss)?;
         drop((x, y, loss));
         watch(step);
     }

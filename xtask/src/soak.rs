@@ -55,7 +55,7 @@ pub fn run(args: &SoakArgs) -> Result<()> {
         dropout: Dropout::new(0.1, rng)?,
         head: Linear::new(8 * 4 * 4, 10).init(&device, rng)?,
     };
-    let mut opt = Adam::default().init(&net)?;
+    let opt = Adam::default().init(&net)?;
     let digits = Digits::embedded()?;
     let (mut step, mut epoch, mut after_cycle, mut settled) = (0, 0, None, None);
     println!("device: {device}, {}", thalweg::train::precision(&device));
@@ -65,7 +65,7 @@ pub fn run(args: &SoakArgs) -> Result<()> {
         epoch += 1;
         for batch in batches.into_iter().take(CYCLE.min(args.steps - step)) {
             let loss = net.forward(&batch.images.to(&device)).cross_entropy(&batch.labels.to(&device));
-            opt.step(&mut net, &loss)?;
+            opt.step(&loss)?;
             step += 1;
         }
         net.eval();

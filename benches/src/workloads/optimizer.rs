@@ -21,14 +21,14 @@ pub fn adam(clock: &mut Clock) -> Result<()> {
     let mut params = (0..TENSORS).map(param).collect::<thalweg::graph::Result<Vec<Param>>>()?;
     let constants: Vec<Tensor> = (0..TENSORS).map(|k| fill(&device, 1001 + k, &SHAPE, 0.1)).collect();
     let rule = Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, ..Adam::default() };
-    let mut opt = rule.init(&params)?;
+    let opt = rule.init(&params)?;
     // Seven passes over 10⁷ numbers: parameters, both moments and gradients read, the first three written.
     let mut line = clock.measure(bytes("W15", 7 * 10_000_000 * 4), |sync| {
         // The gradient of Σ p · c is c itself, so nothing but the update is computed.
         let terms = params.iter().zip(&constants).map(|(p, c)| (p.tensor() * c).sum(..));
         let loss = terms.reduce(|a, b| a + b).context("no parameters")?;
         let grads = loss.backward()?;
-        opt.apply(&mut params, grads)?;
+        opt.apply(&grads)?;
         if sync {
             device.synchronize()?;
             first_element(&params.last().context("no parameters")?.tensor().detach())?;

@@ -28,14 +28,14 @@ pub fn mlp(clock: &mut Clock) -> Result<()> {
     let rng = &mut Rng::seed(SEED);
     let layer = |inputs, outputs, rng: &mut Rng| Linear::new(inputs, outputs).init(&device, rng);
     let mut net = Mlp { layers: [layer(784, 512, rng)?, layer(512, 512, rng)?, layer(512, 10, rng)?] };
-    let mut opt = adamw().init(&net)?;
+    let opt = adamw().init(&net)?;
     let (x, y) = (fill(&device, 1, &[128, 784], 1.0), targets(&device, 2, 128, 10));
     let work = flop("W11", (6 * 128 * (784 * 512 + 512 * 512 + 512 * 10)) as f64);
     clock.train(work, || {
         let [first, second, head] = &net.layers;
         let logits = head.forward(&second.forward(&first.forward(&x).relu()).relu());
         let loss = logits.cross_entropy(&y);
-        opt.step(&mut net, &loss)?;
+        opt.step(&loss)?;
         Ok(loss)
     })
 }
@@ -66,12 +66,12 @@ pub fn cnn(clock: &mut Clock) -> Result<()> {
         fc1: Linear::new(3136, 128).init(&device, rng)?,
         fc2: Linear::new(128, 10).init(&device, rng)?,
     };
-    let mut opt = adamw().init(&net)?;
+    let opt = adamw().init(&net)?;
     let (x, y) = (fill(&device, 1, &[64, 1, 28, 28], 1.0), targets(&device, 2, 64, 10));
     let amount = 3 * 2 * 64 * (32 * 784 * 9 + 64 * 196 * 288 + 3136 * 128 + 1280);
     clock.train(flop("W12", amount as f64), || {
         let loss = net.forward(&x).cross_entropy(&y);
-        opt.step(&mut net, &loss)?;
+        opt.step(&loss)?;
         Ok(loss)
     })
 }

@@ -1,16 +1,17 @@
-//! `#[derive(Module)]`: a struct of parameters, states and modules becomes a module itself.
+//! `#[derive(Module)]`: a struct or enum of parameters, states and modules becomes a module itself.
 //!
 //! Users get it from `thalweg`'s prelude; see `thalweg_graph::module::Module` for what it implements.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
-use quote::{quote, quote_spanned};
-use syn::{Data, DeriveInput, Error, Field, Member, Result, parse_macro_input, parse_quote, spanned::Spanned};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Data, DeriveInput, Error, Field, Fields, Member, Result, parse_macro_input, parse_quote, spanned::Spanned};
 
 /// Implements `Module`: every field is visited under its name, in order, so a parameter is called `conv1.weight`.
 ///
-/// Fields are `Param`, `State`, layers, other derived modules, and `Vec`, `Option`, `Box` and arrays of them; numbers,
-/// `bool` and `String` are passed over. A field of any other type carries `#[module(skip)]`.
+/// Fields are `Param`, `State`, layers, other derived modules, and `Vec`, `Option`, `Box`, arrays, tuples and maps of them; numbers,
+/// `bool` and `String` are passed over. A field of any other type carries `#[module(skip)]`. Of an enum the parts of the variant that it
+/// is are visited: those of `Layer::Conv(conv)` under the enum's own path, those of `Block::Two(a, b)` as `0` and `1`.
 ///
 /// ```
 /// use thalweg_derive::Module;
@@ -44,6 +45,24 @@ use syn::{Data, DeriveInput, Error, Field, Member, Result, parse_macro_input, pa
 /// # let _ = (net.width, net.note);
 /// ```
 ///
+/// An enum of layers:
+///
+/// ```
+/// use thalweg_derive::Module;
+/// use thalweg_graph::{Mode, Module};
+///
+/// #[derive(Module)]
+/// enum Layer {
+///     Drop(Mode),
+///     Two { first: Mode, second: Mode },
+///     Nothing,
+/// }
+/// let net = vec![Layer::Drop(Mode::default()), Layer::Nothing];
+/// net.eval();
+/// assert!(matches!(&net[0], Layer::Drop(mode) if !mode.is_training()));
+/// # let _ = Layer::Two { first: Mode::default(), second: Mode::default() };
+/// ```
+///
 /// A field that is no module is a compile error at its type:
 ///
 /// ```compile_fail
@@ -53,7 +72,7 @@ use syn::{Data, DeriveInput, Error, Field, Member, Result, parse_macro_input, pa
 /// }
 /// ```
 ///
-/// So are enums, and options that do not exist:
+/// So are options that do not exist:
 ///
 /// ```compile_fail
 /// #[derive(thalweg_derive::Module)]
@@ -70,49 +89,80 @@ pub fn derive_module(input: TokenStream) -> TokenStream {
 
 fn expand(mut input: DeriveInput) -> Result<Tokens> {
     let module = module_path();
-    let visited = visited(&input)?;
+    let [shared, exclusive] = [Access::Shared, Access::Exclusive].map(|access| visits(&input, &module, access));
+    let (shared, exclusive) = (shared?, exclusive?);
     // `struct Net<M> { inner: M }` is a module when M is.
     for parameter in input.generics.type_params_mut() {
         parameter.bounds.push(parse_quote!(#module::Module));
     }
     let name = &input.ident;
     let (generics, arguments, conditions) = input.generics.split_for_impl();
-    let visits = visited.iter().map(|(member, name, span)| {
-        // The field's span: a field that is no module is then underlined itself.
-        quote_spanned! {*span=> #module::Module::visit(&self.#member, &path.join(#name), visitor); }
-    });
     Ok(quote! {
         #[automatically_derived]
         impl #generics #module::Module for #name #arguments #conditions {
             #[allow(unused_variables)]
-            fn visit(&self, path: &#module::Path, visitor: &mut dyn #module::Visitor) { #(#visits)* }
+            fn visit(&self, path: &#module::Path, visitor: &mut dyn #module::Visitor) { #shared }
+            #[allow(unused_variables)]
+            fn visit_mut(&mut self, path: &#module::Path, visitor: &mut dyn #module::VisitorMut) { #exclusive }
         }
     })
 }
 
-/// Member, name in paths, and span of each field that is not skipped.
-fn visited(input: &DeriveInput) -> Result<Vec<(Member, String, proc_macro2::Span)>> {
-    let fields = match &input.data {
-        Data::Struct(data) => &data.fields,
+/// How a visit holds the parts.
+#[derive(Clone, Copy)]
+enum Access {
+    Shared,
+    Exclusive,
+}
+
+/// The body of a visit: every field that is not skipped, of an enum those of the variant that it is.
+fn visits(input: &DeriveInput, module: &Tokens, access: Access) -> Result<Tokens> {
+    let name = &input.ident;
+    match &input.data {
+        Data::Struct(data) => {
+            let arm = arm(quote!(#name), &data.fields, module, access)?;
+            Ok(quote!(match self { #arm }))
+        }
+        Data::Enum(data) if data.variants.is_empty() => Ok(quote!(match *self {})),
         Data::Enum(data) => {
-            let text = "Module can be derived for structs only; for an enum of layers, implement Module by hand and \
-                        match on the variant, or keep one Option<Layer> for each in a struct";
-            return Err(Error::new(data.enum_token.span, text));
+            let arms = data.variants.iter().map(|variant| {
+                let of = &variant.ident;
+                arm(quote!(#name::#of), &variant.fields, module, access)
+            });
+            let arms = arms.collect::<Result<Vec<_>>>()?;
+            Ok(quote!(match self { #(#arms)* }))
         }
-        Data::Union(data) => return Err(Error::new(data.union_token.span, "Module can be derived for structs only")),
-    };
-    let mut visited = Vec::new();
-    for (i, field) in fields.iter().enumerate() {
-        if !skipped(field)? {
-            let name = match &field.ident {
-                Some(ident) => ident.to_string().trim_start_matches("r#").to_string(),
-                None => i.to_string(),
-            };
-            let member = field.ident.clone().map_or_else(|| Member::from(i), Member::from);
-            visited.push((member, name, field.ty.span()));
-        }
+        Data::Union(data) => Err(Error::new(data.union_token.span, "Module can be derived for structs and enums only")),
     }
-    Ok(visited)
+}
+
+/// The pattern of a struct or a variant, and the visits of its fields. A variant with one field without a name adds nothing to the path:
+/// `Layer::Conv(conv)` is called as the layer is.
+fn arm(pattern: Tokens, fields: &Fields, module: &Tokens, access: Access) -> Result<Tokens> {
+    let mut bindings = Vec::new();
+    let mut visits = Vec::new();
+    let alone = matches!(fields, Fields::Unnamed(fields) if fields.unnamed.len() == 1)
+        && pattern.clone().into_iter().count() > 1;
+    for (i, field) in fields.iter().enumerate() {
+        if skipped(field)? {
+            continue;
+        }
+        let member = field.ident.clone().map_or_else(|| Member::from(i), Member::from);
+        let name = match &field.ident {
+            Some(ident) => ident.to_string().trim_start_matches("r#").to_string(),
+            None => i.to_string(),
+        };
+        let binding = format_ident!("part_{i}");
+        bindings.push(quote!(#member: #binding));
+        let visit = match access {
+            Access::Shared => quote!(visit),
+            Access::Exclusive => quote!(visit_mut),
+        };
+        let path = if alone { quote!(path) } else { quote!(&path.join(#name)) };
+        // The field's span: a field that is no module is then underlined itself.
+        visits.push(quote_spanned! {field.ty.span()=> #module::Module::#visit(#binding, #path, visitor); });
+    }
+    Ok(quote!(#pattern { #(#bindings,)* .. } => { #(#visits)* }))
 }
 
 /// Whether the field carries `#[module(skip)]`; anything else in `#[module(..)]` is an error.

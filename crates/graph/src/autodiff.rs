@@ -3,51 +3,234 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    dtype::DType,
     error::{Error, ErrorKind, Result},
-    module::Module,
     op::Op,
-    tensor::Tensor,
+    tensor::{Role, Tensor, next_id},
+    variable::Version,
 };
 
-/// Gradients, by the leaf they belong to.
+/// Something that a gradient can be taken with respect to: a tracked tensor, or a parameter.
+pub trait Leaf {
+    /// What its gradient is kept under.
+    #[doc(hidden)]
+    fn gradient_key(&self) -> u64;
+    /// The tensor that stands for it.
+    #[doc(hidden)]
+    fn gradient_leaf(&self) -> Tensor;
+}
+
+impl Leaf for Tensor {
+    fn gradient_key(&self) -> u64 {
+        self.key()
+    }
+    fn gradient_leaf(&self) -> Tensor {
+        self.clone()
+    }
+}
+
+/// Gradients as a value, each kept under the parameter or the tracked tensor it belongs to. Lazy, like any tensor.
+///
+/// A parameter's gradient is found whatever has been done to the parameter since: it was renamed, frozen, its mode was changed,
+/// an optimizer moved it.
 #[derive(Clone, Debug, Default)]
 pub struct Grads {
+    /// The number of the backward pass.
+    pass: u64,
     /// Ordered, so that mapping them records the same graph every time and plans are found again.
-    by_leaf: BTreeMap<u64, Tensor>,
+    by_key: BTreeMap<u64, Gradient>,
+}
+
+#[derive(Clone, Debug)]
+struct Gradient {
+    value: Tensor,
+    /// Of a parameter: at which version.
+    version: Option<Version>,
+}
+
+impl Gradient {
+    fn of(leaf: &Tensor, value: Tensor) -> Gradient {
+        let version = if let Role::Variable(version) = &leaf.0.role { Some(version.clone()) } else { None };
+        Gradient { value, version }
+    }
+
+    /// The sum; at the older version, which is then found out.
+    fn plus(self, other: Gradient) -> Gradient {
+        let older = |a: &Version, b: &Version| a.recorded() <= b.recorded();
+        let version = match (self.version, other.version) {
+            (Some(a), Some(b)) => Some(if older(&a, &b) { a } else { b }),
+            (a, b) => a.or(b),
+        };
+        Gradient { value: self.value + other.value, version }
+    }
 }
 
 impl Grads {
-    /// The gradient with respect to a tracked leaf, or `None` if the loss does not depend on it.
-    pub fn get(&self, leaf: &Tensor) -> Option<&Tensor> {
-        self.by_leaf.get(&leaf.id())
+    /// None yet, to be filled with [`Grads::insert`].
+    pub fn new() -> Grads {
+        Grads { pass: next_id(), by_key: BTreeMap::new() }
     }
 
-    /// Takes the gradient with respect to a tracked leaf out.
-    pub fn remove(&mut self, leaf: &Tensor) -> Option<Tensor> {
-        self.by_leaf.remove(&leaf.id())
+    /// The gradient with respect to a parameter or a tracked tensor, or `None` if the loss does not depend on it.
+    pub fn get(&self, leaf: &impl Leaf) -> Option<&Tensor> {
+        self.by_key.get(&leaf.gradient_key()).map(|g| &g.value)
+    }
+
+    /// Takes the gradient with respect to a parameter or a tracked tensor out.
+    pub fn remove(&mut self, leaf: &impl Leaf) -> Option<Tensor> {
+        self.by_key.remove(&leaf.gradient_key()).map(|g| g.value)
+    }
+
+    /// Gives a parameter or a tracked tensor this gradient instead of the one it has; it belongs to the current version.
+    ///
+    /// # Errors
+    /// The error that the gradient carries; another shape than the leaf's.
+    #[track_caller]
+    pub fn insert(&mut self, leaf: &impl Leaf, gradient: &Tensor) -> Result<()> {
+        gradient.check()?;
+        let of = leaf.gradient_leaf();
+        of.check()?;
+        if of.shape() != gradient.shape() {
+            let (lhs, rhs) = (of.shape().to_vec(), gradient.shape().to_vec());
+            let problem = "differ: a gradient must be shaped as what it belongs to".to_string();
+            return Err(Error::new("insert", ErrorKind::Shapes { lhs, rhs, problem }));
+        }
+        self.by_key.insert(leaf.gradient_key(), Gradient::of(&of, gradient.clone()));
+        Ok(())
     }
 
     /// Every gradient changed by a function, say scaled or clipped.
-    pub fn map(mut self, f: impl Fn(&Tensor) -> Tensor) -> Grads {
-        self.by_leaf.values_mut().for_each(|g| *g = f(g));
+    pub fn map(mut self, mut f: impl FnMut(&Tensor) -> Tensor) -> Grads {
+        self.by_key.values_mut().for_each(|g| g.value = f(&g.value));
         self
     }
 
-    /// The parameters of a module that have no gradient: frozen ones, and those the loss does not depend on, which is mostly a
-    /// mistake.
-    pub fn missing(&self, module: &dyn Module) -> Vec<String> {
-        let params = module.params().into_iter();
-        params.filter(|(_, p)| self.get(&p.tensor()).is_none()).map(|(name, _)| name).collect()
+    /// The gradients, in the order in which what they belong to was made.
+    pub fn iter(&self) -> impl Iterator<Item = &Tensor> {
+        self.by_key.values().map(|g| &g.value)
+    }
+
+    /// The 2-norm over all of them: `√Σ g²`. Finite wherever it fits f32, though a square may not.
+    ///
+    /// # Shapes
+    /// → `[]`, F32
+    /// # Errors
+    /// There are none.
+    #[track_caller]
+    pub fn norm(&self) -> Result<Tensor> {
+        let sums = self.iter().map(Squares::of);
+        match sums.reduce(Squares::plus) {
+            Some(sums) => Ok(sums.root()),
+            None => Err(Error::new("norm", ErrorKind::Invalid("there are no gradients".into()))),
+        }
+    }
+
+    /// Scaled down together to a norm of `max` where theirs is larger: `g · min(1, max / (‖g‖ + 1e-6))`.
+    ///
+    /// # Errors
+    /// There are none; a `max` that is no bound.
+    ///
+    /// # Source
+    /// Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
+    #[track_caller]
+    pub fn clip_norm(self, max: f64) -> Result<Grads> {
+        if max.is_nan() || max < 0.0 {
+            return Err(Error::new("clip_norm", ErrorKind::Invalid(format!("{max} is no bound"))));
+        }
+        let factor = (max / (self.norm()? + 1e-6)).minimum(1.0);
+        Ok(self.map(|g| g * factor.cast(g.dtype())))
+    }
+
+    /// Computes all of them in one run (queues it on a GPU), so that they do not hold the graph that they came from.
+    ///
+    /// # Errors
+    /// An error that one carries; what goes wrong on the device.
+    #[track_caller]
+    pub fn eval(&self) -> Result<()> {
+        let all: Vec<Tensor> = self.iter().cloned().collect();
+        crate::eval::eval(&all)
     }
 
     /// How many leaves have a gradient.
     pub fn len(&self) -> usize {
-        self.by_leaf.len()
+        self.by_key.len()
     }
 
     /// Whether none has.
     pub fn is_empty(&self) -> bool {
-        self.by_leaf.is_empty()
+        self.by_key.is_empty()
+    }
+
+    /// The number of the backward pass.
+    pub(crate) fn number(&self) -> u64 {
+        self.pass
+    }
+
+    /// Of a parameter's gradient: at which version it was taken.
+    pub(crate) fn version(&self, key: u64) -> Option<&Version> {
+        self.by_key.get(&key).and_then(|g| g.version.as_ref())
+    }
+
+    fn add(&mut self, key: u64, gradient: Gradient) {
+        let sum = match self.by_key.remove(&key) {
+            Some(known) => known.plus(gradient),
+            None => gradient,
+        };
+        self.by_key.insert(key, sum);
+    }
+}
+
+/// Sums gradients, say of several micro batches: what only one of the two has stays as it is.
+impl std::ops::Add for Grads {
+    type Output = Grads;
+    #[track_caller]
+    fn add(mut self, other: Grads) -> Grads {
+        self.pass = next_id();
+        other.by_key.into_iter().for_each(|(key, gradient)| Grads::add(&mut self, key, gradient));
+        self
+    }
+}
+
+/// A sum of squares that neither overflows nor loses small ones: elements from 2^48 on are summed scaled by 2^-80.
+///
+/// # Source
+/// Blue 1978, "A portable Fortran program to find the Euclidean norm of a vector", without its third accumulator.
+#[derive(Clone, Debug)]
+pub struct Squares {
+    ordinary: Tensor,
+    large: Tensor,
+}
+
+impl Squares {
+    /// Of all elements of a tensor.
+    #[track_caller]
+    pub fn of(x: &Tensor) -> Squares {
+        let x = if x.dtype().is_float() && x.dtype().size_bytes() == 2 { x.cast(DType::F32) } else { x.clone() };
+        let size = x.abs();
+        // Not `size ≥ 2^48`: what is no number must show.
+        let is_ordinary = size.lt(2f64.powi(48));
+        let ordinary = is_ordinary.where_(x.square(), 0.0).sum(..);
+        let large = is_ordinary.where_(0.0, (x * 2f64.powi(-80)).square()).sum(..);
+        Squares { ordinary, large }
+    }
+
+    /// Of both.
+    #[track_caller]
+    pub fn plus(self, other: Squares) -> Squares {
+        Squares { ordinary: self.ordinary + other.ordinary, large: self.large + other.large }
+    }
+
+    /// Whether every element was finite.
+    #[track_caller]
+    pub fn is_finite(&self) -> Tensor {
+        self.large.is_finite()
+    }
+
+    /// `√Σ x²`.
+    #[track_caller]
+    pub fn root(&self) -> Tensor {
+        let scaled = (&self.large + &self.ordinary * 2f64.powi(-80) * 2f64.powi(-80)).sqrt() * 2f64.powi(80);
+        self.large.eq(0.0).where_(self.ordinary.sqrt(), scaled)
     }
 }
 
@@ -93,18 +276,20 @@ impl Tensor {
     pub(crate) fn walk(&self, upstream: &Tensor, stops: &[u64]) -> Result<Grads> {
         // Ids ascend along edges, so the highest id left never gets another contribution.
         let mut open: BTreeMap<u64, (Tensor, Tensor)> = BTreeMap::new();
-        let mut grads = Grads::default();
+        let mut grads = Grads::new();
         open.insert(self.id(), (self.clone(), upstream.cast(self.dtype())));
         while let Some((_, (node, g))) = open.pop_last() {
             g.check()?;
             if matches!(node.0.op, Op::Leaf) || stops.contains(&node.id()) {
-                grads.by_leaf.insert(node.id(), g);
+                grads.add(node.key(), Gradient::of(&node, g));
                 continue;
             }
+            if let Some(kind) = node.ended().and_then(|version| version.stale()) {
+                return Err(Error::new("backward", kind));
+            }
             let inputs = node.inputs();
-            let parts = crate::ops::vjp(&node, &inputs, &g).map_err(|kind| {
-                Error::at(node.0.op.name(), kind, node.0.origin.location, node.0.origin.path.clone())
-            })?;
+            let parts = crate::ops::vjp(&node, &inputs, &g)
+                .map_err(|kind| Error::at(node.0.op.name(), kind, node.0.origin.location, node.0.origin.name()))?;
             for (input, part) in inputs.iter().zip(parts) {
                 let Some(part) = part.filter(|_| input.is_tracked()) else { continue };
                 debug_assert!(part.check().is_err() || part.shape() == input.shape(), "vjp of {:?}", node.0.op);

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     fmt,
     future::Future,
     panic::Location,
@@ -38,6 +39,11 @@ impl Storage {
         self.0.size_bytes()
     }
 
+    /// Whether this is the only handle to the buffer.
+    pub(crate) fn is_only(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// Whether both are the same buffer.
     pub fn same(&self, other: &Storage) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -61,6 +67,15 @@ pub struct Region {
     pub len: usize,
     /// Their type.
     pub dtype: DType,
+}
+
+impl Region {
+    /// Whether both have a byte in common.
+    pub fn overlaps(&self, other: &Region) -> bool {
+        let bytes = |r: &Region| (r.offset * r.dtype.size_bytes(), (r.offset + r.len) * r.dtype.size_bytes());
+        let ((a, a_end), (b, b_end)) = (bytes(self), bytes(other));
+        self.storage.same(&other.storage) && a < b_end && b < a_end
+    }
 }
 
 /// Where a node comes from; text is made only where it is printed.
@@ -112,6 +127,8 @@ pub struct Trace {
     pub nodes: Vec<TraceNode>,
     /// `Op::Leaf` nodes in order, with their regions.
     pub leaves: Vec<(usize, Region)>,
+    /// The leaves among them, by node, whose memory is a variable's: it will be written, so no output may share it.
+    pub variables: HashSet<usize>,
     /// `Op::Scalar` nodes that are inputs of the plan, in order, with 32 bits as the node's dtype has them (f32 for floats).
     pub scalars: Vec<(usize, u32)>,
     /// What to produce.
@@ -124,6 +141,25 @@ pub struct Trace {
     pub step: bool,
     /// The plan that ran this trace, for when it runs again.
     pub plan: PlanSlot,
+}
+
+impl Trace {
+    /// Reads one region and writes it to another, element by element.
+    pub fn copying(from: &Region, to: &Region) -> Trace {
+        let label = Label { op: "copy", path: None, location: Location::caller() };
+        let node = |op: Op, inputs: Vec<usize>| {
+            let (shape, dtype, label) = (vec![from.len], from.dtype, label.clone());
+            TraceNode { op, inputs, shape, dtype, label }
+        };
+        let everything = Op::Slice { start: vec![0], step: vec![1] };
+        Trace {
+            nodes: vec![node(Op::Leaf, vec![]), node(everything, vec![0])],
+            leaves: vec![(0, from.clone())],
+            outputs: vec![TraceOutput { node: 1, target: Some(to.clone()) }],
+            ..Trace::default()
+        }
+        .changed()
+    }
 }
 
 /// Where a trace that runs more than once keeps its plan, so that nobody looks for it by its key.
@@ -223,6 +259,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn read(&self, region: &Region) -> Result<Vec<u8>, Error>;
     /// The same, without waiting.
     fn read_async(&self, region: &Region) -> ReadFuture;
+    /// Queues copies, each of one region's elements to another of the same length and dtype. No two of them overlap.
+    fn copy(&self, copies: &[(Region, Region)]) -> Result<(), Error>;
     /// Queues a graph; gives a region for each output.
     fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error>;
     /// Waits for all that was queued, and reports what went wrong on the device.

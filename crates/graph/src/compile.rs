@@ -9,13 +9,12 @@ mod replay;
 use std::panic::Location;
 
 use crate::{
-    backend::Region,
     dtype::DType,
     error::Result,
-    eval::{self, Root},
     op::Op,
     record,
-    tensor::{Role, Tensor, next_id},
+    tensor::{Tensor, next_id},
+    variable::write_all,
 };
 use replay::Recording;
 
@@ -24,15 +23,15 @@ const RECORDINGS: usize = 8;
 
 /// A function of `N` tensors with `M` results that is recorded when it is first called, and replayed afterwards.
 ///
-/// Its Rust code runs once for each signature of its inputs: shapes, dtypes, precision. What it computes on the device is done
-/// by every call; parameters, states, random draws, the learning rate and its schedule move on as they do without it. What it
-/// does on the host alone (printing, counting, asking for `net.eval()`) is not done again, a tensor that it makes from host
-/// numbers is a constant, and reading a value inside it is an error.
+/// Its Rust code runs once for each signature of its inputs (shapes, dtypes, precision), and again when a mode or a frozen flag that
+/// it met is another. What it computes on the device is done by every call; parameters, states, random draws, the learning rate and
+/// its schedule move on as they do without it. What it does on the host alone (printing, counting, calling `net.eval()`) is not done
+/// again, a tensor that it makes from host numbers is a constant, and reading a value inside it is an error.
 ///
 /// ```text
 /// let mut step = compile(|[images, labels]| {
 ///     let loss = net.forward(&images).cross_entropy(&labels);
-///     opt.step(&mut net, &loss)?;
+///     opt.step(&loss)?;
 ///     Ok([loss])
 /// });
 /// for batch in batches {
@@ -74,7 +73,8 @@ where
         let inputs = inputs.map(Tensor::detach);
         Tensor::eval_all(&inputs)?;
         let signature: Signature = inputs.iter().map(|t| (t.shape().to_vec(), t.dtype(), t.device().mixed())).collect();
-        if let Some(at) = self.recordings.iter().position(|(known, _)| *known == signature) {
+        let good = |(known, recording): &(Signature, Recording<M>)| *known == signature && recording.is_good();
+        if let Some(at) = self.recordings.iter().position(good) {
             match self.recordings[at].1.replay(&inputs)? {
                 Some(results) => return Ok(results),
                 // A parameter has moved to another buffer.
@@ -101,7 +101,7 @@ where
             let results = (self.f)(alone.clone())?;
             Tensor::eval_all(&results)?;
             // What the function set and no optimizer wrote.
-            record::states().iter().try_for_each(crate::State::write)?;
+            write_all(Vec::new(), record::states())?;
             Ok(results)
         })?;
         let recording = Recording::new(&alone, tape, &results)?;
@@ -117,13 +117,11 @@ where
 
 /// The same value in a buffer of its own.
 #[track_caller]
-fn copy(tensor: &Tensor) -> Result<Tensor> {
+pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor> {
     let (rank, shape, location) = (tensor.rank(), tensor.shape().to_vec(), Location::caller());
+    // A slice of everything: unlike a reshape it is never taken for the buffer it copies.
     let op = Op::Slice { start: vec![0; rank], step: vec![1; rank] };
-    let same = Tensor::node(op, vec![tensor.detach()], shape.clone(), tensor.dtype(), tensor.device(), location);
-    let (len, dtype) = (tensor.count(), tensor.dtype());
-    let storage = tensor.device().backend().allocate(len * dtype.size_bytes())?;
-    let region = Region { storage, offset: 0, len, dtype };
-    eval::run(&[Root { tensor: same, target: Some(region.clone()) }], false)?;
-    Ok(Tensor::leaf(region, shape, tensor.device(), false, Role::Plain, location))
+    let copy = Tensor::node(op, vec![tensor.detach()], shape, tensor.dtype(), tensor.device(), location);
+    copy.eval()?;
+    Ok(copy)
 }

@@ -2,7 +2,7 @@
 
 use std::{panic::Location, sync::Arc};
 
-use crate::dtype::DType;
+use crate::{dtype::DType, name::Name};
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -75,13 +75,13 @@ pub enum ErrorKind {
     /// The gradient of something that has none.
     #[error("{0}")]
     Gradient(String),
-    /// A graph recorded before an optimizer step wrote the parameter it reads.
+    /// What was recorded before a parameter or a state that it reads was written.
     #[error(
-        "this graph was recorded with version {recorded} of parameter '{path}', which a step has since changed to \
-         version {current}; compute the value again from the new parameters"
+        "this graph was recorded with version {recorded} of parameter '{path}', which has since been written and is at \
+         version {current}; compute the value again from the new one, or keep the old one with copy() before the step"
     )]
     Stale {
-        /// The parameter.
+        /// The parameter or state.
         path: String,
         /// Version recorded.
         recorded: u64,
@@ -127,7 +127,7 @@ struct Inner {
     op: &'static str,
     kind: ErrorKind,
     location: &'static Location<'static>,
-    path: Option<Arc<str>>,
+    near: Option<Name>,
 }
 
 /// `Result` with [`Error`].
@@ -141,13 +141,8 @@ impl Error {
     }
 
     /// An error at a given position, near a given parameter.
-    pub fn at(
-        op: &'static str,
-        kind: ErrorKind,
-        location: &'static Location<'static>,
-        path: Option<Arc<str>>,
-    ) -> Error {
-        Error(Arc::new(Inner { op, kind, location, path }))
+    pub fn at(op: &'static str, kind: ErrorKind, location: &'static Location<'static>, near: Option<Name>) -> Error {
+        Error(Arc::new(Inner { op, kind, location, near }))
     }
 
     /// The op that failed.
@@ -169,8 +164,8 @@ impl Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.0.op, self.0.kind)?;
-        if let Some(path) = &self.0.path {
-            write!(f, ", near parameter '{path}'")?;
+        if let Some(name) = self.0.near.as_ref().and_then(Name::get) {
+            write!(f, ", near parameter '{name}'")?;
         }
         write!(f, " (at {}:{}:{})", self.0.location.file(), self.0.location.line(), self.0.location.column())
     }

@@ -2,26 +2,33 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, atomic::Ordering},
+    panic::Location,
+    sync::Arc,
 };
 
 use crate::{
     backend::{Label, PlanSlot, Region, Trace, TraceNode, TraceOutput},
     capacity,
     dtype::{Class, DType},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     op::Op,
     record::{self, Run},
     tensor::{Role, Tensor},
+    variable::{Variable, Version},
 };
 
 /// Something to compute, and where to write it if not to a place of the backend's choice.
 pub(crate) struct Root {
     pub tensor: Tensor,
     pub target: Option<Region>,
+    /// A handle that the caller keeps to a node of the run only in case it fails: nobody asks for its value.
+    pub kept: Option<Tensor>,
+    /// Whose target it is, if that is another from run to run.
+    pub swap: Option<Variable>,
 }
 
 /// Computes these tensors, and with them whatever unevaluated node on the way somebody else holds.
+#[track_caller]
 pub(crate) fn eval(tensors: &[Tensor]) -> Result<()> {
     for tensor in tensors {
         tensor.check()?;
@@ -29,19 +36,21 @@ pub(crate) fn eval(tensors: &[Tensor]) -> Result<()> {
     let missing: Vec<&Tensor> = tensors.iter().filter(|t| !t.is_evaluated()).collect();
     match missing.is_empty() {
         true => Ok(()),
-        false => run(&missing.into_iter().map(|t| Root { tensor: t.clone(), target: None }).collect::<Vec<_>>(), false),
+        false => {
+            let roots: Vec<Root> =
+                missing.into_iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }).collect();
+            run(&roots, false).map(drop)
+        }
     }
 }
 
-/// An error if this is a parameter that a step has changed since.
-pub(crate) fn check_version(tensor: &Tensor) -> Result<()> {
-    let Role::Param(version) = &tensor.0.role else { return Ok(()) };
-    let current = version.current.load(Ordering::Acquire);
-    if current == version.recorded {
-        return Ok(());
+/// An error if this is a version of a variable that has been written since; `reader` is where it was used.
+pub(crate) fn check_version(tensor: &Tensor, reader: &'static Location<'static>) -> Result<()> {
+    let Role::Variable(version) = &tensor.0.role else { return Ok(()) };
+    match version.stale() {
+        None => Ok(()),
+        Some(kind) => Err(Error::at("parameter", kind, reader, None)),
     }
-    let kind = ErrorKind::Stale { path: version.path.to_string(), recorded: version.recorded, current };
-    Err(Error::at("parameter", kind, tensor.0.origin.location, None))
 }
 
 /// How many unevaluated nodes these need.
@@ -58,35 +67,86 @@ pub(crate) fn count_pending(tensors: &[Tensor]) -> usize {
     count
 }
 
-/// Runs one graph and gives the nodes their values.
-pub(crate) fn run(roots: &[Root], step: bool) -> Result<()> {
-    let Some(first) = roots.first() else { return Ok(()) };
+/// Runs one graph and gives the nodes their values. What is written to a place of its own is nobody's value: the place will
+/// be written again.
+#[track_caller]
+pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
+    let Some(first) = roots.first() else { return Ok(Ran::default()) };
     let device = first.tensor.device().clone();
-    let gathered = gather(roots)?;
+    let gathered = gather(roots, Location::caller())?;
     let trace = build(&gathered, roots, device.mixed(), step);
     let regions = device
         .backend()
         .run(&trace)
         .map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.profile()))?;
-    for (output, region) in trace.outputs.iter().zip(&regions) {
+    for (output, region) in trace.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
         gathered.nodes[output.node].set_value(region.clone());
     }
     record::ran(|| {
         let origin = |node: usize| (gathered.nodes[node].id(), gathered.nodes[node].0.role.clone());
         let leaves = trace.leaves.iter().map(|(node, _)| origin(*node)).collect();
         let scalars = trace.scalars.iter().map(|(node, _)| origin(*node)).collect();
-        Run { device, trace, leaves, scalars, regions }
+        // What is written comes first among the outputs, in the order of the roots.
+        let swaps = roots.iter().filter(|r| r.target.is_some()).map(|r| r.swap.clone()).enumerate();
+        let swaps = swaps.filter_map(|(i, swap)| swap.map(|variable| (i, variable))).collect();
+        Run { device, trace, leaves, scalars, swaps, regions }
     });
-    Ok(())
+    Ok(Ran(gathered))
+}
+
+/// The nodes of a run that has been queued.
+#[derive(Default)]
+pub(crate) struct Ran(Gathered);
+
+impl Ran {
+    /// After some variables were written: what has its value lets go of a history that read them. It can have no gradient any
+    /// more, and would hold a batch for as long as somebody holds a loss.
+    pub fn end_histories(&self, written: &HashSet<u64>) {
+        let Gathered { nodes, inputs } = &self.0;
+        let mut reads: Vec<Option<Version>> = Vec::with_capacity(nodes.len());
+        for (node, inputs) in nodes.iter().zip(inputs) {
+            let found = match &node.0.role {
+                Role::Variable(version) => written.contains(&version.key()).then(|| version.clone()),
+                // Computed before this run.
+                _ if inputs.is_empty() && node.is_tracked() => version_below(node, written),
+                _ => inputs.iter().find_map(|i| reads[*i].clone()),
+            };
+            reads.push(found);
+        }
+        for (node, version) in nodes.iter().zip(&reads) {
+            if let Some(version) = version
+                && node.is_tracked()
+                && node.is_evaluated()
+                && !matches!(node.0.op, Op::Leaf)
+            {
+                node.end_history(version);
+            }
+        }
+    }
+}
+
+/// A version of one of these variables that a tensor was computed from.
+fn version_below(tensor: &Tensor, written: &HashSet<u64>) -> Option<Version> {
+    let (mut seen, mut stack) = (HashSet::new(), tensor.inputs());
+    while let Some(tensor) = stack.pop() {
+        match &tensor.0.role {
+            Role::Variable(version) if written.contains(&version.key()) => return Some(version.clone()),
+            _ if seen.insert(tensor.id()) => stack.extend(tensor.inputs()),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The trace of a run that computes these tensors, without running it.
 ///
 /// # Errors
 /// The error that one of them carries; a parameter that a step has changed since.
+#[track_caller]
 pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
-    let roots: Vec<Root> = tensors.iter().map(|t| Root { tensor: t.clone(), target: None }).collect();
-    let gathered = gather(&roots)?;
+    let roots: Vec<Root> =
+        tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }).collect();
+    let gathered = gather(&roots, Location::caller())?;
     let mixed = tensors.first().and_then(|t| t.device().mixed());
     Ok(build(&gathered, &roots, mixed, false))
 }
@@ -107,6 +167,7 @@ impl Trace {
         for (node, region) in &self.leaves {
             key.push(*node as u64);
             key.region(region, &mut storages);
+            key.push(u64::from(self.variables.contains(node)));
         }
         for output in &self.outputs {
             key.push(output.node as u64);
@@ -121,24 +182,27 @@ impl Trace {
 }
 
 /// The nodes of a run in topological order, with the positions of their inputs.
+#[derive(Default)]
 struct Gathered {
     nodes: Vec<Tensor>,
     inputs: Vec<Vec<usize>>,
 }
 
-fn gather(roots: &[Root]) -> Result<Gathered> {
+fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered> {
     let mut seen: HashSet<u64> = HashSet::new();
     let mut nodes: Vec<Tensor> = Vec::new();
-    let mut stack: Vec<Tensor> = roots.iter().map(|r| r.tensor.clone()).collect();
-    while let Some(tensor) = stack.pop() {
+    let mut stack: Vec<(Tensor, &'static Location<'static>)> =
+        roots.iter().map(|r| (r.tensor.clone(), reader)).collect();
+    while let Some((tensor, reader)) = stack.pop() {
         if !seen.insert(tensor.id()) {
             continue;
         }
         tensor.check()?;
         if tensor.is_evaluated() {
-            check_version(&tensor)?;
+            check_version(&tensor, reader)?;
         } else {
-            stack.extend(tensor.inputs());
+            let here = tensor.0.origin.location;
+            stack.extend(tensor.inputs().into_iter().map(|input| (input, here)));
         }
         nodes.push(tensor);
     }
@@ -196,6 +260,11 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
         key.node(if live { &Op::Scalar(f64::NAN) } else { &op }, &inputs[i], &node.shape, node.dtype);
         if let Some(region) = region {
             key.region(&region, &mut storages);
+            let variable = matches!(node.role, Role::Variable(_));
+            key.push(u64::from(variable));
+            if variable {
+                trace.variables.insert(i);
+            }
             trace.leaves.push((i, region));
         } else if let Op::Scalar(value) = op
             && (live || !is_structural(value))
@@ -215,12 +284,17 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
     }
     // Roots first, in order, then every node that somebody outside this graph holds.
     let position: HashMap<u64, usize> = nodes.iter().enumerate().map(|(i, t)| (t.id(), i)).collect();
+    // What is written to a target is a value only for those who hold the node itself: they get one of their own.
     let mut is_output = vec![false; nodes.len()];
-    for root in roots {
+    let (written, read): (Vec<&Root>, Vec<&Root>) = roots.iter().partition(|root| root.target.is_some());
+    for root in written.into_iter().chain(read) {
         let node = position[&root.tensor.id()];
         held[node] += 1;
+        if let Some(kept) = root.kept.as_ref().and_then(|kept| position.get(&kept.id())) {
+            held[*kept] += 1;
+        }
         if root.target.is_some() || !is_output[node] {
-            is_output[node] = true;
+            is_output[node] |= root.target.is_none();
             trace.outputs.push(TraceOutput { node, target: root.target.clone() });
         }
     }
@@ -252,7 +326,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
 
 fn label(tensor: &Tensor) -> Label {
     let origin = &tensor.0.origin;
-    Label { op: tensor.0.op.name(), path: origin.path.clone(), location: origin.location }
+    Label { op: tensor.0.op.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
 }
 
 /// The part of a trace that a plan depends on.

@@ -3,7 +3,7 @@
 //! This crate knows no GPU and starts no thread. A [`Device`] is a handle to some [`backend::Backend`]; the crates
 //! `thalweg-cpu` and `thalweg-gpu` implement it.
 
-mod autodiff;
+pub mod autodiff;
 pub mod backend;
 mod capacity;
 mod compile;
@@ -14,6 +14,7 @@ mod error;
 mod eval;
 pub mod functional;
 pub mod module;
+mod name;
 mod op;
 pub mod ops;
 mod passes;
@@ -22,14 +23,19 @@ mod remat;
 pub mod schedule;
 pub mod shape;
 mod tensor;
+mod variable;
 
-pub use autodiff::Grads;
+pub use autodiff::{Grads, Leaf};
 pub use compile::{Step, compile};
 pub use custom::{Custom, CustomOp, Operand};
 pub use device::{Device, Precision};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
-pub use module::{Mode, Module, Param, Path, State, Visitor};
+pub use module::{
+    Mode, Module, Param, Path, State, Visitor, VisitorMut, overlay,
+    snapshot::{Snapshot, Stateful},
+};
+pub use name::Name;
 pub use op::{Conv, Once, Op, ReduceOp, Window};
 pub use ops::{
     contraction::ConvConfig,

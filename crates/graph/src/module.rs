@@ -4,28 +4,30 @@
 //! parts of a model (optimizers, checkpoints, freezing, training mode) does it through [`Module::visit`].
 
 mod arena;
+mod commit;
+mod convert;
+mod layout;
 mod param;
+pub mod snapshot;
 mod state;
 
 use std::{
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
+    hash::Hash,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-pub use arena::{Arena, CHUNK};
-pub use param::Param;
-pub(crate) use param::WeakParam;
+pub use arena::Arena;
+pub use commit::{Applied, Commit, depends_on, discarding, write_states};
+pub use layout::{CHUNK, Layout, Segment};
+pub use param::{Param, overlay};
 pub use state::{State, zeros_state};
 
-use crate::{
-    device::Device,
-    error::{Error, ErrorKind},
-    ops::random::Stream,
-    shape::count,
-};
+use crate::{autodiff::Grads, device::Device, dtype::DType, error::Result, ops::random::Stream, shape::count};
 
 /// Whether a module trains or predicts; layers that behave differently hold one.
 #[derive(Clone, Debug)]
@@ -40,12 +42,22 @@ impl Default for Mode {
 impl Mode {
     /// Whether the module is in training mode, as it is at first.
     pub fn is_training(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        depends_on(&self.0)
     }
 
     /// Sets it.
     pub fn set(&self, training: bool) {
         self.0.store(training, Ordering::Relaxed);
+    }
+
+    /// A mode of its own, the same for now.
+    fn apart(&self) -> Mode {
+        Mode(Arc::new(AtomicBool::new(self.0.load(Ordering::Relaxed))))
+    }
+
+    /// What its clones have in common.
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 }
 
@@ -77,14 +89,34 @@ pub trait Visitor {
     fn stream(&mut self, _path: &Path, _stream: &Stream) {}
 }
 
+/// What [`Module::visit_mut`] calls for each part of a model, which it may replace.
+pub trait VisitorMut {
+    /// A parameter.
+    fn param(&mut self, path: &Path, param: &mut Param);
+    /// A state.
+    fn state(&mut self, _path: &Path, _state: &mut State) {}
+    /// A mode.
+    fn mode(&mut self, _path: &Path, _mode: &mut Mode) {}
+    /// A random stream.
+    fn stream(&mut self, _path: &Path, _stream: &mut Stream) {}
+    /// A part that belongs to somebody else (a reference), or whose module says nothing of its parts: it stays as it is.
+    fn fixed(&mut self, path: &Path);
+}
+
 /// A model or a part of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a module",
-    note = "in a `#[derive(Module)]` struct, mark a field that holds no parameters with `#[module(skip)]`"
+    note = "derive it: `#[derive(Module)]` on the struct or enum; tuples, arrays, `Vec`, `Option`, `Box` and maps of modules are modules",
+    note = "`#[module(skip)]` on a field is for what holds no parameters: those of a skipped field are neither trained nor saved"
 )]
 pub trait Module {
     /// Calls the visitor for every part, in the order of fields, with its path.
     fn visit(&self, path: &Path, visitor: &mut dyn Visitor);
+
+    /// The same for a visitor that may replace parts. Derived beside [`Module::visit`].
+    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+        visitor.fixed(path);
+    }
 
     /// Puts it into training mode: parameters are tracked, dropout drops, batch norm uses the batch.
     fn train(&self) {
@@ -96,6 +128,11 @@ pub trait Module {
         self.visit(&Path::default(), &mut SetMode(false));
     }
 
+    /// Excludes all of its parameters from training, or includes them again: see [`Param::freeze`].
+    fn freeze(&self, frozen: bool) {
+        self.params().iter().for_each(|(_, p)| p.freeze(frozen));
+    }
+
     /// Every parameter with its name, tied ones once under their first name.
     fn params(&self) -> Vec<(String, Param)> {
         let mut collect = Collect::default();
@@ -103,7 +140,7 @@ pub trait Module {
         collect.params
     }
 
-    /// Every state with its name.
+    /// Every state with its name, tied ones once under their first name.
     fn states(&self) -> Vec<(String, State)> {
         let mut collect = Collect::default();
         self.visit(&Path::default(), &mut collect);
@@ -111,8 +148,56 @@ pub trait Module {
     }
 
     /// Elements of all parameters.
+    #[doc(alias = "numel")]
     fn count(&self) -> usize {
         self.params().iter().map(|(_, p)| count(&p.shape())).sum()
+    }
+
+    /// A copy that goes its own way: a target network, the best weights so far, one of an ensemble. Parameters, states, modes and
+    /// random streams are new, with the same values; what is tied in it is tied in the copy. (`clone()` ties the copy to the
+    /// original.)
+    ///
+    /// # Errors
+    /// A part that is a reference; no memory.
+    #[track_caller]
+    fn fork(&self) -> Result<Self>
+    where
+        Self: Clone + Sized,
+    {
+        convert::fork(self)
+    }
+
+    /// The same model on a device: parameters and states are moved there, with what they hold now. Optimizers are made afterwards.
+    ///
+    /// # Errors
+    /// As [`Module::fork`].
+    #[track_caller]
+    fn to(self, device: &Device) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        convert::to(self, device)
+    }
+
+    /// The same model with parameters of this dtype. States keep theirs. Optimizers are made afterwards.
+    ///
+    /// # Errors
+    /// A dtype that has no gradient, or not on this device; as [`Module::fork`].
+    #[track_caller]
+    fn cast(self, dtype: DType) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        convert::cast(self, dtype)
+    }
+}
+
+impl Grads {
+    /// The parameters of a module that have no gradient: frozen ones, and those the loss does not depend on, which is mostly a
+    /// mistake.
+    pub fn missing(&self, module: &dyn Module) -> Vec<String> {
+        let params = module.params().into_iter();
+        params.filter(|(_, p)| self.get(p).is_none()).map(|(name, _)| name).collect()
     }
 }
 
@@ -120,8 +205,8 @@ struct SetMode(bool);
 
 impl Visitor for SetMode {
     fn param(&mut self, path: &Path, param: &Param) {
-        param.set_path(path.as_str());
-        param.set_training(self.0);
+        param.0.name().set(path.as_str());
+        param.0.set_flags(Some(self.0), None);
     }
     fn mode(&mut self, _: &Path, mode: &Mode) {
         mode.set(self.0);
@@ -130,75 +215,139 @@ impl Visitor for SetMode {
 
 #[derive(Default)]
 struct Collect {
+    known: HashSet<u64>,
     params: Vec<(String, Param)>,
     states: Vec<(String, State)>,
 }
 
 impl Visitor for Collect {
     fn param(&mut self, path: &Path, param: &Param) {
-        if !self.params.iter().any(|(_, known)| known.same(param)) {
-            param.set_path(path.as_str());
+        if self.known.insert(param.0.key()) {
+            param.0.name().set(path.as_str());
             self.params.push((path.as_str().into(), param.clone()));
         }
     }
     fn state(&mut self, path: &Path, state: &State) {
-        self.states.push((path.as_str().into(), state.clone()));
+        if self.known.insert(state.0.key()) {
+            state.0.name().set(path.as_str());
+            self.states.push((path.as_str().into(), state.clone()));
+        }
     }
 }
 
-impl Module for Param {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        visitor.param(path, self);
-    }
+macro_rules! parts {
+    ($($type:ident $visit:ident)*) => {$(
+        impl Module for $type {
+            fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+                visitor.$visit(path, self);
+            }
+            fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+                visitor.$visit(path, self);
+            }
+        }
+    )*};
 }
-impl Module for State {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        visitor.state(path, self);
-    }
+parts! { Param param  State state  Mode mode  Stream stream }
+
+macro_rules! lists {
+    ($($(#[$generics:tt])? $type:ty),*) => {$(
+        impl<M: Module $(, $generics N: usize)?> Module for $type {
+            fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+                self.iter().enumerate().for_each(|(i, m)| m.visit(&path.join(i), visitor));
+            }
+            fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+                self.iter_mut().enumerate().for_each(|(i, m)| m.visit_mut(&path.join(i), visitor));
+            }
+        }
+    )*};
 }
-impl Module for Mode {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        visitor.mode(path, self);
-    }
-}
-impl Module for Stream {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        visitor.stream(path, self);
-    }
-}
-impl<M: Module> Module for Vec<M> {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        self.iter().enumerate().for_each(|(i, m)| m.visit(&path.join(i), visitor));
-    }
-}
-impl<M: Module, const N: usize> Module for [M; N] {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        self.iter().enumerate().for_each(|(i, m)| m.visit(&path.join(i), visitor));
-    }
-}
+lists! { Vec<M>, #[const] [M; N], [M] }
+
 impl<M: Module> Module for Option<M> {
     fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
         self.iter().for_each(|m| m.visit(path, visitor));
+    }
+    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+        self.iter_mut().for_each(|m| m.visit_mut(path, visitor));
     }
 }
 impl<M: Module + ?Sized> Module for Box<M> {
     fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
         (**self).visit(path, visitor);
     }
+    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+        (**self).visit_mut(path, visitor);
+    }
 }
+/// What somebody else owns: it trains and is saved with the rest, and stays as it is in a copy.
+impl<M: Module + ?Sized> Module for &M {
+    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+        (**self).visit(path, visitor);
+    }
+}
+impl<M: Module + ?Sized> Module for &mut M {
+    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+        (**self).visit(path, visitor);
+    }
+    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+        (**self).visit_mut(path, visitor);
+    }
+}
+impl<M: Module + ?Sized> Module for Arc<M> {
+    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+        (**self).visit(path, visitor);
+    }
+}
+impl<K: fmt::Display + Ord, M: Module> Module for BTreeMap<K, M> {
+    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+        self.iter().for_each(|(k, m)| m.visit(&path.join(k), visitor));
+    }
+    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+        self.iter_mut().for_each(|(k, m)| m.visit_mut(&path.join(k), visitor));
+    }
+}
+/// In the order of keys: a hash map's own order changes from run to run, and with it the layout of an optimizer.
+impl<K: fmt::Display + Ord + Hash, M: Module> Module for HashMap<K, M> {
+    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+        let ordered: BTreeMap<&K, &M> = self.iter().collect();
+        ordered.into_iter().for_each(|(k, m)| m.visit(&path.join(k), visitor));
+    }
+    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+        let ordered: BTreeMap<&K, &mut M> = self.iter_mut().collect();
+        ordered.into_iter().for_each(|(k, m)| m.visit_mut(&path.join(k), visitor));
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident $at:tt)+;)*) => {$(
+        impl<$($name: Module),+> Module for ($($name,)+) {
+            fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+                $(self.$at.visit(&path.join($at), visitor);)+
+            }
+            fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
+                $(self.$at.visit_mut(&path.join($at), visitor);)+
+            }
+        }
+    )*};
+}
+tuples! {
+    A 0;
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7;
+}
+
 macro_rules! no_parts {
     ($($type:ty)*) => {$(
         impl Module for $type {
             fn visit(&self, _: &Path, _: &mut dyn Visitor) {}
+            fn visit_mut(&mut self, _: &Path, _: &mut dyn VisitorMut) {}
         }
     )*};
 }
-no_parts! { bool u32 u64 usize i32 i64 f32 f64 String crate::ops::contraction::ConvConfig crate::ops::pool::Pool Device }
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-fn unevaluated(op: &'static str) -> Error {
-    Error::new(op, ErrorKind::Device("the backend gave no value".into()))
-}
+no_parts! { () bool u8 u16 u32 u64 usize i32 i64 isize f32 f64 char String &'static str DType Device
+crate::ops::contraction::ConvConfig crate::ops::pool::Pool }

@@ -6,8 +6,8 @@ use crate::{
     backend::{Region, Trace},
     device::Device,
     error::{Error, ErrorKind, Result},
-    module::State,
     tensor::{Role, Tensor},
+    variable::Variable,
 };
 
 /// A leaf whose value is asked for anew by every replay.
@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub leaves: Vec<(u64, Role)>,
     /// Of each of its scalars.
     pub scalars: Vec<(u64, Role)>,
+    /// The outputs whose targets are those of these variables then.
+    pub swaps: Vec<(usize, Variable)>,
     /// Of its outputs.
     pub regions: Vec<Region>,
 }
@@ -47,11 +49,38 @@ pub(crate) enum Event {
     Effect(Arc<dyn Fn() + Send + Sync>),
 }
 
+/// Whether something on the host is as it was.
+#[derive(Clone)]
+pub(crate) struct Condition(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Condition {
+    pub fn holds(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Condition({})", self.holds())
+    }
+}
+
+/// Of what on the host a recording may depend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// A mode, by its address.
+    Mode(usize),
+    /// The flags of a variable, by its key.
+    Flags(u64),
+}
+
 /// What has happened since the recording began, in order.
 pub(crate) struct Tape {
     pub events: Vec<Event>,
     /// The states that were read or set.
-    pub states: Vec<State>,
+    pub states: Vec<Variable>,
+    /// What the function asked on the host, and must be answered alike for a replay to do what it would do: modes, frozen flags.
+    pub conditions: Vec<(On, Condition)>,
     /// Nodes with smaller ids were made before the recording: what is live in them is constant here.
     first: u64,
 }
@@ -74,7 +103,7 @@ pub(crate) fn record<T>(first: u64, f: impl FnOnce() -> Result<T>) -> Result<(T,
             TAPE.set(None);
         }
     }
-    TAPE.set(Some(Tape { events: Vec::new(), states: Vec::new(), first }));
+    TAPE.set(Some(Tape { events: Vec::new(), states: Vec::new(), conditions: Vec::new(), first }));
     let _end = End;
     let value = f()?;
     match TAPE.take() {
@@ -114,8 +143,19 @@ pub(crate) fn did<F: Fn() + Send + Sync + 'static>(effect: impl FnOnce() -> F) {
     });
 }
 
+/// Notes that a recording depends on something on the host.
+pub(crate) fn depends<F: Fn() -> bool + Send + Sync + 'static>(on: On, condition: impl FnOnce() -> F) {
+    TAPE.with_borrow_mut(|tape| {
+        if let Some(tape) = tape
+            && !tape.conditions.iter().any(|(known, _)| *known == on)
+        {
+            tape.conditions.push((on, Condition(Arc::new(condition()))));
+        }
+    });
+}
+
 /// Notes that a state is used; says whether that is the first time in this recording.
-pub(crate) fn meets(state: &State) -> bool {
+pub(crate) fn meets(state: &Variable) -> bool {
     TAPE.with_borrow_mut(|tape| match tape {
         Some(tape) if !tape.states.iter().any(|known| known.same(state)) => {
             tape.states.push(state.clone());
@@ -126,7 +166,7 @@ pub(crate) fn meets(state: &State) -> bool {
 }
 
 /// The states that were used so far.
-pub(crate) fn states() -> Vec<State> {
+pub(crate) fn states() -> Vec<Variable> {
     TAPE.with_borrow(|tape| tape.as_ref().map_or_else(Vec::new, |tape| tape.states.clone()))
 }
 

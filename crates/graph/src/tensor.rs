@@ -15,10 +15,11 @@ use crate::{
     device::Device,
     dtype::DType,
     error::{Error, ErrorKind, Result},
-    module::{Param, WeakParam},
+    name::Name,
     op::Op,
     record::{Live, unrecorded},
     shape::{broadcast, count, excess},
+    variable::Version,
 };
 
 /// An n-dimensional array, or the recipe for one. A cheap clone.
@@ -52,33 +53,31 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub location: &'static Location<'static>,
-    pub path: Option<Arc<str>>,
+    /// With how many edges lie between.
+    pub near: Option<(Name, u32)>,
+}
+
+impl Origin {
+    /// Of a node with these inputs. The nearest parameter is that of the op itself, if it has one, not of what it works on.
+    fn new(location: &'static Location<'static>, inputs: &[Tensor]) -> Origin {
+        let nearest = inputs.iter().filter_map(|t| t.0.origin.near.as_ref()).min_by_key(|(_, distance)| *distance);
+        Origin { location, near: nearest.map(|(name, distance)| (name.clone(), distance.saturating_add(1))) }
+    }
+
+    /// The name of the nearest parameter.
+    pub fn name(&self) -> Option<Name> {
+        self.near.as_ref().map(|(name, _)| name.clone())
+    }
 }
 
 /// What a leaf stands for, beside its value.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
     Plain,
-    /// A version of a parameter.
-    Param(Version),
+    /// A version of a parameter or a state: what it reads may be written.
+    Variable(Version),
     /// Something that every replay of a compiled step asks for anew.
     Live(Live),
-}
-
-/// Which version of a parameter a leaf stands for.
-#[derive(Clone, Debug)]
-pub(crate) struct Version {
-    pub current: Arc<AtomicU64>,
-    pub recorded: u64,
-    pub path: Arc<str>,
-    pub param: WeakParam,
-}
-
-impl Version {
-    /// The parameter, if it is still there.
-    pub fn param(&self) -> Option<Param> {
-        self.param.upgrade()
-    }
 }
 
 #[derive(Default)]
@@ -88,6 +87,8 @@ struct State {
     /// An estimate of how many unevaluated nodes this one needs, itself included; 0 if it has its value. Who acts on it
     /// counts them first.
     pending: usize,
+    /// The version that its history read, once a step has written over it and taken the history along.
+    ended: Option<Version>,
 }
 
 /// As many pending nodes as are counted again for each node that needs them.
@@ -164,22 +165,21 @@ impl Tensor {
         role: Role,
         location: &'static Location<'static>,
     ) -> Tensor {
-        let path = inputs.iter().find_map(|t| t.0.origin.path.clone());
-        let origin = Origin { location, path };
+        let origin = Origin::new(location, &inputs);
         if let Some(error) = inputs.iter().find_map(|t| t.0.error.clone()) {
             return Tensor::failed(error, device, origin);
         }
         if let Some(problem) = excess(&shape) {
             let kind = ErrorKind::Shape { shape, problem };
-            return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
+            return Tensor::failed(Error::at(op.name(), kind, location, origin.name()), device, origin);
         }
         if let Some(other) = inputs.iter().find(|t| !t.0.device.same(device)) {
             let kind = ErrorKind::Devices { lhs: device.to_string(), rhs: other.0.device.to_string() };
-            return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
+            return Tensor::failed(Error::at(op.name(), kind, location, origin.name()), device, origin);
         }
         if dtype == DType::F64 && !device.profile().f64 {
             let kind = ErrorKind::DType { got: dtype, problem: format!("does not exist on {device}") };
-            return Tensor::failed(Error::at(op.name(), kind, location, origin.path.clone()), device, origin);
+            return Tensor::failed(Error::at(op.name(), kind, location, origin.name()), device, origin);
         }
         let tracked = !matches!(op, Op::Detach) && inputs.iter().any(|t| t.0.tracked);
         let id = next_id();
@@ -208,7 +208,7 @@ impl Tensor {
             tracked,
             error: None,
             role,
-            state: Mutex::new(State { inputs, value: None, pending }),
+            state: Mutex::new(State { inputs, value: None, pending, ended: None }),
         }));
         if eager
             && !tensor.is_number()
@@ -253,15 +253,15 @@ impl Tensor {
             return self.clone();
         }
         let location = Location::caller();
-        let path = self.0.origin.path.clone();
-        Tensor::failed(Error::at(op, kind, location, path.clone()), &self.0.device, Origin { location, path })
+        let origin = Origin { location, near: self.0.origin.near.clone() };
+        Tensor::failed(Error::at(op, kind, location, origin.name()), &self.0.device, origin)
     }
 
     /// A tensor that carries an error of `op`, with nothing to hang it on.
     #[track_caller]
     pub(crate) fn fail_on(device: &Device, op: &'static str, kind: ErrorKind) -> Tensor {
         let location = Location::caller();
-        Tensor::failed(Error::at(op, kind, location, None), device, Origin { location, path: None })
+        Tensor::failed(Error::at(op, kind, location, None), device, Origin { location, near: None })
     }
 
     /// Whether it is a host number, at most repeated: stored in 16 bits it would lose digits.
@@ -276,7 +276,7 @@ impl Tensor {
     /// Carries an existing error on.
     #[track_caller]
     pub(crate) fn fail_with(device: &Device, error: Error) -> Tensor {
-        Tensor::failed(error, device, Origin { location: Location::caller(), path: None })
+        Tensor::failed(error, device, Origin { location: Location::caller(), near: None })
     }
 
     /// A number of rank 0 that every replay of a compiled step asks for anew. It is an input of plans whatever it is, as
@@ -310,18 +310,18 @@ impl Tensor {
         role: Role,
         location: &'static Location<'static>,
     ) -> Tensor {
-        let path = if let Role::Param(version) = &role { Some(version.path.clone()) } else { None };
+        let near = if let Role::Variable(version) = &role { Some((version.name().clone(), 0)) } else { None };
         Tensor(Arc::new(Node {
             id: next_id(),
             op: Op::Leaf,
             shape,
             dtype: region.dtype,
             device: device.clone(),
-            origin: Origin { location, path },
+            origin: Origin { location, near },
             tracked,
             error: None,
             role,
-            state: Mutex::new(State { inputs: Vec::new(), value: Some(region), pending: 0 }),
+            state: Mutex::new(State { value: Some(region), ..State::default() }),
         }))
     }
 
@@ -406,9 +406,32 @@ impl Tensor {
         drop(released);
     }
 
+    /// Lets go of what it was computed from, which read a version that is no longer current: it has no gradient any more.
+    pub(crate) fn end_history(&self, version: &Version) {
+        let released = {
+            let mut state = self.0.state();
+            state.ended = Some(version.clone());
+            std::mem::take(&mut state.inputs)
+        };
+        drop(released);
+    }
+
+    /// The version that ended its history, if one did.
+    pub(crate) fn ended(&self) -> Option<Version> {
+        self.0.state().ended.clone()
+    }
+
     /// Identity, for maps keyed by node.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
+    }
+
+    /// What its gradient is kept under: of a leaf over a parameter, the parameter.
+    pub(crate) fn key(&self) -> u64 {
+        match &self.0.role {
+            Role::Variable(version) => version.key(),
+            _ => self.0.id,
+        }
     }
 
     /// Two operands made fit for an elementwise op: same dtype, same shape.

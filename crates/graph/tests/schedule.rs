@@ -165,10 +165,10 @@ fn train(device: &Device, norm: bool, momentum: bool) -> Vec<f64> {
     for _ in 0..3 {
         let loss = net.forward(&x).cross_entropy(&target);
         if let Some(opt) = &mut adam {
-            opt.step(&mut net, &loss).unwrap();
+            opt.step(&loss).unwrap();
         }
         if let Some(opt) = &mut sgd {
-            opt.step(&mut net, &loss).unwrap();
+            opt.step(&loss).unwrap();
         }
         results.push(loss.item().unwrap());
     }
@@ -204,14 +204,14 @@ fn a_step_of_the_mlp_is_few_launches() {
         Linear::new(8, 8).init(&device, rng).unwrap(),
         Linear::new(8, 10).init(&device, rng).unwrap(),
     );
-    let mut opt = AdamW::default().init(&net).unwrap();
+    let opt = AdamW::default().init(&net).unwrap();
     let x = normal(&device, 3, &[6, 12]).cast(DType::F32);
     x.eval().unwrap();
     let h = net.0.forward(&x).relu();
     let h = net.1.forward(&h).relu();
     let loss = net.2.forward(&h).cross_entropy(&labels(&device, 6));
     drop(h);
-    opt.step(&mut net, &loss).unwrap();
+    opt.step(&loss).unwrap();
     let schedules = backend.schedules.lock().unwrap();
     let launches: Vec<&str> = schedules.last().unwrap().launches.iter().map(|l| l.label.as_str()).collect();
     assert!(launches.len() <= 15, "{} launches: {launches:#?}", launches.len());
@@ -221,11 +221,11 @@ fn a_step_of_the_mlp_is_few_launches() {
 fn a_step_of_the_cnn_is_few_launches() {
     let (device, backend) = Interpreter::device();
     let mut net = Cnn::new(&device, [2, 3], 5, 8, false);
-    let mut opt = AdamW::default().init(&net).unwrap();
+    let opt = AdamW::default().init(&net).unwrap();
     let x = normal(&device, 3, &[4, 1, 8, 8]).cast(DType::F32);
     x.eval().unwrap();
     let loss = net.forward(&x).cross_entropy(&labels(&device, 4));
-    opt.step(&mut net, &loss).unwrap();
+    opt.step(&loss).unwrap();
     let schedules = backend.schedules.lock().unwrap();
     let launches = &schedules.last().unwrap().launches;
     let labels: Vec<&str> = launches.iter().map(|l| l.label.as_str()).collect();

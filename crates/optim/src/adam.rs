@@ -2,56 +2,76 @@
 
 use thalweg_graph::Tensor;
 
-use crate::rule::{Context, Rule, Update, within};
+use crate::{
+    rule::{Rule, Slot, Step, within},
+    settings::settings,
+};
 
-/// Adam:
-///
-/// ```text
-/// g ← g + λθ
-/// m ← β1 m + (1 - β1) g
-/// v ← β2 v + (1 - β2) g²
-/// θ ← θ - η (m / c1) / (√(v / c2) + ε),   c_i = 1 - β_i^t
-/// ```
-///
-/// With `amsgrad`, the largest `v` so far stands in the denominator.
-///
-/// # Source
-/// Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; Reddi et al. 2018, arXiv:1904.09237.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Adam {
-    /// η.
-    pub lr: f64,
-    /// β1.
-    pub beta1: f64,
-    /// β2.
-    pub beta2: f64,
-    /// ε, outside the root.
-    pub eps: f64,
-    /// λ, coupled.
-    pub weight_decay: f64,
-    /// Whether the denominator never shrinks.
-    pub amsgrad: bool,
-    /// Whether to climb.
-    pub maximize: bool,
+settings! {
+    /// Adam:
+    ///
+    /// ```text
+    /// g ← g + λθ
+    /// m ← β1 m + (1 - β1) g
+    /// v ← β2 v + (1 - β2) g²
+    /// θ ← θ - η (m / c1) / (√(v / c2) + ε),   c_i = 1 - β_i^t
+    /// ```
+    ///
+    /// With `amsgrad`, the largest `v` so far stands in the denominator.
+    ///
+    /// # Source
+    /// Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; Reddi et al. 2018, arXiv:1904.09237.
+    pub struct Adam {
+        /// η.
+        lr: f64 = 1e-3,
+        /// β1.
+        beta1: f64 = 0.9,
+        /// β2.
+        beta2: f64 = 0.999,
+        /// ε, outside the root.
+        eps: f64 = 1e-8,
+        /// λ, coupled.
+        weight_decay: f64 = 0.0,
+        /// Whether the denominator never shrinks.
+        amsgrad: bool = false,
+        /// Whether to climb.
+        maximize: bool = false,
+    }
 }
 
-impl Default for Adam {
-    fn default() -> Adam {
-        Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, amsgrad: false, maximize: false }
+settings! {
+    /// Adam with decoupled weight decay: `θ ← θ (1 - ηλ)`, then Adam without λ.
+    ///
+    /// # Source
+    /// Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2, with the decay scaled by η.
+    pub struct AdamW {
+        /// η.
+        lr: f64 = 1e-3,
+        /// β1.
+        beta1: f64 = 0.9,
+        /// β2.
+        beta2: f64 = 0.999,
+        /// ε, outside the root.
+        eps: f64 = 1e-8,
+        /// λ, decoupled.
+        weight_decay: f64 = 1e-2,
+        /// Whether the denominator never shrinks.
+        amsgrad: bool = false,
+        /// Whether to climb.
+        maximize: bool = false,
     }
 }
 
 impl Rule for Adam {
-    fn states(&self) -> &'static [&'static str] {
-        if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] }
-    }
-
     fn lr(&self) -> f64 {
         self.lr
     }
 
-    fn betas(&self) -> (f64, f64) {
-        (self.beta1, self.beta2)
+    fn slots(&self) -> Vec<Slot> {
+        let kept = [Slot::flat("exp_avg"), Slot::flat("exp_avg_sq")];
+        // c ← β c + 1 - β, which is 1 - β^t without a power.
+        let corrections = [Slot::scalar("correction1", 0.0), Slot::scalar("correction2", 0.0)];
+        kept.into_iter().chain(corrections).chain(self.amsgrad.then(|| Slot::flat("max_exp_avg_sq"))).collect()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -62,52 +82,31 @@ impl Rule for Adam {
         within("weight_decay", self.weight_decay, 0.0, f64::INFINITY)
     }
 
-    fn update(&self, c: &Context, p: &Tensor, g: &Tensor, states: &[Tensor]) -> Update {
-        let g = if self.maximize { -g } else { g.clone() };
-        let g = if self.weight_decay == 0.0 { g } else { g + p * self.weight_decay };
-        self.adaptive(c, p, &g, states)
+    fn update(&self, s: &mut Step) -> Tensor {
+        let p = s.params().clone();
+        let g = if self.maximize { -s.grad() } else { s.grad().clone() };
+        let g = if self.weight_decay == 0.0 { g } else { g + &p * self.weight_decay };
+        self.adaptive(s, &p, &g)
     }
 }
 
 impl Adam {
     /// The part that Adam and AdamW share.
-    fn adaptive(&self, c: &Context, p: &Tensor, g: &Tensor, states: &[Tensor]) -> Update {
-        let m = &states[0] * self.beta1 + g * (1.0 - self.beta1);
-        let v = &states[1] * self.beta2 + g * g * (1.0 - self.beta2);
-        let largest = states.get(2).map(|old| old.maximum(&v));
-        // Per-step scalars first: the per-element part is then a root, a sum and a quotient.
-        let (rate, root) = (&c.lr / &c.correction1, c.correction2.rsqrt());
-        let denominator = largest.as_ref().unwrap_or(&v).sqrt() * root + self.eps;
-        let params = p - rate * &m / denominator;
-        Update { params, states: [m, v].into_iter().chain(largest).collect() }
-    }
-}
-
-/// Adam with decoupled weight decay: `θ ← θ (1 - ηλ)`, then Adam without λ.
-///
-/// # Source
-/// Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2, with the decay scaled by η.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdamW {
-    /// η.
-    pub lr: f64,
-    /// β1.
-    pub beta1: f64,
-    /// β2.
-    pub beta2: f64,
-    /// ε, outside the root.
-    pub eps: f64,
-    /// λ, decoupled.
-    pub weight_decay: f64,
-    /// Whether the denominator never shrinks.
-    pub amsgrad: bool,
-    /// Whether to climb.
-    pub maximize: bool,
-}
-
-impl Default for AdamW {
-    fn default() -> AdamW {
-        AdamW { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-2, amsgrad: false, maximize: false }
+    fn adaptive(&self, s: &mut Step, p: &Tensor, g: &Tensor) -> Tensor {
+        let m = s.get("exp_avg") * self.beta1 + g * (1.0 - self.beta1);
+        let v = s.get("exp_avg_sq") * self.beta2 + g * g * (1.0 - self.beta2);
+        let c1 = s.get("correction1") * self.beta1 + (1.0 - self.beta1);
+        let c2 = s.get("correction2") * self.beta2 + (1.0 - self.beta2);
+        for (name, new) in [("exp_avg", &m), ("exp_avg_sq", &v), ("correction1", &c1), ("correction2", &c2)] {
+            s.set(name, new);
+        }
+        let largest = self.amsgrad.then(|| s.get("max_exp_avg_sq").maximum(&v));
+        if let Some(largest) = &largest {
+            s.set("max_exp_avg_sq", largest);
+        }
+        // Per-step numbers first: the per-element part is then a root, a sum and a quotient.
+        let (rate, root) = (s.lr() / c1, c2.rsqrt());
+        p - rate * m / (largest.unwrap_or(v).sqrt() * root + self.eps)
     }
 }
 
@@ -119,16 +118,12 @@ impl AdamW {
 }
 
 impl Rule for AdamW {
-    fn states(&self) -> &'static [&'static str] {
-        if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] }
-    }
-
     fn lr(&self) -> f64 {
         self.lr
     }
 
-    fn betas(&self) -> (f64, f64) {
-        (self.beta1, self.beta2)
+    fn slots(&self) -> Vec<Slot> {
+        self.coupled().slots()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -136,9 +131,10 @@ impl Rule for AdamW {
         self.coupled().check()
     }
 
-    fn update(&self, c: &Context, p: &Tensor, g: &Tensor, states: &[Tensor]) -> Update {
-        let g = if self.maximize { -g } else { g.clone() };
-        let decayed = if self.weight_decay == 0.0 { p.clone() } else { p * (1.0 - &c.lr * self.weight_decay) };
-        self.coupled().adaptive(c, &decayed, &g, states)
+    fn update(&self, s: &mut Step) -> Tensor {
+        let g = if self.maximize { -s.grad() } else { s.grad().clone() };
+        let p = s.params();
+        let decayed = if self.weight_decay == 0.0 { p.clone() } else { p * (1.0 - s.lr() * self.weight_decay) };
+        self.coupled().adaptive(s, &decayed, &g)
     }
 }

@@ -1,19 +1,24 @@
-//! The optimizer's numbers that live on the device, in one small vector, so that no step waits for the host.
+//! The optimizer's numbers that live on the device, in one small vector, so that no step waits for the host. It is in F32 whatever the
+//! parameters are stored in (F64 for parameters in F64): 16 bits would not count beyond 256.
+//!
+//! ```text
+//! | scale good step skipped norm 0 0 0 | step of each parameter | a number of the rule of each | … |  … the same of the next group
+//! ```
+//!
+//! While all parameters have taken every step, a rule's numbers are equal for all of them and are read and written as one.
 
 use thalweg_graph::{DType, Device, Result, State, Tensor};
 
 use crate::LossScale;
 
-/// Lanes of the vector.
-const LANES: usize = 8;
+/// Lanes in front of the groups'.
+pub(crate) const LANES: usize = 8;
 const SCALE: usize = 0;
 const GOOD: usize = 1;
 /// Steps taken.
 pub(crate) const STEP: usize = 2;
 const SKIPPED: usize = 3;
-const CORRECTION1: usize = 4;
-const CORRECTION2: usize = 5;
-const NORM: usize = 6;
+const NORM: usize = 4;
 
 /// What the optimizer knows of the steps so far, read from the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,38 +33,53 @@ pub struct Report {
     pub grad_norm: f64,
 }
 
-/// The vector, and the rules by which it moves.
-#[derive(Debug)]
+/// The vector.
+#[derive(Clone, Debug)]
 pub(crate) struct Control {
     state: State,
-    betas: (f64, f64),
+    /// To which entry each lane belongs: a fixed lane is an entry of its own, then comes one for each number of each group.
+    entries: Tensor,
 }
 
-/// What one step does to the vector.
-pub(crate) struct Next {
-    /// The new vector.
-    pub vector: Tensor,
-    /// Whether to skip the step.
-    pub skip: Option<Tensor>,
-    pub step: Tensor,
-    pub correction1: Tensor,
-    pub correction2: Tensor,
+/// An entry and its new value: a number for all its lanes, or one for each.
+pub(crate) struct Block {
+    pub entry: usize,
+    pub first: usize,
+    pub new: Tensor,
 }
 
 impl Control {
-    pub fn new(device: &Device, dtype: DType, betas: (f64, f64), scale: f64) -> Result<Control> {
-        let mut lanes = [0.0f32; LANES];
-        lanes[SCALE] = scale as f32;
-        let state = State::new(Tensor::from_slice(device, &lanes, [LANES]).cast(dtype))?;
-        Ok(Control { state, betas })
+    /// A vector at the start, with these entries behind the fixed lanes: what each of their lanes holds, and how many they are.
+    pub fn new(device: &Device, dtype: DType, scale: f64, numbers: &[(f64, usize)]) -> Result<Control> {
+        let mut lanes = vec![0.0; LANES];
+        lanes[SCALE] = scale;
+        let mut entries: Vec<i32> = (0..LANES as i32).collect();
+        for (i, (start, len)) in numbers.iter().enumerate() {
+            lanes.extend(std::iter::repeat_n(start, *len));
+            entries.extend(std::iter::repeat_n((LANES + i) as i32, *len));
+        }
+        // Lanes are computed from each other.
+        let state = State::new(vector(device, dtype, &lanes))?.doubled()?;
+        Ok(Control { state, entries: Tensor::from_slice(device, &entries, [entries.len()]) })
+    }
+
+    /// A vector like this one with these lanes.
+    pub fn of(&self, device: &Device, lanes: &[f64]) -> Tensor {
+        vector(device, self.state.tensor().dtype(), lanes)
     }
 
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    fn lane(&self, i: usize) -> Tensor {
+    /// One lane, of rank 0.
+    pub fn lane(&self, i: usize) -> Tensor {
         self.state.tensor().select(0, i as isize)
+    }
+
+    /// Some lanes.
+    pub fn lanes(&self, first: usize, len: usize) -> Tensor {
+        self.state.tensor().slice(0, first as isize..(first + len) as isize)
     }
 
     /// The loss scale, of rank 0.
@@ -67,44 +87,51 @@ impl Control {
         self.lane(SCALE)
     }
 
-    /// The vector after a step whose loss and gradient norm are these, where they are known.
-    pub fn next(&self, scaling: Option<&LossScale>, finite: Option<Tensor>, norm: Option<&Tensor>) -> Next {
+    /// Sets the loss scale, and nothing else.
+    pub fn set_scale(&self, scale: f64) -> Result<()> {
         let old = self.state.tensor();
-        let [scale, good, step, skipped, c1, c2] =
-            [SCALE, GOOD, STEP, SKIPPED, CORRECTION1, CORRECTION2].map(|i| self.lane(i));
-        let (beta1, beta2) = self.betas;
-        let next_step = &step + 1.0;
-        let next_c1 = &c1 * beta1 + (1.0 - beta1);
-        let next_c2 = &c2 * beta2 + (1.0 - beta2);
-        let keep = |new: &Tensor, old: &Tensor| match &finite {
-            Some(finite) => finite.where_(new, old),
-            None => new.clone(),
+        self.state.write(&self.entries.eq(SCALE as i32).where_(scale, &old))
+    }
+
+    /// The vector after a step: `finite` tells whether it is taken, where that is asked.
+    pub fn next(
+        &self,
+        scaling: Option<&LossScale>,
+        finite: Option<&Tensor>,
+        norm: Option<Tensor>,
+        blocks: Vec<Block>,
+    ) -> Tensor {
+        let old = self.state.tensor();
+        let [scale, good, step, skipped] = [SCALE, GOOD, STEP, SKIPPED].map(|i| self.lane(i));
+        let one = |lane: usize, new: Tensor| Block { entry: lane, first: lane, new };
+        // What moves with every step that is taken, and what moves either way.
+        let mut taken = vec![one(STEP, step + 1.0)];
+        let mut always: Vec<Block> = norm.map(|norm| one(NORM, norm.cast(old.dtype()))).into_iter().collect();
+        if let (Some(s), Some(finite)) = (scaling, finite) {
+            let due = (&good + 1.0).ge(f64::from(s.interval));
+            let grown = due.where_((&scale * s.growth).minimum(s.max), &scale);
+            let counted = due.where_(0.0, &good + 1.0);
+            always.push(one(SCALE, finite.where_(grown, (&scale * s.backoff).maximum(s.min))));
+            always.push(one(GOOD, finite.where_(counted, 0.0)));
+        }
+        if let Some(finite) = finite {
+            always.push(one(SKIPPED, finite.where_(&skipped, &skipped + 1.0)));
+        }
+        taken.extend(blocks);
+        let put = |v: Tensor, Block { entry, first, new }: Block| {
+            // One for each lane: they are moved to where they belong.
+            let new = match new.count() {
+                1 => new.reshape(()),
+                n => new.pad(&[(first as isize, (old.count() - first - n) as isize)], 0.0),
+            };
+            self.entries.eq(entry as i32).where_(new, v)
         };
-        let (next_scale, next_good) = match (scaling, &finite) {
-            (Some(s), Some(finite)) => {
-                let due = (&good + 1.0).ge(f64::from(s.interval));
-                let grown = due.where_((&scale * s.growth).minimum(s.max), &scale);
-                let counted = due.where_(0.0, &good + 1.0);
-                (finite.where_(grown, &scale * s.backoff), finite.where_(counted, 0.0))
-            }
-            _ => (scale.clone(), good.clone()),
+        let stepped = taken.into_iter().fold(old.clone(), put);
+        let stepped = match finite {
+            Some(finite) => finite.where_(stepped, &old),
+            None => stepped,
         };
-        let next_skipped = match &finite {
-            Some(finite) => finite.where_(&skipped, &skipped + 1.0),
-            None => skipped.clone(),
-        };
-        let lanes = Tensor::arange(old.device(), LANES);
-        let moved = [
-            (SCALE, next_scale),
-            (GOOD, next_good),
-            (STEP, keep(&next_step, &step)),
-            (SKIPPED, next_skipped),
-            (CORRECTION1, keep(&next_c1, &c1)),
-            (CORRECTION2, keep(&next_c2, &c2)),
-        ];
-        let with_norm = moved.into_iter().chain(norm.map(|n| (NORM, n.clone())));
-        let vector = with_norm.fold(old, |v, (i, new)| lanes.eq(i as i32).where_(new, v));
-        Next { vector, skip: finite.map(|f| f.not()), step: next_step, correction1: next_c1, correction2: next_c2 }
+        always.into_iter().fold(stepped, put)
     }
 
     pub fn report(&self) -> Result<Report> {
@@ -115,5 +142,20 @@ impl Control {
             loss_scale: lanes[SCALE],
             grad_norm: lanes[NORM],
         })
+    }
+}
+
+fn vector(device: &Device, dtype: DType, lanes: &[f64]) -> Tensor {
+    match dtype {
+        DType::F64 => Tensor::from_slice(device, lanes, [lanes.len()]),
+        _ => Tensor::from_slice(device, &lanes.iter().map(|x| *x as f32).collect::<Vec<f32>>(), [lanes.len()]),
+    }
+}
+
+/// The dtype that a rule computes in for parameters of a dtype.
+pub(crate) fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        dtype => dtype,
     }
 }

@@ -1,49 +1,141 @@
-//! The optimizer: a rule, the parameters it moves, and one training step as a graph.
+//! The optimizer: rules, the parameters they move, and one training step as a graph.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use thalweg_graph::{
-    DType, Error, ErrorKind, Grads, Param, Result, State, Tensor,
-    module::{Arena, Module, zeros_state},
+    DType, Device, Error, ErrorKind, Grads, Param, Result, State, Tensor,
+    autodiff::Squares,
+    module::{Commit, Module, write_states},
 };
 
 use crate::{
     control::{Control, Report, STEP},
+    group::{Given, Group, Rules},
     rates::{Rate, Rates},
-    rule::{Context, Rule},
+    rule::Rule,
     scale::LossScale,
+    select::Select,
 };
 
-/// An update rule at work on the parameters of one module.
-#[derive(Debug)]
-pub struct Optimizer<R> {
-    rule: R,
-    arena: Arena,
-    states: Vec<State>,
-    control: Control,
-    lr: Rate,
-    rates: Option<Rates>,
+/// Update rules at work on the parameters of a module.
+///
+/// Several optimizers may have parameters in common, and one may be made after another: each works on the current values.
+pub struct Optimizer {
+    /// All trainable parameters of the module, those frozen for now among them.
+    pub(crate) params: Vec<(String, Param)>,
+    pub(crate) rules: Rules,
+    pub(crate) work: Mutex<Work>,
+    /// Running statistics and the like, which steps write along.
+    carried: Vec<State>,
+    pub(crate) lr: Rate,
+    pub(crate) rates: Mutex<Option<Rates>>,
     scaling: Option<LossScale>,
     clip_norm: Option<f64>,
     clip_value: Option<f64>,
+    /// The backward pass whose gradients were applied last.
+    pass: AtomicU64,
+    /// Gradients added up, and of how many losses.
+    sum: Mutex<Option<(Grads, u32)>>,
 }
 
-impl<R: Rule> Optimizer<R> {
+/// What moves with the steps.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub groups: Vec<Group>,
+    pub control: Control,
+}
+
+impl Work {
     #[track_caller]
-    pub(crate) fn new(rule: R, module: &dyn Module) -> Result<Optimizer<R>> {
+    fn new(params: &[(String, Param)], rules: &Rules, device: &Device, scale: f64) -> Result<Work> {
+        let now: Vec<(String, Param)> = params.iter().filter(|(_, p)| !p.is_frozen()).cloned().collect();
+        let groups = Group::all(&now, rules)?;
+        Work::of(groups, device, scale)
+    }
+
+    /// With all numbers at their start.
+    fn of(groups: Vec<Group>, device: &Device, scale: f64) -> Result<Work> {
+        let numbers: Vec<(f64, usize)> = groups.iter().flat_map(Group::start).collect();
+        let exact = groups.iter().any(|g| g.arena.dtype() == DType::F64);
+        let control = Control::new(device, if exact { DType::F64 } else { DType::F32 }, scale, &numbers)?;
+        Ok(Work { groups, control })
+    }
+
+    fn has(&self, param: &Param) -> bool {
+        self.groups.iter().any(|g| g.arena.params().iter().any(|p| p.same(param)))
+    }
+}
+
+impl Optimizer {
+    #[track_caller]
+    pub(crate) fn new(rule: Arc<dyn Rule>, module: &dyn Module) -> Result<Optimizer> {
         // Not `map_err`: the caller's position does not go through a closure.
         if let Err(problem) = rule.check() {
             return Err(Error::new("init", ErrorKind::Invalid(problem)));
         }
-        let arena = Arena::pack(module)?;
-        let device = arena.device().clone();
-        let dtype = arena.flat().dtype();
-        let states =
-            rule.states().iter().map(|_| zeros_state(&device, [arena.len()], dtype)).collect::<Result<Vec<_>>>()?;
+        let params: Vec<(String, Param)> =
+            module.params().into_iter().filter(|(_, p)| !p.shape().contains(&0)).collect();
+        let Some((_, first)) = params.iter().find(|(_, p)| !p.is_frozen()) else {
+            return Err(Error::new("init", ErrorKind::Invalid("the module has no trainable parameter".into())));
+        };
+        let device = first.tensor().device().clone();
         // bf16 has the range of f32 and needs no scale.
         let scaling = (device.mixed() == Some(DType::F16)).then(LossScale::default);
-        let init = scaling.as_ref().map_or(1.0, |s| s.init);
-        let control = Control::new(&device, dtype, rule.betas(), init)?;
         let lr = Rate::new(rule.lr());
-        Ok(Optimizer { rule, arena, states, control, lr, rates: None, scaling, clip_norm: None, clip_value: None })
+        let rules: Rules = vec![(None, rule)];
+        let work = Work::new(&params, &rules, &device, scaling.as_ref().map_or(1.0, |s| s.init))?;
+        Ok(Optimizer {
+            params,
+            rules,
+            work: Mutex::new(work),
+            carried: module.states().into_iter().map(|(_, s)| s).collect(),
+            lr,
+            rates: Mutex::new(None),
+            scaling,
+            clip_norm: None,
+            clip_value: None,
+            pass: AtomicU64::new(u64::MAX),
+            sum: Mutex::new(None),
+        })
+    }
+
+    /// With a rule of their own for some of the parameters, say without decay for biases. Of several groups that choose a parameter
+    /// the one that was given first has it. Learning rates keep their ratio to that of the optimizer's rule: a schedule or
+    /// [`Optimizer::set_lr`] changes all in proportion.
+    ///
+    /// ```ignore
+    /// let opt = AdamW::default().init(&net)?.group("*.bias", AdamW { weight_decay: 0.0, ..AdamW::default() })?;
+    /// ```
+    ///
+    /// # Errors
+    /// Hyperparameters out of range; no parameter that it chooses; a step has been taken.
+    #[track_caller]
+    pub fn group(mut self, select: impl Into<Select>, rule: impl Rule) -> Result<Self> {
+        let select = select.into();
+        let problem = if let Err(problem) = rule.check() {
+            Some(problem)
+        } else if !self.params.iter().any(|(path, param)| select.chooses(path, param)) {
+            let names: Vec<&str> = self.params.iter().take(8).map(|(path, _)| path.as_str()).collect();
+            Some(format!("no parameter is chosen by '{select}'; there are {}, ..", names.join(", ")))
+        } else if self.control().state().version() > 0 {
+            Some("groups are made before the first step".into())
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(Error::new("group", ErrorKind::Invalid(problem)));
+        }
+        self.rules.insert(self.rules.len() - 1, (Some(select), Arc::new(rule)));
+        let scale = self.scaling.as_ref().map_or(1.0, |s| s.init);
+        let work = Work::new(&self.params, &self.rules, &self.device(), scale)?;
+        *self.work() = work;
+        Ok(self)
     }
 
     /// With this loss scaling instead of the default one (which is used in mixed f16 only).
@@ -55,8 +147,7 @@ impl<R: Rule> Optimizer<R> {
         if let Err(problem) = scaling.check() {
             return Err(Error::new("loss_scale", ErrorKind::Invalid(problem)));
         }
-        let flat = self.arena.flat();
-        self.control = Control::new(self.arena.device(), flat.dtype(), self.rule.betas(), scaling.init)?;
+        self.control().set_scale(scaling.init)?;
         self.scaling = Some(scaling);
         Ok(self)
     }
@@ -77,10 +168,15 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// With learning rates by a function of the number of steps taken, from 0. The device looks the rate up by its own count,
-    /// which skipped steps do not advance.
-    pub fn schedule(mut self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
-        self.rates = Some(Rates::new(rate));
+    /// which skipped steps do not advance. It may be given, or changed, at any time.
+    pub fn schedule(self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+        self.set_schedule(rate);
         self
+    }
+
+    /// As [`Optimizer::schedule`], from the next step on.
+    pub fn set_schedule(&self, rate: impl Fn(u64) -> f64 + Send + 'static) {
+        *lock(&self.rates) = Some(Rates::new(rate));
     }
 
     /// The learning rate of the next step, where there is no schedule.
@@ -88,40 +184,43 @@ impl<R: Rule> Optimizer<R> {
         self.lr.get()
     }
 
-    /// The learning rate as something to hold while a compiled step has the optimizer. Does nothing where there is a schedule.
+    /// The learning rate as something to hold. Does nothing where there is a schedule.
     pub fn rate(&self) -> Rate {
         self.lr.clone()
     }
 
     /// Sets the learning rate, and ends a schedule. It is an input of the plan: nothing is compiled and nothing waits.
-    pub fn set_lr(&mut self, lr: f64) {
-        self.lr.set(lr);
-        self.rates = None;
+    ///
+    /// # Errors
+    /// A rate that is negative or no number.
+    #[track_caller]
+    pub fn set_lr(&self, lr: f64) -> Result<()> {
+        self.lr.set(lr)?;
+        *lock(&self.rates) = None;
+        Ok(())
     }
 
-    /// The rule.
-    pub fn rule(&self) -> &R {
-        &self.rule
+    /// The rule of the parameters that no group has.
+    pub fn rule(&self) -> &dyn Rule {
+        &*self.rules[self.rules.len() - 1].1
     }
 
-    /// The parameters it moves, with their names.
+    /// The parameters it moves when they are not frozen, with their names.
     pub fn params(&self) -> &[(String, Param)] {
-        self.arena.params()
-    }
-
-    /// Its states by name, each in the layout of the flat parameters, for checkpoints.
-    pub fn states(&self) -> Vec<(&'static str, &State)> {
-        let own = self.rule.states().iter().copied().zip(&self.states);
-        own.chain([("control", self.control.state())]).collect()
+        &self.params
     }
 
     /// Steps taken and skipped, loss scale and gradient norm. Waits for the device.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    #[track_caller]
     pub fn report(&self) -> Result<Report> {
-        self.control.report()
+        self.control().report()
     }
 
-    /// The gradients of a loss. In mixed f16 the loss is scaled on the way in and the gradients on the way out, so that they
-    /// keep their digits in between and mean what they say here.
+    /// The gradients of a loss, with respect to every parameter and tracked tensor that it depends on. In mixed f16 the loss is scaled
+    /// on the way in and the gradients on the way out, so that they keep their digits in between and mean what they say here.
     ///
     /// # Errors
     /// As [`Tensor::backward`].
@@ -131,79 +230,228 @@ impl<R: Rule> Optimizer<R> {
         if self.scaling.is_none() || loss.count() != 1 {
             return loss.backward();
         }
-        let scale = self.control.scale();
+        let scale = self.control().scale();
         let seed = scale.cast(loss.dtype()).broadcast_to(loss.shape());
         let inverse = scale.recip();
-        Ok(loss.backward_from(&seed)?.map(|g| g * &inverse))
+        Ok(loss.backward_from(&seed)?.map(|g| g * inverse.cast(g.dtype())))
     }
 
     /// One training step: gradients, scaling, clipping and the update of the parameters and of what the module carries along,
     /// as one graph. Queued, not waited for; `loss`, and whatever else of the graph is still held, can be read afterwards.
     ///
-    /// A step whose loss is not finite (in mixed f16: or any gradient) changes nothing but the loss scale and is counted in
+    /// It moves the parameters that the loss depends on and that are not frozen; others keep their bits. A step whose loss is not finite
+    /// (in mixed f16, and where gradients are clipped by norm: or any gradient) changes nothing but the loss scale and is counted in
     /// [`Optimizer::report`].
     ///
     /// # Errors
-    /// The error that the loss carries; an op without a gradient; a negative bound on gradients; what went wrong on the device.
+    /// The error that the loss carries; a loss that is not one number; one that depends on no parameter of this optimizer, or on an older
+    /// version of one (so also the same loss twice); an op without a gradient; a negative bound on gradients; what went wrong on the
+    /// device.
     #[track_caller]
-    pub fn step(&mut self, module: &mut impl Module, loss: &Tensor) -> Result<()> {
+    pub fn step(&self, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
-        self.run(module, grads, Some(loss))
+        self.run(grads, Some(loss))
     }
 
-    /// The update alone, from gradients that [`Optimizer::backward`] gave, changed or not.
+    /// The update alone, by gradients of one backward pass, changed or not. Several optimizers may apply the same gradients, each once.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`]; gradients that it has applied already.
+    #[track_caller]
+    pub fn apply(&self, grads: &Grads) -> Result<()> {
+        self.run(grads.clone(), None)
+    }
+
+    /// One step by a loss that a function computes; gives the loss.
     ///
     /// # Errors
     /// As [`Optimizer::step`].
     #[track_caller]
-    pub fn apply(&mut self, module: &mut impl Module, grads: Grads) -> Result<()> {
-        self.run(module, grads, None)
+    pub fn step_closure(&self, loss: impl FnOnce() -> Tensor) -> Result<Tensor> {
+        let loss = loss();
+        self.step(&loss)?;
+        Ok(loss)
+    }
+
+    /// Adds the gradients of a loss to those kept for [`Optimizer::step_accumulated`]. They are computed now (queued), and hold no batch.
+    ///
+    /// # Errors
+    /// As [`Optimizer::backward`].
+    #[track_caller]
+    pub fn accumulate(&self, loss: &Tensor) -> Result<()> {
+        let grads = self.backward(loss)?;
+        let before = lock(&self.sum).clone();
+        let (sum, n) = match before {
+            Some((sum, n)) => (sum + grads, n + 1),
+            None => (grads, 1),
+        };
+        let sum = sum.map(Tensor::detach);
+        let computed: Vec<Tensor> = sum.iter().chain([loss]).cloned().collect();
+        write_states(loss.device(), Vec::new(), &computed)?;
+        *lock(&self.sum) = Some((sum, n));
+        Ok(())
+    }
+
+    /// One step by the mean of the accumulated gradients: with micro batches of equal size, and a loss that is a mean, what one large
+    /// batch gives.
+    ///
+    /// # Errors
+    /// As [`Optimizer::apply`]; nothing was accumulated.
+    #[track_caller]
+    pub fn step_accumulated(&self) -> Result<()> {
+        let Some((sum, n)) = lock(&self.sum).take() else {
+            let problem = "nothing was accumulated since the step before; call accumulate(&loss) first".into();
+            return Err(Error::new("step", ErrorKind::Invalid(problem)));
+        };
+        self.run(sum.map(|g| g * (1.0 / f64::from(n))), None)
     }
 
     #[track_caller]
-    fn run(&mut self, module: &mut impl Module, grads: Grads, loss: Option<&Tensor>) -> Result<()> {
+    fn run(&self, grads: Grads, loss: Option<&Tensor>) -> Result<()> {
         for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
                 return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));
             }
         }
-        // The update has no gradient of its own; untracked, its nodes let go of each other once they are computed.
-        let g = self.arena.gather(&grads).detach();
-        g.check()?;
+        if self.pass.load(Ordering::Relaxed) == grads.pass() {
+            let problem = "these gradients have been applied already; take new ones from the parameters of now".into();
+            return Err(Error::new("step", ErrorKind::Invalid(problem)));
+        }
+        self.adopt(&grads)?;
+        let work = self.work();
+        let Work { groups, control } = &*work;
+        let mut moves: Vec<Vec<bool>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut of_group = Vec::with_capacity(group.size());
+            for param in group.arena.params() {
+                of_group.push(grads.moves(param)?);
+            }
+            moves.push(of_group);
+        }
+        if !moves.iter().flatten().any(|m| *m) {
+            let problem = "there is no gradient of any parameter of this optimizer that is not frozen: the loss does not depend on \
+                           them, or was recorded while they were frozen or in evaluation mode";
+            return Err(Error::new("step", ErrorKind::Gradient(problem.into())));
+        }
+        let mut active: Vec<(&Group, &Vec<bool>, Tensor)> = Vec::with_capacity(groups.len());
+        for (group, moves) in groups.iter().zip(&moves).filter(|(_, moves)| moves.contains(&true)) {
+            group.arena.bring_home()?;
+            // The update has no gradient of its own; untracked, its nodes let go of each other once they are computed.
+            let gradient = group.gather(&grads, moves);
+            gradient.check()?;
+            active.push((group, moves, gradient));
+        }
+        let applied = grads.applied(groups.iter().flat_map(|g| g.arena.params()));
+        let pass = grads.pass();
+        // What nobody else holds needs no place of its own.
         drop(grads);
-        let p = self.arena.flat();
-        let norm = (self.scaling.is_some() || self.clip_norm.is_some()).then(|| g.square().sum(..).sqrt());
-        // The norm is not finite as soon as one gradient is not. Without it, the loss tells.
-        let probe = norm.as_ref().or(loss.filter(|l| l.count() == 1));
-        let finite = probe.map(|x| x.is_nan().or(x.is_inf()).not().reshape(()));
-        let mut g = g;
-        if let (Some(limit), Some(norm)) = (self.clip_norm, &norm) {
-            g = g * (limit / (norm + 1e-6)).minimum(1.0);
+        let measured = self.scaling.is_some() || self.clip_norm.is_some() || loss.is_none();
+        let squares = active.iter().filter(|_| measured).map(|(.., g)| Squares::of(g)).reduce(Squares::plus);
+        // The sum of squares is not finite as soon as one gradient is not. Without it, the loss tells.
+        let finite = match (&squares, loss) {
+            (Some(squares), _) => Some(squares.is_finite()),
+            (None, Some(loss)) => Some(loss.is_finite().reshape(())),
+            (None, None) => None,
+        };
+        let norm = squares.filter(|_| self.scaling.is_some() || self.clip_norm.is_some()).map(|s| s.root());
+        let clip = self.clip_norm.zip(norm.as_ref()).map(|(limit, norm)| (limit / (norm + 1e-6)).minimum(1.0));
+        let lr = self.next_lr(control);
+        let skip = finite.as_ref().map(Tensor::not);
+        let mut commit = Commit { applied, carried: &self.carried, ..Commit::default() };
+        let mut blocks = Vec::new();
+        for (group, moves, gradient) in active {
+            let clipped = match &clip {
+                Some(factor) => {
+                    let factor = factor.cast(gradient.dtype());
+                    gradient * factor
+                }
+                None => gradient,
+            };
+            let gradient = match self.clip_value {
+                Some(limit) => clipped.maximum(-limit).minimum(limit),
+                None => clipped,
+            };
+            let ratio = group.rule.lr() / self.rule().lr();
+            let lr = if ratio == 1.0 || ratio.is_nan() { lr.clone() } else { &lr * ratio };
+            let given = Given { lr: lr.cast(gradient.dtype()), gradient, skip: skip.as_ref(), moves };
+            let changes = group.step(control, given)?;
+            commit.arenas.extend(changes.params.map(|new| (&group.arena, new)));
+            commit.states.extend(changes.states);
+            let params = group.arena.params().iter().zip(moves);
+            commit.moved.extend(params.filter(|(_, moves)| **moves).map(|(p, _)| p.clone()));
+            blocks.extend(changes.blocks);
         }
-        if let Some(limit) = self.clip_value {
-            g = g.maximum(-limit).minimum(limit);
-        }
-        let next = self.control.next(self.scaling.as_ref(), finite, norm.as_ref());
-        let lr = match &self.rates {
-            Some(rates) => rates.lr(self.control.state(), STEP),
+        let next = control.next(self.scaling.as_ref(), finite.as_ref(), norm, blocks);
+        commit.states.push((control.state().clone(), next));
+        commit.skip = skip;
+        commit.watch = loss.into_iter().cloned().collect();
+        drop((clip, lr, finite));
+        commit.run()?;
+        self.pass.store(pass, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// η of the next step.
+    fn next_lr(&self, control: &Control) -> Tensor {
+        match &*lock(&self.rates) {
+            Some(rates) => rates.lr(control.state(), STEP),
             None => {
                 let rate = self.lr.clone();
-                Tensor::live_scalar(p.device(), p.dtype(), move || rate.get())
+                let like = control.state().tensor();
+                Tensor::live_scalar(like.device(), like.dtype(), move || rate.get())
             }
-        };
-        let context = Context { lr, step: next.step, correction1: next.correction1, correction2: next.correction2 };
-        let old: Vec<Tensor> = self.states.iter().map(State::tensor).collect();
-        let update = self.rule.update(&context, &p, &g, &old);
-        let keep = |new: &Tensor, old: &Tensor| match &next.skip {
-            Some(skip) => skip.where_(old, new),
-            None => new.clone(),
-        };
-        let params = keep(&update.params, &p);
-        let mut states: Vec<(&State, Tensor)> =
-            self.states.iter().zip(update.states.iter().zip(&old)).map(|(s, (new, old))| (s, keep(new, old))).collect();
-        states.push((self.control.state(), next.vector));
-        drop((update, old, g, norm, p, context, next.skip));
-        let watch: Vec<Tensor> = loss.into_iter().cloned().collect();
-        self.arena.step(module, params, states, &watch)
+        }
     }
+
+    /// Makes room for parameters that were frozen when there was none, and have a gradient now. What is kept of the others goes on.
+    #[track_caller]
+    fn adopt(&self, grads: &Grads) -> Result<()> {
+        let is_new = |work: &Work, param: &Param| !param.is_frozen() && grads.get(param).is_some() && !work.has(param);
+        let device = self.device();
+        let mut work = self.work();
+        if !self.params.iter().any(|(_, p)| is_new(&work, p)) {
+            return Ok(());
+        }
+        // Those that have a place keep it, frozen or not.
+        let kept = |(_, p): &&(String, Param)| work.has(p) || !p.is_frozen();
+        let now: Vec<(String, Param)> = self.params.iter().filter(kept).cloned().collect();
+        let saved = crate::saved::save(&work)?;
+        let grown = Work::of(Group::all(&now, &self.rules)?, &device, 1.0)?;
+        crate::saved::load(&grown, &saved, true)?;
+        *work = grown;
+        if let Some(rates) = &*lock(&self.rates) {
+            rates.forget();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.control().state().tensor().device().clone()
+    }
+
+    pub(crate) fn work(&self) -> MutexGuard<'_, Work> {
+        lock(&self.work)
+    }
+
+    fn control(&self) -> Control {
+        self.work().control.clone()
+    }
+}
+
+impl fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules: Vec<String> = self
+            .rules
+            .iter()
+            .map(|(select, rule)| match select {
+                Some(select) => format!("{select}: {rule:?}"),
+                None => format!("{rule:?}"),
+            })
+            .collect();
+        write!(f, "Optimizer({}; {} parameters)", rules.join(", "), self.params.len())
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

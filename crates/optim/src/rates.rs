@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use thalweg_graph::{DType, Result, State, Tensor};
+use thalweg_graph::{DType, Error, ErrorKind, Result, State, Tensor};
 
 /// Entries of the ring.
 const RING: u64 = 64;
@@ -39,8 +39,16 @@ impl Rate {
     }
 
     /// Sets it. It is an input of plans: nothing is compiled and nothing waits.
-    pub fn set(&self, rate: f64) {
+    ///
+    /// # Errors
+    /// A rate that is negative or no number.
+    #[track_caller]
+    pub fn set(&self, rate: f64) -> Result<()> {
+        if !(rate >= 0.0 && rate.is_finite()) {
+            return Err(Error::new("set_lr", ErrorKind::Invalid(format!("{rate} is no learning rate"))));
+        }
         self.0.store(rate.to_bits(), Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -53,8 +61,10 @@ struct Inner {
     ring: Option<Tensor>,
     /// Steps queued since the ring was filled.
     since: u64,
-    /// The device's step count is at most this.
-    at_most: u64,
+    /// The device's step count is at most this; none before it was read.
+    at_most: Option<u64>,
+    /// The version of the control vector that the next step must find: another was loaded, or is not known.
+    expected: Option<u64>,
     /// A read of the control vector, and how many steps were queued after it.
     pending: Option<(Pending, u64)>,
 }
@@ -67,8 +77,14 @@ impl fmt::Debug for Rates {
 
 impl Rates {
     pub fn new(schedule: impl Fn(u64) -> f64 + Send + 'static) -> Rates {
-        let inner = Inner { schedule: Box::new(schedule), ring: None, since: 0, at_most: 0, pending: None };
+        let inner =
+            Inner { schedule: Box::new(schedule), ring: None, since: 0, at_most: None, expected: None, pending: None };
         Rates(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Forgets what the device's count was: the vector is another.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).expected = None;
     }
 
     /// The rate of the device's next step, which it counts in this lane of the control vector.
@@ -78,7 +94,7 @@ impl Rates {
         let vector = control.tensor();
         let ring = Tensor::live(move || {
             let mut inner = inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            Ok(inner.next(&state.tensor(), lane))
+            inner.next(&state, lane)
         });
         let ring = match ring {
             Ok(ring) => ring,
@@ -91,41 +107,50 @@ impl Rates {
 
 impl Inner {
     /// The ring for one more step.
-    fn next(&mut self, control: &Tensor, lane: usize) -> Tensor {
+    fn next(&mut self, control: &State, lane: usize) -> Result<Tensor> {
+        if self.expected != Some(control.version()) {
+            (self.at_most, self.ring, self.pending) = (None, None, None);
+        }
         let ring = match &self.ring {
             Some(ring) if self.since < REFILL => ring.clone(),
-            _ => self.refill(control, lane),
+            _ => self.refill(&control.tensor(), lane)?,
         };
         self.since += 1;
-        self.at_most += 1;
+        self.at_most = self.at_most.map(|n| n + 1);
+        self.expected = Some(control.version() + 1);
         if let Some((_, after)) = &mut self.pending {
             *after += 1;
         }
-        ring
+        Ok(ring)
     }
 
-    fn refill(&mut self, control: &Tensor, lane: usize) -> Tensor {
+    fn refill(&mut self, control: &Tensor, lane: usize) -> Result<Tensor> {
         if let Some((mut read, after)) = self.pending.take() {
             match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(lanes)) => self.at_most = lanes[lane] as u64 + after,
+                Poll::Ready(Ok(lanes)) => self.at_most = Some(lanes[lane] as u64 + after),
                 Poll::Ready(Err(_)) => {} // The next call that reads reports it.
                 Poll::Pending => self.pending = Some((read, after)),
             }
         }
+        let at_most = match self.at_most {
+            Some(at_most) => at_most,
+            // A resumed run, or a schedule given to a running optimizer: this once it is waited for.
+            None => control.to_vec::<f64>()?[lane] as u64,
+        };
+        self.at_most = Some(at_most);
         if self.pending.is_none()
-            && control.is_evaluated()
             && let Ok(read) = control.read_async::<f64>()
         {
             self.pending = Some((Box::pin(read), 0));
         }
         // Rates from REFILL steps back, in case the device lags by skipped steps, to REFILL steps ahead.
         let mut ring = vec![0f32; RING as usize];
-        for step in self.at_most.saturating_sub(REFILL)..self.at_most + REFILL {
+        for step in at_most.saturating_sub(REFILL)..at_most + REFILL {
             ring[(step % RING) as usize] = (self.schedule)(step) as f32;
         }
         let ring = Tensor::from_slice(control.device(), &ring, [RING as usize]);
         self.ring = Some(ring.clone());
         self.since = 0;
-        ring
+        Ok(ring)
     }
 }

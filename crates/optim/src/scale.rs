@@ -17,20 +17,22 @@ pub struct LossScale {
     pub interval: u32,
     /// The largest scale.
     pub max: f64,
+    /// The smallest scale: however many bad batches come in a row, the good ones after them train.
+    pub min: f64,
 }
 
 impl Default for LossScale {
     fn default() -> LossScale {
-        LossScale { init: 65_536.0, growth: 2.0, backoff: 0.5, interval: 2000, max: 16_777_216.0 }
+        LossScale { init: 65_536.0, growth: 2.0, backoff: 0.5, interval: 2000, max: 16_777_216.0, min: 1.0 }
     }
 }
 
 impl LossScale {
     pub(crate) fn check(&self) -> Result<(), String> {
-        let positive = self.init > 0.0 && self.init.is_finite() && self.max >= self.init;
+        let positive = self.min > 0.0 && self.init >= self.min && self.init.is_finite() && self.max >= self.init;
         match positive && self.growth >= 1.0 && self.backoff > 0.0 && self.backoff < 1.0 && self.interval > 0 {
             true => Ok(()),
-            false => Err(format!("{self:?}: needs 0 < init ≤ max, growth ≥ 1, 0 < backoff < 1, interval > 0")),
+            false => Err(format!("{self:?}: needs 0 < min ≤ init ≤ max, growth ≥ 1, 0 < backoff < 1, interval > 0")),
         }
     }
 }

@@ -2,47 +2,45 @@
 
 use thalweg_graph::Tensor;
 
-use crate::rule::{Context, Rule, Update, within};
+use crate::{
+    rule::{Rule, Slot, Step, within},
+    settings::settings,
+};
 
-/// Stochastic gradient descent, PyTorch's form of momentum:
-///
-/// ```text
-/// g ← g + λθ
-/// b ← g in the first step, then b ← μ b + (1 - dampening) g
-/// θ ← θ - η (g + μ b if nesterov, else b)
-/// ```
-///
-/// # Source
-/// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", with PyTorch's first step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sgd {
-    /// η.
-    pub lr: f64,
-    /// μ.
-    pub momentum: f64,
-    /// How much of the gradient the momentum leaves out.
-    pub dampening: f64,
-    /// λ, coupled.
-    pub weight_decay: f64,
-    /// Whether to look ahead.
-    pub nesterov: bool,
-    /// Whether to climb.
-    pub maximize: bool,
-}
-
-impl Default for Sgd {
-    fn default() -> Sgd {
-        Sgd { lr: 1e-2, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, maximize: false }
+settings! {
+    /// Stochastic gradient descent, PyTorch's form of momentum:
+    ///
+    /// ```text
+    /// g ← g + λθ
+    /// b ← g in the first step, then b ← μ b + (1 - dampening) g
+    /// θ ← θ - η (g + μ b if nesterov, else b)
+    /// ```
+    ///
+    /// # Source
+    /// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", with PyTorch's first step.
+    pub struct Sgd {
+        /// η.
+        lr: f64 = 1e-2,
+        /// μ.
+        momentum: f64 = 0.0,
+        /// How much of the gradient the momentum leaves out.
+        dampening: f64 = 0.0,
+        /// λ, coupled.
+        weight_decay: f64 = 0.0,
+        /// Whether to look ahead.
+        nesterov: bool = false,
+        /// Whether to climb.
+        maximize: bool = false,
     }
 }
 
 impl Rule for Sgd {
-    fn states(&self) -> &'static [&'static str] {
-        if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
-    }
-
     fn lr(&self) -> f64 {
         self.lr
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        if self.momentum == 0.0 { vec![] } else { vec![Slot::flat("momentum_buffer")] }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -55,15 +53,17 @@ impl Rule for Sgd {
         }
     }
 
-    fn update(&self, c: &Context, p: &Tensor, g: &Tensor, states: &[Tensor]) -> Update {
-        let g = if self.maximize { -g } else { g.clone() };
+    fn update(&self, s: &mut Step) -> Tensor {
+        let p = s.params();
+        let g = if self.maximize { -s.grad() } else { s.grad().clone() };
         let g = if self.weight_decay == 0.0 { g } else { g + p * self.weight_decay };
-        let Some(b) = states.first() else {
-            return Update { params: p - &c.lr * g, states: vec![] };
-        };
-        let first = c.step.eq(1.0);
-        let b = first.where_(&g, b * self.momentum + &g * (1.0 - self.dampening));
-        let direction = if self.nesterov { g + &b * self.momentum } else { b.clone() };
-        Update { params: p - &c.lr * direction, states: vec![b] }
+        if self.momentum == 0.0 {
+            return p - s.lr() * g;
+        }
+        let b = s.get("momentum_buffer") * self.momentum + &g * (1.0 - self.dampening);
+        let b = s.t().eq(1.0).where_(&g, b);
+        let p = p - s.lr() * if self.nesterov { g + &b * self.momentum } else { b.clone() };
+        s.set("momentum_buffer", &b);
+        p
     }
 }

@@ -31,7 +31,9 @@ fn packed(x: &Tensor) -> Result<Tensor> {
     let of = |value: &Tensor| Param::new(value.detach().cast(x.dtype()));
     let ones = Tensor::ones(x.device(), [3]);
     let net = Net { a: of(&(&ones * 0.5))?, b: of(&ones.slice(0, ..1))? };
-    let arena = Arena::pack(&net)?;
+    let arena = Arena::pack(net.params())?;
     let y = ((x * net.a.tensor()).tanh() * net.b.tensor()).sum(1).square().sum(..);
-    Ok(arena.gather(&y.backward()?))
+    let grads = y.backward()?;
+    let parts = arena.params().iter().map(|p| grads.get(p).cloned().unwrap_or_else(|| p.tensor().zeros_like()));
+    Ok(arena.layout().join(parts.collect(), arena.dtype()))
 }

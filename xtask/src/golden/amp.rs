@@ -11,7 +11,7 @@ use super::{
     compare::Tol,
     holds::Holds,
     models::{Data, Mlp, Model},
-    rule::{Opt, scaling},
+    rule::{optimizer, scaling},
 };
 
 /// Runs a curve in mixed precision.
@@ -26,7 +26,7 @@ pub fn curve(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let device = run.device.precision(precision);
     let run = &Run { device: &device, ..*run };
     let mut net = Mlp::new(run)?;
-    let mut opt = Opt::new(&attrs.word("optimizer", "")?, &attrs, &net)?;
+    let mut opt = optimizer(&attrs.word("optimizer", "")?, &attrs, &net)?;
     if precision == Precision::MixedF16 {
         opt = opt.loss_scale(scaling(&attrs)?)?;
     }
@@ -44,9 +44,9 @@ pub fn curve(run: &Run, case: &Value) -> Result<Outcome, Stop> {
         if infinite.contains(&step) {
             let grads = opt.backward(&loss)?;
             let grads = poisoned(run, &net, grads)?;
-            opt.apply(&mut net, grads)?;
+            opt.apply(&grads)?;
         } else {
-            opt.step(&mut net, &loss)?;
+            opt.step(&loss)?;
         }
         losses.push(loss.item()?);
         let report = opt.report()?;
@@ -71,7 +71,7 @@ pub fn sequence(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let bad = steps(&case["inf_or_nan_at"]);
     let mut param = Param::new(Tensor::from_slice(run.device, &[1.0f32, 2.0, 3.0], [3]))?;
     let sgd = Attrs::new(&serde_json::json!({"lr": 1e-3}));
-    let mut opt = Opt::new("SGD", &sgd, &param)?.loss_scale(scaling(&attrs)?)?;
+    let opt = optimizer("SGD", &sgd, &param)?.loss_scale(scaling(&attrs)?)?;
     if let Some(unread) = attrs.unread() {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
     }
@@ -80,7 +80,7 @@ pub fn sequence(run: &Run, case: &Value) -> Result<Outcome, Stop> {
         let wrong = if step % 2 == 0 { f32::INFINITY } else { f32::NAN };
         let factor = [0.5, if bad.contains(&step) { wrong } else { 0.25 }, -1.0];
         let loss = (param.tensor() * Tensor::from_slice(run.device, &factor, [3])).sum(..);
-        opt.step(&mut param, &loss)?;
+        opt.step(&loss)?;
         scales.push(opt.report()?.loss_scale);
     }
     let want: Vec<f64> = case["scale"].as_array().context("no scales")?.iter().filter_map(Value::as_f64).collect();

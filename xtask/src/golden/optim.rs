@@ -2,30 +2,36 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use thalweg_graph::{Param, Tensor, module::CHUNK};
+use thalweg_graph::{Param, Tensor};
 
 use super::{
     Outcome, Run, Stop,
     attrs::Attrs,
     compare::{Tol, variant_name},
     holds::{Holds, need},
-    rule::Opt,
+    rule::{kept, optimizer, rule},
     store::Stored,
 };
 
 /// Runs a trajectory.
 pub fn trajectory(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
-    if case.get("groups").is_some() {
-        return Err(Stop::Unsupported("parameter groups".into()));
-    }
     let attrs = Attrs::new(&case["attrs"]);
     let (start, grads) = (stored(run, &case["params"])?, stored(run, &case["grads"])?);
     let mut params =
         start.iter().map(|p| Param::new(p.upload(run.device, run.dtype))).collect::<Result<Vec<_>, _>>()?;
-    let mut opt = Opt::new(case["op"].as_str().unwrap_or_default(), &attrs, &params)?;
+    let mut opt = optimizer(case["op"].as_str().unwrap_or_default(), &attrs, &params)?;
     if let Some(unread) = attrs.unread() {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
+    }
+    // One group for each parameter, with some settings of its own.
+    for (i, own) in case["groups"].as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate() {
+        let mut settings = case["attrs"].clone();
+        for (name, value) in own.as_object().context("a group without settings")? {
+            settings[name] = value.clone();
+        }
+        let attrs = Attrs::new(&settings);
+        opt = opt.group(i.to_string().as_str(), rule(case["op"].as_str().unwrap_or_default(), &attrs)?)?;
     }
     let want: Vec<&Stored> =
         (0..start.len()).map(|i| run.store.get(&format!("{name}/f64/p{i}"))).collect::<Result<_, _>>()?;
@@ -33,7 +39,7 @@ pub fn trajectory(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let tol = |i: usize| need(&case["tol"], &format!("p{i}"), variant_name(run.dtype));
     for step in 0..case["steps"].as_u64().context("a case without steps")? as usize {
         let loss = linear(run, &params, &grads.iter().map(|g| g.row(step)).collect::<Vec<_>>());
-        opt.step(&mut params, &loss)?;
+        opt.step(&loss)?;
         for (i, param) in params.iter().enumerate() {
             let got = param.tensor().to_vec::<f64>()?;
             holds.check(run, &format!("p{i} after step {step}"), &got, &want[i].row(step).values, tol(i)?);
@@ -42,13 +48,10 @@ pub fn trajectory(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     for state in case["state"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let (param, state) = state.as_str().and_then(|s| s.split_once('.')).context("a state without parameter")?;
         let i: usize = param.trim_start_matches('p').parse().context("a state of no parameter")?;
-        let flat = opt.state(state)?.ok_or_else(|| Stop::Unsupported(format!("state {state}")))?;
-        // Flat buffers hold every parameter at a multiple of a chunk.
-        let at: usize = start[..i].iter().map(|p| p.values.len().next_multiple_of(CHUNK)).sum();
+        let got = kept(&opt, state, &i.to_string())?.ok_or_else(|| Stop::Unsupported(format!("state {state}")))?;
         let want = run.store.get(&format!("{name}/f64/state.{param}.{state}"))?;
-        let got = flat.get(at..at + want.values.len()).context("a state shorter than its parameters")?;
         // The index gives parameters an allowance, and states none of their own.
-        holds.check(run, &format!("{state} of {param}"), got, &want.values, tol(i)?);
+        holds.check(run, &format!("{state} of {param}"), &got, &want.values, tol(i)?);
     }
     Ok(holds.outcome())
 }
@@ -61,9 +64,9 @@ pub fn clipping(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let zeros = |g: &Stored| Stored { values: vec![0.0; g.values.len()], ..g.clone() };
     let mut params =
         grads.iter().map(|g| Param::new(zeros(g).upload(run.device, run.dtype))).collect::<Result<Vec<_>, _>>()?;
-    let opt = Opt::new("SGD", &Attrs::new(&json!({"lr": 1.0})), &params)?;
+    let opt = optimizer("SGD", &Attrs::new(&json!({"lr": 1.0})), &params)?;
     let by_norm = case["op"] == "clip_grad_norm";
-    let mut opt = if by_norm {
+    let opt = if by_norm {
         attrs.only("norm_type", 2.0.into())?;
         opt.clip_norm(attrs.need("max_norm")?)
     } else {
@@ -73,7 +76,7 @@ pub fn clipping(run: &Run, case: &Value) -> Result<Outcome, Stop> {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
     }
     let loss = linear(run, &params, &grads);
-    opt.step(&mut params, &loss)?;
+    opt.step(&loss)?;
     let tol = Tol::parse(case["tol"].get(variant_name(run.dtype)).context("no tolerance")?)?;
     let mut holds = Holds::default();
     for (i, param) in params.iter().enumerate() {

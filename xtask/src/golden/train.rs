@@ -11,7 +11,7 @@ use super::{
     compare::{Tol, variant_name},
     holds::{Holds, need},
     models::{Cnn, Data, Mlp, Model},
-    rule::Opt,
+    rule::optimizer,
 };
 
 /// Runs a curve of the model that the family describes.
@@ -28,7 +28,7 @@ fn replay<M: Model>(run: &Run, case: &Value, mut net: M) -> Result<Outcome, Stop
     let variant = variant_name(run.dtype);
     let attrs = Attrs::new(&case["attrs"]);
     let micro = attrs.sizes("micro_batches")?.and_then(|m| m.first().copied()).unwrap_or(1);
-    let mut opt = Opt::new(&attrs.word("optimizer", "")?, &attrs, &net)?;
+    let mut opt = optimizer(&attrs.word("optimizer", "")?, &attrs, &net)?;
     if let Some(unread) = attrs.unread() {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
     }
@@ -54,7 +54,7 @@ fn replay<M: Model>(run: &Run, case: &Value, mut net: M) -> Result<Outcome, Stop
                 );
             }
         }
-        opt.step(&mut net, &loss)?;
+        opt.step(&loss)?;
         losses.push(loss.item()?);
         if case["total_norm_before_clip"].is_array() {
             norms.push(opt.report()?.grad_norm);

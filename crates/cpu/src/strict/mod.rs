@@ -91,6 +91,15 @@ impl Backend for StrictCpu {
         Box::pin(std::future::ready(self.read(region)))
     }
 
+    fn copy(&self, copies: &[(Region, Region)]) -> Result<()> {
+        // All is read before anything is written.
+        let bytes = copies.iter().map(|(from, _)| self.read(from)).collect::<Result<Vec<_>>>()?;
+        for ((_, to), bytes) in copies.iter().zip(&bytes) {
+            storage::bytes_of(to)?.write(to.offset * to.dtype.size_bytes(), bytes)?;
+        }
+        Ok(())
+    }
+
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
         let values = interpret::run(trace)?;
         let mut regions = Vec::with_capacity(trace.outputs.len());

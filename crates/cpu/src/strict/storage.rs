@@ -36,7 +36,7 @@ impl Bytes {
         }
     }
 
-    fn write(&self, start: usize, bytes: &[u8]) -> Result<()> {
+    pub fn write(&self, start: usize, bytes: &[u8]) -> Result<()> {
         match self.lock().get_mut(start..start + bytes.len()) {
             Some(to) => to.copy_from_slice(bytes),
             None => return Err(outside(start, bytes.len(), self.size)),

@@ -19,8 +19,8 @@ use super::{
     limits::Limits,
     pipelines::Pipelines,
     plan::{Plan, Shared},
-    pool::Pool,
-    transfer::{Copy, Transfers},
+    pool::{GpuBuffer, Pool},
+    transfer::{Copy, Transfers, foreign},
 };
 
 /// Training steps that may be queued behind the one that runs.
@@ -187,6 +187,28 @@ impl Backend for GpuBackend {
         })
     }
 
+    fn copy(&self, copies: &[(Region, Region)]) -> Result<()> {
+        let context = &self.inner.context;
+        context.check("copy")?;
+        // The device copies whole words between two buffers; the rest is a kernel's work.
+        let (plain, other): (Vec<_>, Vec<_>) =
+            copies.iter().partition(|(from, to)| is_words(from) && is_words(to) && !from.storage.same(&to.storage));
+        if !plain.is_empty() {
+            let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for (from, to) in plain {
+                let [source, target] = [from, to].map(|r| r.storage.downcast::<GpuBuffer>().ok_or_else(foreign));
+                let bytes = |n: usize| (n * from.dtype.size_bytes()) as u64;
+                let (start, end) = (bytes(from.offset), bytes(to.offset));
+                encoder.copy_buffer_to_buffer(&source?.buffer, start, &target?.buffer, end, bytes(from.len));
+            }
+            self.inner.submit(encoder.finish());
+        }
+        for (from, to) in other {
+            self.run(&Trace::copying(from, to))?;
+        }
+        Ok(())
+    }
+
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
         self.inner.context.check("run")?;
         let plan = self.plans.get_or_build(trace, || {
@@ -214,6 +236,12 @@ impl Backend for GpuBackend {
     fn last_step(&self) -> Option<PlanReport> {
         *lock(&self.last_step)
     }
+}
+
+/// Whether a region begins and ends with a word.
+fn is_words(region: &Region) -> bool {
+    let size = region.dtype.size_bytes();
+    (region.offset * size).is_multiple_of(4) && (region.len * size).is_multiple_of(4)
 }
 
 impl fmt::Debug for GpuBackend {

@@ -9,17 +9,18 @@ use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
     eval::scalar_bits,
-    module::State,
     op::Op,
-    record::{Event, Live, Run, Tape},
-    tensor::{Role, Tensor, Version},
+    record::{Condition, Event, Live, Run, Tape},
+    tensor::{Role, Tensor},
+    variable::{Variable, Version, write_all},
 };
 
 /// Everything that a function did, and where what it read came from.
 #[derive(Debug)]
 pub(super) struct Recording<const M: usize> {
     events: Vec<Replay>,
-    states: Vec<State>,
+    states: Vec<Variable>,
+    conditions: Vec<Condition>,
     /// Asked for once by each replay, in the order in which the function made them.
     live: Vec<(u64, Live)>,
     /// Where the parameters were.
@@ -63,6 +64,8 @@ enum Source {
     Made(usize, usize),
     Live(usize),
     Param(Version, Region),
+    /// Where the variable's value is then.
+    Now(Variable),
     Fixed(Region),
 }
 
@@ -84,6 +87,7 @@ impl<const M: usize> Recording<M> {
         let mut recording = Recording {
             events: Vec::with_capacity(tape.events.len()),
             states: tape.states,
+            conditions: tape.conditions.into_iter().map(|(_, condition)| condition).collect(),
             live: Vec::new(),
             params: Vec::new(),
             fixed: Vec::new(),
@@ -115,13 +119,22 @@ impl<const M: usize> Recording<M> {
         Ok(recording)
     }
 
+    /// Whether the function would do the same now as when it was recorded.
+    pub fn is_good(&self) -> bool {
+        self.conditions.iter().all(Condition::holds)
+    }
+
     fn add(&mut self, mut run: Box<Run>, inputs: &[Region], made: &mut Vec<Vec<Option<Region>>>) -> Result<()> {
         let mut leaves = Vec::with_capacity(run.leaves.len());
         for ((node, region), role) in run.trace.leaves.drain(..).zip(run.leaves.drain(..)) {
             let value = self.value(&region, &run.trace.nodes[node].shape, node, role, inputs, made);
             leaves.push(value);
         }
-        for target in run.trace.outputs.iter().filter_map(|o| o.target.as_ref()) {
+        for (i, output) in run.trace.outputs.iter().enumerate() {
+            let Some(target) = &output.target else { continue };
+            if run.swaps.iter().any(|(known, _)| *known == i) {
+                continue;
+            }
             if made.iter().flatten().flatten().any(|r| r.storage.same(&target.storage)) {
                 let problem = "the function makes a parameter or a state and changes it; make it outside";
                 return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
@@ -159,10 +172,14 @@ impl<const M: usize> Recording<M> {
             (Source::Live(at), 0)
         } else if let Some((run, k)) = output() {
             (Source::Made(run, k), made[run][k].as_ref().map_or(0, |r| r.offset))
+        } else if let Role::Variable(version) = &role
+            && let Some(variable) = version.variable().filter(Variable::is_double)
+        {
+            (Source::Now(variable), region.offset)
         } else {
             self.fixed.push(region.clone());
             match role {
-                Role::Param(version) => {
+                Role::Variable(version) => {
                     self.params.push((version.clone(), region.clone()));
                     (Source::Param(version, region.clone()), region.offset)
                 }
@@ -177,13 +194,13 @@ impl<const M: usize> Recording<M> {
     #[track_caller]
     pub fn replay(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
         let moved = |(version, region): &(Version, Region)| {
-            let now = version.param().and_then(|p| p.tensor().region());
+            let now = version.variable().map(|v| v.home());
             !now.is_some_and(|now| now.storage.same(&region.storage) && now.offset == region.offset)
         };
         if self.params.iter().any(moved) {
             return Ok(None);
         }
-        self.states.iter().try_for_each(State::write)?;
+        write_all(Vec::new(), self.states.clone())?;
         let mut bound = Bound { inputs: Vec::new(), numbers: Vec::new(), tensors: Vec::new(), made: Vec::new() };
         for tensor in inputs {
             let region = tensor.region().ok_or_else(|| broken("an input has no value"))?;
@@ -208,6 +225,9 @@ impl<const M: usize> Recording<M> {
                     run.trace.leaves.clear();
                     for leaf in &*leaves {
                         run.trace.leaves.push((leaf.node, bound.region(leaf)?));
+                    }
+                    for (output, variable) in &run.swaps {
+                        run.trace.outputs[*output].target = Some(variable.target());
                     }
                     for (scalar, at) in run.trace.scalars.iter_mut().zip(&*scalars) {
                         if let Some(at) = at {
@@ -246,11 +266,13 @@ impl<const M: usize> Recording<M> {
 
 impl Bound {
     fn region(&self, value: &Value) -> Result<Region> {
+        let now = if let Source::Now(variable) = &value.source { Some(variable.home()) } else { None };
         let whole = match &value.source {
             Source::Input(i) => &self.inputs[*i],
             Source::Made(run, output) => &self.made[*run][*output],
             Source::Live(at) => self.tensors[*at].as_ref().ok_or_else(|| broken("a live leaf has no value"))?,
             Source::Param(_, region) | Source::Fixed(region) => region,
+            Source::Now(_) => now.as_ref().ok_or_else(|| broken("a variable has no value"))?,
         };
         let offset = match value.source {
             Source::Param(..) | Source::Fixed(_) => whole.offset,
@@ -265,8 +287,8 @@ impl Value {
     #[track_caller]
     fn lasting(&self, leaf: Tensor) -> Result<Tensor> {
         match &self.source {
-            Source::Param(version, _) => Ok(version.param().map_or(leaf, |p| p.tensor())),
-            Source::Fixed(_) => copy(&leaf),
+            Source::Param(version, _) => Ok(version.variable().map_or(leaf, |v| v.leaf())),
+            Source::Fixed(_) | Source::Now(_) => copy(&leaf),
             _ => Ok(leaf),
         }
     }

@@ -1,104 +1,123 @@
 //! Tensors that are carried along without training.
 
-use std::{
-    fmt,
-    panic::Location,
-    sync::{Arc, Mutex},
-};
+use std::fmt;
 
-use super::{lock, unevaluated};
+use super::param::fitting;
 use crate::{
-    backend::Region,
     device::Device,
     dtype::DType,
     error::Result,
-    eval::Root,
+    name::Name,
     record,
-    shape::{IntoShape, count},
-    tensor::{Role, Tensor},
+    shape::IntoShape,
+    tensor::Tensor,
+    variable::{Variable, write_all},
 };
 
 /// A tensor that a module carries along without training it: running statistics, counters. Clones share the value.
 #[derive(Clone)]
-pub struct State(Arc<Mutex<StateInner>>);
-
-struct StateInner {
-    /// What the next reader sees; lazy after [`State::set`].
-    value: Tensor,
-    /// Where the value lives; steps write it in place.
-    home: Region,
-}
+pub struct State(pub(crate) Variable);
 
 impl State {
-    /// A state with this value.
+    /// A state with this value, in memory of its own.
     ///
     /// # Errors
-    /// The error the tensor carries.
+    /// The error the tensor carries; no memory.
     #[track_caller]
     pub fn new(value: Tensor) -> Result<State> {
-        value.check()?;
-        value.eval()?;
-        let home = value.region().ok_or_else(|| unevaluated("state"))?;
-        let leaf =
-            Tensor::leaf(home.clone(), value.shape().to_vec(), value.device(), false, Role::Plain, Location::caller());
-        Ok(State(Arc::new(Mutex::new(StateInner { value: leaf, home }))))
+        Variable::new(value, false).map(State)
+    }
+
+    /// With memory for two values, used in turn: for a small state whose next value reads it all over.
+    ///
+    /// # Errors
+    /// No memory.
+    #[track_caller]
+    pub fn doubled(self) -> Result<State> {
+        self.0.double()?;
+        Ok(self)
     }
 
     /// The current value.
     pub fn tensor(&self) -> Tensor {
         self.meet();
-        lock(&self.0).value.clone()
+        self.0.tensor()
     }
 
-    /// Its next value, lazily: the next step writes it, and nothing is computed before.
+    /// Its shape.
+    pub fn shape(&self) -> Vec<usize> {
+        self.0.leaf().shape().to_vec()
+    }
+
+    /// Its next value, lazily: it is seen at once by [`State::tensor`], and is written by the next step that this thread takes on
+    /// the device (unless that step is skipped: then it never was).
+    ///
+    /// A value of another shape or dtype, or one that carries an error, is an error of that step.
+    #[track_caller]
     pub fn set(&self, value: &Tensor) {
         self.meet();
-        lock(&self.0).value = value.detach();
+        let value = match fitting(&self.0, value) {
+            Ok(value) => value.detach(),
+            Err(error) => Tensor::fail_with(self.0.leaf().device(), error),
+        };
+        self.0.set(value);
+    }
+
+    /// Gives it a value now, whatever steps are skipped: what loading a file does.
+    ///
+    /// # Errors
+    /// Another shape or dtype; the error the tensor carries.
+    #[track_caller]
+    pub fn write(&self, value: &Tensor) -> Result<()> {
+        self.meet();
+        let value = fitting(&self.0, value)?;
+        self.0.write(&value)
+    }
+
+    /// How often it has been written.
+    pub fn version(&self) -> u64 {
+        self.0.version()
+    }
+
+    /// The name it was last visited under.
+    pub fn name(&self) -> Name {
+        self.0.name().clone()
     }
 
     /// Whether both are the same state.
     pub fn same(&self, other: &State) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.same(&other.0)
     }
 
-    /// Writes a value that was set home, if no step has.
-    pub(crate) fn write(&self) -> Result<()> {
-        if let Some(root) = self.pending() {
-            crate::eval::run(&[root], false)?;
-            self.settle();
+    /// A state of its own with the same value and name.
+    pub(super) fn fork(&self) -> Result<State> {
+        self.settle()?;
+        self.0.fork().map(State)
+    }
+
+    /// Writes what it was set to, if no step has.
+    pub(crate) fn settle(&self) -> Result<()> {
+        match self.0.take_pending() {
+            Some(value) => {
+                self.0.put_back(value);
+                write_all(Vec::new(), vec![self.0.clone()])
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What was set before a recording began is written before it goes on: it is not the recording's.
     fn meet(&self) {
-        if record::meets(self) {
+        if record::meets(&self.0) {
             // An error is in the value as well, and what reads it returns it.
-            let _ = record::unrecorded(|| self.write());
+            let _ = record::unrecorded(|| self.settle());
         }
-    }
-
-    /// The value to write and its place, if it was set since the last step.
-    pub(super) fn pending(&self) -> Option<Root> {
-        self.meet();
-        let state = lock(&self.0);
-        let current = state.value.region();
-        let at_home = current.is_some_and(|r| r.storage.same(&state.home.storage) && r.offset == state.home.offset);
-        (!at_home).then(|| Root { tensor: state.value.clone(), target: Some(state.home.clone()) })
-    }
-
-    /// After its value was written home.
-    pub(super) fn settle(&self) {
-        let mut state = lock(&self.0);
-        let (shape, device) = (state.value.shape().to_vec(), state.value.device().clone());
-        let location = state.value.0.origin.location;
-        state.value = Tensor::leaf(state.home.clone(), shape, &device, false, Role::Plain, location);
     }
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "State({:?})", self.tensor())
+        write!(f, "State({:?})", self.0)
     }
 }
 
@@ -106,10 +125,7 @@ impl fmt::Debug for State {
 ///
 /// # Errors
 /// No memory.
+#[track_caller]
 pub fn zeros_state(device: &Device, shape: impl IntoShape, dtype: DType) -> Result<State> {
-    let shape = shape.into_shape();
-    let len = count(&shape);
-    let storage = device.backend().allocate(len * dtype.size_bytes())?;
-    let region = Region { storage, offset: 0, len, dtype };
-    State::new(Tensor::leaf(region, shape, device, false, Role::Plain, Location::caller()))
+    State::new(Tensor::zeros(device, shape).cast(dtype))
 }

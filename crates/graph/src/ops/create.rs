@@ -246,16 +246,31 @@ impl Tensor {
             let problem = "has no gradient; only floats can be tracked".to_string();
             return self.fail("track", ErrorKind::DType { got: self.dtype(), problem });
         }
-        let value = match self.region() {
-            Some(region) => Ok(region),
-            None => self.eval().and_then(|()| self.region().ok_or_else(|| Error::new("track", no_value()))),
+        // Of a parameter or a state a copy: what is tracked is a value of its own.
+        let value = match &self.0.role {
+            Role::Variable(_) => self.copy(),
+            _ => self.eval().map(|()| self.clone()),
         };
-        match value {
+        match value.and_then(|value| value.region().ok_or_else(|| Error::new("track", no_value()))) {
             Ok(region) => {
                 Tensor::leaf(region, self.shape().to_vec(), self.device(), true, Role::Plain, Location::caller())
             }
             Err(error) => Tensor::fail_with(self.device(), error),
         }
+    }
+
+    /// The value now, in memory of its own (queued on a GPU): what to keep of a parameter or a state that will be written. It has no
+    /// history.
+    ///
+    /// # Shapes
+    /// `[..]` → the same
+    /// # Errors
+    /// What evaluating this meets; no memory.
+    #[track_caller]
+    #[doc(alias = "clone")]
+    pub fn copy(&self) -> Result<Tensor> {
+        self.check()?;
+        crate::compile::copy(self)
     }
 
     /// The value, through which no gradient passes.
@@ -275,6 +290,7 @@ impl Tensor {
     ///
     /// # Errors
     /// The error the tensor carries; what goes wrong on the device.
+    #[track_caller]
     pub fn eval(&self) -> Result<()> {
         crate::eval::eval(std::slice::from_ref(self))
     }
@@ -283,6 +299,7 @@ impl Tensor {
     ///
     /// # Errors
     /// The first error that one carries; what goes wrong on the device.
+    #[track_caller]
     pub fn eval_all(tensors: &[Tensor]) -> Result<()> {
         crate::eval::eval(tensors)
     }
@@ -291,7 +308,7 @@ impl Tensor {
     pub(crate) fn read_bytes(&self) -> Result<Vec<u8>> {
         crate::record::check_read("read")?;
         self.eval()?;
-        crate::eval::check_version(self)?;
+        crate::eval::check_version(self, Location::caller())?;
         match self.region() {
             Some(region) => self.device().backend().read(&region),
             None => Err(Error::new("read", no_value())),
@@ -338,7 +355,7 @@ impl Tensor {
     pub fn read_async<T: Element>(&self) -> Result<impl Future<Output = Result<Vec<T>>> + Send + 'static> {
         crate::record::check_read("read_async")?;
         self.eval()?;
-        crate::eval::check_version(self)?;
+        crate::eval::check_version(self, Location::caller())?;
         let region = self.region().ok_or_else(|| Error::new("read", no_value()))?;
         let (dtype, pending) = (self.dtype(), self.device().backend().read_async(&region));
         let location = Location::caller();

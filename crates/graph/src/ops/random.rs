@@ -4,7 +4,7 @@ use std::{
     panic::Location,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -96,6 +96,19 @@ impl Rng {
         order
     }
 
+    /// All that it takes to go on from here, as words: what a checkpoint keeps.
+    pub fn state(&self) -> [u64; 5] {
+        let key = u64::from(self.key[0]) | u64::from(self.key[1]) << 32;
+        let spare = self.spare.map_or(0, f64::to_bits);
+        [key, u64::from(self.stream), self.next, u64::from(self.spare.is_some()), spare]
+    }
+
+    /// A stream that goes on from there.
+    pub fn from_state([key, stream, next, has_spare, spare]: [u64; 5]) -> Rng {
+        let spare = (has_spare != 0).then(|| f64::from_bits(spare));
+        Rng { key: [key as u32, (key >> 32) as u32], stream: stream as u32, next, spare }
+    }
+
     /// Another stream that has nothing in common with this one.
     pub fn fork(&mut self) -> Rng {
         let key = [self.next_u32(), self.next_u32()];
@@ -104,27 +117,56 @@ impl Rng {
 
     /// A stream for draws on a device.
     pub fn stream(&mut self) -> Stream {
-        Stream { key: [self.next_u32(), self.next_u32()], op: self.next_u32(), draw: Arc::new(AtomicU64::new(0)) }
+        let key = u64::from(self.next_u32()) | u64::from(self.next_u32()) << 32;
+        Stream(Arc::new(Draws { key: key.into(), op: self.next_u32().into(), draw: 0.into() }))
     }
 }
 
 /// A stream of draws made on a device. Each draw has a number, which is an input of the plan: replays draw anew.
+/// Clones are the same stream.
 #[derive(Clone, Debug)]
-pub struct Stream {
-    key: [u32; 2],
-    op: u32,
-    draw: Arc<AtomicU64>,
+pub struct Stream(Arc<Draws>);
+
+#[derive(Debug)]
+struct Draws {
+    key: AtomicU64,
+    op: AtomicU32,
+    draw: AtomicU64,
 }
 
 impl Stream {
     /// How many draws were made; checkpoints keep it.
     pub fn draws(&self) -> u64 {
-        self.draw.load(Ordering::Relaxed)
+        self.0.draw.load(Ordering::Relaxed)
     }
 
     /// Goes on from this number of draws.
     pub fn set_draws(&self, draws: u64) {
-        self.draw.store(draws, Ordering::Relaxed);
+        self.0.draw.store(draws, Ordering::Relaxed);
+    }
+
+    /// A stream of its own that goes on from here with the same draws.
+    pub(crate) fn apart(&self) -> Stream {
+        let [key, op, draws] = self.state();
+        Stream(Arc::new(Draws { key: key.into(), op: (op as u32).into(), draw: draws.into() }))
+    }
+
+    /// All that it takes to go on from here, as words.
+    pub(crate) fn state(&self) -> [u64; 3] {
+        let Draws { key, op, draw } = &*self.0;
+        [key.load(Ordering::Relaxed), u64::from(op.load(Ordering::Relaxed)), draw.load(Ordering::Relaxed)]
+    }
+
+    /// Goes on from there.
+    pub(crate) fn set_state(&self, [key, op, draws]: [u64; 3]) {
+        self.0.key.store(key, Ordering::Relaxed);
+        self.0.op.store(op as u32, Ordering::Relaxed);
+        self.0.draw.store(draws, Ordering::Relaxed);
+    }
+
+    /// What its clones have in common.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 
     /// Words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`. Uniform over all 2³².
@@ -134,10 +176,11 @@ impl Stream {
     #[track_caller]
     pub fn words(&self, device: &Device, shape: impl IntoShape) -> Tensor {
         let word = |w: u32| Tensor::scalar(device, f64::from(w), DType::U32);
-        let draw = self.draw.clone();
-        let next = move || f64::from(draw.fetch_add(1, Ordering::Relaxed) as u32);
+        let draws = self.0.clone();
+        let next = move || f64::from(draws.draw.fetch_add(1, Ordering::Relaxed) as u32);
         let draw = Tensor::live_scalar(device, DType::U32, next);
-        let inputs = vec![word(self.key[0]), word(self.key[1]), word(self.op), draw];
+        let [key, op, _] = self.state();
+        let inputs = vec![word(key as u32), word((key >> 32) as u32), word(op as u32), draw];
         Tensor::node(Op::Random, inputs, shape.into_shape(), DType::U32, device, Location::caller())
     }
 

@@ -27,9 +27,10 @@ pub struct Groups {
     pub stored: Vec<bool>,
 }
 
-/// Groups a graph. `overwrites` orders kernels that write a leaf's memory behind all that read it.
-pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options) -> Option<Groups> {
-    let mut forced: HashSet<NodeId> = HashSet::new();
+/// Groups a graph. `overwrites` orders kernels that write a leaf's memory behind all that read it; `copies` are kernels of their own,
+/// each of what is in a buffer.
+pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Option<Groups> {
+    let mut forced: HashSet<NodeId> = copies.iter().map(|copy| graph.nodes[*copy].inputs[0]).collect();
     // Every round forces at least one more node into a buffer, so this ends.
     loop {
         let plan = Planner::new(graph, overwrites, options, &forced);
@@ -41,13 +42,13 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options) -> Optio
                     return None;
                 }
             }
-            Ok(reads) => return merge(&plan, reads),
+            Ok(reads) => return merge(&plan, reads, copies),
         }
     }
 }
 
 /// Joins kernels.
-fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
+fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, copies: &HashSet<NodeId>) -> Option<Groups> {
     let n = plan.graph.nodes.len();
     let again: Vec<BTreeSet<NodeId>> = (0..n).map(|id| plan.read_again(id)).collect();
     let mut merger = Merger {
@@ -55,6 +56,7 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>) -> Option<Groups> {
         leaves_of: plan.overwrites.iter().map(|(writer, leaves)| (*writer, leaves.as_slice())).collect(),
         precedence: Precedence::new(&reads, plan.overwrites, |id| plan.materialised[id]),
         domains: BTreeMap::new(),
+        copies,
     };
     for id in 0..n {
         if !plan.materialised[id] {
@@ -92,6 +94,8 @@ struct Merger<'p, 'g> {
     precedence: Precedence,
     /// What each kernel runs over.
     domains: BTreeMap<usize, Domain>,
+    /// Nodes that stay alone.
+    copies: &'p HashSet<NodeId>,
 }
 
 impl Merger<'_, '_> {
@@ -99,6 +103,9 @@ impl Merger<'_, '_> {
         let (Some(a), Some(b)) = (a, b) else { return false };
         if a == b {
             return true;
+        }
+        if self.copies.contains(&a) || self.copies.contains(&b) {
+            return false;
         }
         let Some(domain) = self.unify(&self.domains[&a], &self.domains[&b]) else { return false };
         let (of_a, of_b) = (self.precedence.members(a), self.precedence.members(b));

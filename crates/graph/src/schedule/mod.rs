@@ -6,6 +6,7 @@ mod coordinates;
 mod emit;
 pub mod graph;
 mod group;
+mod in_place;
 pub mod ir;
 mod kernel;
 mod memory;
@@ -56,18 +57,52 @@ pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
     graph = graph.rewrite(|builder, node| builder.push(node));
     graph = give_parts_their_own_nodes(&graph);
     give_outputs_their_own_nodes(&mut graph, trace);
-    let schedule = lower(&graph, trace, options)
-        // Something must read the old value of what is overwritten after the new one exists: copy at the end.
-        .or_else(|| {
-            copy_at_the_end(&mut graph, trace);
-            lower(&graph, trace, options)
-        })
-        .ok_or_else(|| {
-            let problem = format!("this graph cannot be grouped:\n{}", print::graph_text(&graph));
-            Error::new("schedule", ErrorKind::Invalid(problem))
-        })?;
-    print::debug(&graph, &schedule);
-    Ok(schedule)
+    // Every round copies at least one more output at the end, so this ends.
+    let mut copied = Copied::default();
+    loop {
+        let found = lower(&graph, trace, options, &copied.copies);
+        let aside = match &found {
+            Some(schedule) => in_place::unproved(schedule, trace),
+            // Kernels need each other: something must read an old value after the new one exists.
+            None => (0..trace.outputs.len()).filter(|i| trace.outputs[*i].target.is_some()).collect(),
+        };
+        let any = aside.into_iter().map(|output| copied.add(&mut graph, output)).fold(false, |a, b| a | b);
+        if let (Some(schedule), false) = (&found, any) {
+            print::debug(&graph, schedule);
+        }
+        match found {
+            Some(schedule) if !any => return Ok(schedule),
+            None if !any => {
+                log::error!("a graph that cannot be grouped:\n{}", print::graph_text(&graph));
+                let problem = "this graph cannot be grouped, which is a fault of Thalweg's; the log has the graph";
+                return Err(Error::new("schedule", ErrorKind::Invalid(problem.into())));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Outputs that are computed in memory of their own, and copied when all else is done.
+#[derive(Default)]
+struct Copied {
+    outputs: HashSet<usize>,
+    /// The nodes that copy, which belong to no other kernel.
+    copies: HashSet<NodeId>,
+}
+
+impl Copied {
+    /// Has one more output copied; false if it is already.
+    fn add(&mut self, graph: &mut Graph, output: usize) -> bool {
+        if !self.outputs.insert(output) {
+            return false;
+        }
+        let id = graph.outputs[output];
+        let copy = copy_of(&graph.nodes[id], id);
+        graph.nodes.push(copy);
+        graph.outputs[output] = graph.nodes.len() - 1;
+        self.copies.insert(graph.nodes.len() - 1);
+        true
+    }
 }
 
 fn copy_of(node: &Node, id: NodeId) -> Node {
@@ -118,26 +153,18 @@ fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
     })
 }
 
-/// Outputs that are leaves with a target, or that two outputs share, get a copy.
+/// Outputs that are leaves with a target or of a variable, or that two outputs share, get a copy.
 fn give_outputs_their_own_nodes(graph: &mut Graph, trace: &Trace) {
     let mut seen: HashSet<NodeId> = HashSet::new();
     for (i, output) in trace.outputs.iter().enumerate() {
         let id = graph.outputs[i];
         let is_leaf = graph.nodes[id].op == Op::Leaf;
-        if (is_leaf && output.target.is_some()) || (!is_leaf && !seen.insert(id)) {
+        let lasting = |slot: usize| output.target.is_none() && !trace.variables.contains(&trace.leaves[slot].0);
+        if (is_leaf && !graph.nodes[id].slot.is_some_and(lasting)) || (!is_leaf && !seen.insert(id)) {
             let copy = copy_of(&graph.nodes[id], id);
             graph.nodes.push(copy);
             graph.outputs[i] = graph.nodes.len() - 1;
         }
-    }
-}
-
-fn copy_at_the_end(graph: &mut Graph, trace: &Trace) {
-    for (i, _) in trace.outputs.iter().enumerate().filter(|(_, o)| o.target.is_some()) {
-        let id = graph.outputs[i];
-        let copy = copy_of(&graph.nodes[id], id);
-        graph.nodes.push(copy);
-        graph.outputs[i] = graph.nodes.len() - 1;
     }
 }
 
@@ -152,11 +179,7 @@ fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
     let mut found = Vec::new();
     for (i, output) in trace.outputs.iter().enumerate() {
         let Some(target) = &output.target else { continue };
-        let overlapping = trace.leaves.iter().enumerate().filter(|(_, (_, leaf))| {
-            leaf.storage.same(&target.storage)
-                && leaf.offset < target.offset + target.len
-                && target.offset < leaf.offset + leaf.len
-        });
+        let overlapping = trace.leaves.iter().enumerate().filter(|(_, (_, leaf))| leaf.overlaps(target));
         let leaves: Vec<NodeId> = overlapping.filter_map(|(slot, _)| leaf_nodes.get(&slot).copied()).collect();
         if !leaves.is_empty() {
             found.push((graph.outputs[i], leaves));
@@ -165,8 +188,8 @@ fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
     found
 }
 
-fn lower(graph: &Graph, trace: &Trace, options: &Options) -> Option<Schedule> {
-    let groups = group::group(graph, &overwrites(graph, trace), options)?;
+fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeId>) -> Option<Schedule> {
+    let groups = group::group(graph, &overwrites(graph, trace), options, copies)?;
     let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
     let mut launches = Vec::with_capacity(groups.kernels.len());
     for kernel in &groups.kernels {

@@ -103,6 +103,9 @@ impl Backend for Interpreter {
         let bytes = self.read(region);
         Box::pin(async move { bytes })
     }
+    fn copy(&self, copies: &[(Region, Region)]) -> Result<(), Error> {
+        copies.iter().try_for_each(|(from, to)| self.run(&Trace::copying(from, to)).map(drop))
+    }
     fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error> {
         let schedule = schedule::build(trace, &Options::of(&self.profile))?;
         let outputs = execute(&schedule, trace);

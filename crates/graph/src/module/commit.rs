@@ -1,0 +1,175 @@
+//! A step's writes, in one run.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Arena, Param, State};
+use crate::{
+    autodiff::Grads,
+    device::Device,
+    error::{Error, ErrorKind, Result},
+    eval::{self, Root},
+    record,
+    tensor::Tensor,
+    variable::{Variable, pending, rehearsed, root},
+};
+
+impl Grads {
+    /// Whether a step by these gradients moves a parameter: it has one, and is not frozen.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stale`] for a gradient of an older version: since it was taken, something else than gradients of the same backward
+    /// pass was written to the parameter.
+    #[track_caller]
+    pub fn moves(&self, param: &Param) -> Result<bool> {
+        let Some(version) = self.version(param.0.key()) else { return Ok(false) };
+        if param.is_frozen() {
+            return Ok(false);
+        }
+        match version.stale().filter(|_| !param.0.takes(self.pass(), version.recorded())) {
+            Some(kind) => Err(Error::new("step", kind)),
+            None => Ok(true),
+        }
+    }
+
+    /// What is to be noted of these parameters once the gradients have been applied.
+    pub fn applied<'a>(&self, params: impl IntoIterator<Item = &'a Param>) -> Applied {
+        let version = |p: &Param| Some((p.clone(), self.version(p.0.key())?.recorded()));
+        Applied { pass: self.pass(), to: params.into_iter().filter_map(version).collect() }
+    }
+
+    /// What tells these gradients from those of every other backward pass.
+    pub fn pass(&self) -> u64 {
+        self.number()
+    }
+}
+
+/// Gradients of which backward pass are applied, to which versions.
+#[derive(Debug, Default)]
+pub struct Applied {
+    pass: u64,
+    to: Vec<(Param, u64)>,
+}
+
+/// What a training step writes: new parameters, the optimizer's own states, and every state that this thread has set since the step
+/// before. Everything is read before anything is written.
+#[derive(Debug, Default)]
+pub struct Commit<'a> {
+    /// Flat parameters, each with its new value.
+    pub arenas: Vec<(&'a Arena, Tensor)>,
+    /// The parameters among them that move; the others keep their bits, and their versions.
+    pub moved: Vec<Param>,
+    /// By which gradients.
+    pub applied: Applied,
+    /// States with their new values.
+    pub states: Vec<(State, Tensor)>,
+    /// States of the module, which may have been set on another thread.
+    pub carried: &'a [State],
+    /// Whether what was set before is to be forgotten: `[]`, Bool.
+    pub skip: Option<Tensor>,
+    /// What else to compute: the loss.
+    pub watch: Vec<Tensor>,
+}
+
+impl Commit<'_> {
+    /// Queues it. Graphs that read what was written become stale; of those that have been computed, the histories end.
+    ///
+    /// # Errors
+    /// An error that one of the tensors carries; what went wrong on the device.
+    #[track_caller]
+    pub fn run(self) -> Result<()> {
+        let Some(device) = self.arenas.first().map(|(arena, _)| arena.device().clone()) else { return Ok(()) };
+        let mut carried = pending(&device);
+        for state in self.carried.iter().map(|s| &s.0) {
+            if !carried.iter().any(|known| known.same(state)) {
+                carried.push(state.clone());
+            }
+        }
+        let Commit { arenas, moved, applied, states, carried: _, skip, watch } = self;
+        let mut written: Vec<Variable> = moved.iter().map(|p| p.0.clone()).collect();
+        let flats = arenas.into_iter().map(|(arena, new)| (arena.variable().clone(), new));
+        let own = states.into_iter().map(|(state, new)| (state.0, new));
+        let (variables, mut roots): (Vec<Variable>, Vec<Root>) = flats.chain(own).map(root).unzip();
+        written.extend(variables);
+        let mut set = Vec::new();
+        for variable in carried {
+            let Some(value) = variable.take_pending() else { continue };
+            let kept = skip.as_ref().map(|_| value.clone());
+            let value = match &skip {
+                Some(skip) => skip.where_(&variable.leaf(), value),
+                None => value,
+            };
+            set.push((variable.clone(), roots.len()));
+            let (variable, root) = root((variable, value));
+            roots.push(Root { kept, ..root });
+            written.push(variable);
+        }
+        let unread = watch.iter().filter(|t| !t.is_evaluated());
+        roots.extend(unread.map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }));
+        drop((watch, skip));
+        let ran = match eval::run(&roots, true) {
+            Ok(ran) => ran,
+            Err(error) => {
+                // What can never be computed any more is let go, so that one error does not stay for ever.
+                let lost = matches!(error.kind(), ErrorKind::Stale { .. });
+                for (variable, at) in set.into_iter().filter(|_| !lost) {
+                    let root = &roots[at];
+                    variable.put_back(root.kept.as_ref().unwrap_or(&root.tensor).clone());
+                }
+                return Err(error);
+            }
+        };
+        drop(roots);
+        written.iter().for_each(Variable::was_written);
+        let keys: HashSet<u64> = written.iter().map(Variable::key).collect();
+        ran.end_histories(&keys);
+        for (param, version) in applied.to.iter().filter(|(param, _)| moved.iter().any(|m| m.same(param))) {
+            param.0.applied(applied.pass, *version);
+        }
+        record::did(|| move || written.iter().for_each(Variable::was_written));
+        Ok(())
+    }
+}
+
+/// Writes states, and computes what is watched, in one run that is no step: states that were set meanwhile keep waiting for one, but
+/// no longer hold the graph that they come from.
+///
+/// # Errors
+/// Another shape or dtype than the state's; an error that one of the tensors carries; what went wrong on the device.
+#[track_caller]
+pub fn write_states(device: &Device, states: Vec<(State, Tensor)>, watch: &[Tensor]) -> Result<()> {
+    for (state, value) in &states {
+        super::param::fitting(&state.0, value).map(drop)?;
+    }
+    let of_thread = pending(device).into_iter().filter(|v| !states.iter().any(|(state, _)| state.0.same(v)));
+    let waiting: Vec<Tensor> = of_thread.map(|v| v.tensor()).collect();
+    let (written, mut roots): (Vec<Variable>, Vec<Root>) =
+        states.into_iter().map(|(state, value)| root((state.0, value))).unzip();
+    let unread = watch.iter().chain(&waiting).filter(|t| !t.is_evaluated());
+    roots.extend(unread.map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }));
+    eval::run(&roots, false)?;
+    drop(roots);
+    written.iter().for_each(Variable::was_written);
+    record::did(|| move || written.iter().for_each(Variable::was_written));
+    Ok(())
+}
+
+/// Tells a function that is being compiled that it depends on this flag: when it changes, the function is recorded again.
+pub fn depends_on(flag: &Arc<AtomicBool>) -> bool {
+    let now = flag.load(Ordering::Relaxed);
+    record::depends(record::On::Mode(Arc::as_ptr(flag) as usize), || {
+        let flag = flag.clone();
+        move || flag.load(Ordering::Relaxed) == now
+    });
+    now
+}
+
+/// What `f` gives; states that it sets keep what they had, as if it had not been called.
+pub fn discarding<T>(f: impl FnOnce() -> T) -> T {
+    rehearsed(f)
+}

@@ -1,0 +1,124 @@
+//! Whether what is written over a leaf's memory may be written there at once.
+//!
+//! A launch may write where it reads if every element is read by the point that writes it, and before. That is decided here from
+//! addresses, over a finished schedule; an output for which it is not proved is computed in memory of its own and copied at the end.
+
+use std::collections::BTreeSet;
+
+use super::ir::{Access, BufId, Contract, Inst, Launch, LaunchKind, Linear, Loop, Place, Schedule};
+use crate::{
+    backend::{Region, Trace},
+    dtype::DType,
+};
+
+/// The outputs that must not be written in place.
+pub fn unproved(schedule: &Schedule, trace: &Trace) -> BTreeSet<usize> {
+    let places: Vec<Option<Memory>> = (0..schedule.buffers.len()).map(|b| Memory::of(schedule, trace, b)).collect();
+    let leaves: Vec<(BufId, &Memory)> = (0..places.len())
+        .filter(|b| matches!(schedule.buffers[*b].place, Place::Leaf(_)))
+        .filter_map(|b| places[b].as_ref().map(|memory| (b, memory)))
+        .collect();
+    let mut found = BTreeSet::new();
+    for (t, launch) in schedule.launches.iter().enumerate() {
+        for (written, memory) in launch.writes().into_iter().filter_map(|b| places[b].as_ref().map(|m| (b, m))) {
+            let Some(output) = memory.output.filter(|output| !found.contains(output)) else { continue };
+            for (leaf, old) in leaves.iter().filter(|(_, old)| old.region.overlaps(&memory.region)) {
+                let read_later = || schedule.launches[t + 1..].iter().any(|l| l.reads().contains(leaf));
+                let read_here =
+                    || launch.reads().contains(leaf) && !memory.written_as_read(launch, written, *leaf, old);
+                if read_here() || read_later() {
+                    found.insert(output);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Where a buffer is, if that is known: a leaf's or an output's region, or a window in one.
+struct Memory {
+    region: Region,
+    /// The output that it is, or is a part of.
+    output: Option<usize>,
+}
+
+impl Memory {
+    fn of(schedule: &Schedule, trace: &Trace, buf: BufId) -> Option<Memory> {
+        let spec = &schedule.buffers[buf];
+        match spec.place {
+            Place::Leaf(i) => Some(Memory { region: trace.leaves[i].1.clone(), output: None }),
+            Place::Output(i) => {
+                let region = trace.outputs[i].target.clone()?;
+                Some(Memory { region, output: Some(i) })
+            }
+            Place::Window { of, offset } => {
+                let Memory { region, output } = Memory::of(schedule, trace, of)?;
+                Some(Memory { region: Region { offset: region.offset + offset, len: spec.len, ..region }, output })
+            }
+            Place::Slot(_) | Place::Zeroed => None,
+        }
+    }
+
+    /// Whether a launch that writes this memory reads each element of a leaf's only at the point that writes over it, and before.
+    fn written_as_read(&self, launch: &Launch, written: BufId, leaf: BufId, old: &Memory) -> bool {
+        let same_size = |a: DType, b: DType| a.size_bytes() == b.size_bytes();
+        if !same_size(self.region.dtype, old.region.dtype) {
+            return false;
+        }
+        // Elements from the written buffer's start to the leaf's.
+        let shift = old.region.offset as i64 - self.region.offset as i64;
+        match &launch.kind {
+            LaunchKind::Loop(l) => in_loop(l, written, leaf, shift),
+            LaunchKind::Contract(c) => in_contract(c, written, leaf, shift),
+            LaunchKind::Custom(_) => false,
+        }
+    }
+}
+
+fn in_loop(l: &Loop, written: BufId, leaf: BufId, shift: i64) -> bool {
+    let levels = l.levels();
+    let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
+    let last = levels.iter().filter(|level| !level.per_row).map(|level| level.sweep).max().unwrap_or(0);
+    l.body.stores.iter().filter(|s| s.buf == written).all(|store| {
+        let level = levels[store.value];
+        l.body.insts.iter().enumerate().all(|(v, inst)| match inst {
+            Inst::Load { buf, at } if *buf == leaf => {
+                let when = if l.inner.is_empty() {
+                    true
+                } else if level.per_row {
+                    // Every invocation of a row has read it before the reduction that the store waits for ends.
+                    levels[v].per_row && level.sweep > 0
+                } else {
+                    // What a later sweep needs of an earlier one, it computes again.
+                    !levels[v].per_row && level.sweep == last
+                };
+                when && same_element(at, &store.at, shift, &extents)
+            }
+            Inst::Gather { buf, .. } => *buf != leaf,
+            _ => true,
+        })
+    })
+}
+
+fn in_contract(c: &Contract, written: BufId, leaf: BufId, shift: i64) -> bool {
+    let extents: Vec<usize> = c.batch.iter().chain(&c.m).chain(&c.n).copied().collect();
+    c.a.buf != leaf
+        && c.b.buf != leaf
+        && c.body.stores.iter().filter(|s| s.buf == written).all(|store| {
+            c.body.insts.iter().all(|inst| match inst {
+                Inst::Load { buf, at } if *buf == leaf => same_element(at, &store.at, shift, &extents),
+                Inst::Gather { buf, .. } => *buf != leaf,
+                _ => true,
+            })
+        })
+}
+
+/// Whether a load is of the very element that a store writes, at all coordinates that vary.
+fn same_element(load: &Access, store: &Linear, shift: i64, extents: &[usize]) -> bool {
+    load.terms.is_empty()
+        && load.base.offset + shift == store.offset
+        && extents.iter().enumerate().all(|(d, extent)| {
+            let coef = |form: &Linear| form.coef.get(d).copied().unwrap_or(0);
+            *extent == 1 || coef(&load.base) == coef(store)
+        })
+}
