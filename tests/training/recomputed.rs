@@ -30,7 +30,7 @@ impl Block {
 
 /// Losses, weights and running statistics after a few steps, the activation pool's bytes and the plans that were built.
 fn train(device: &Device, again: bool) -> Result<(Vec<f32>, u64, u64)> {
-    let mut blocks = (0..6)
+    let blocks = (0..6)
         .map({
             let mut rng = Rng::seed(2);
             move |_| Block::new(device, &mut rng)

@@ -154,7 +154,7 @@ fn labels(device: &Device, n: usize) -> Tensor {
 
 /// Parameters, losses and running statistics after three steps.
 fn train(device: &Device, norm: bool, momentum: bool) -> Vec<f64> {
-    let mut net = Cnn::new(device, [2, 3], 5, 8, norm);
+    let net = Cnn::new(device, [2, 3], 5, 8, norm);
     let x = normal(device, 3, &[4, 1, 8, 8]).cast(DType::F32);
     let target = labels(device, 4);
     let mut results = Vec::new();
@@ -199,7 +199,7 @@ fn training_steps() {
 fn a_step_of_the_mlp_is_few_launches() {
     let (device, backend) = Interpreter::device();
     let rng = &mut Rng::seed(0);
-    let mut net = Mlp(
+    let net = Mlp(
         Linear::new(12, 8).init(&device, rng).unwrap(),
         Linear::new(8, 8).init(&device, rng).unwrap(),
         Linear::new(8, 10).init(&device, rng).unwrap(),
@@ -220,7 +220,7 @@ fn a_step_of_the_mlp_is_few_launches() {
 #[test]
 fn a_step_of_the_cnn_is_few_launches() {
     let (device, backend) = Interpreter::device();
-    let mut net = Cnn::new(&device, [2, 3], 5, 8, false);
+    let net = Cnn::new(&device, [2, 3], 5, 8, false);
     let opt = AdamW::default().init(&net).unwrap();
     let x = normal(&device, 3, &[4, 1, 8, 8]).cast(DType::F32);
     x.eval().unwrap();

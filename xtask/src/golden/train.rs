@@ -23,7 +23,7 @@ pub fn curve(run: &Run, family: &Value, case: &Value) -> Result<Outcome, Stop> {
     }
 }
 
-fn replay<M: Model>(run: &Run, case: &Value, mut net: M) -> Result<Outcome, Stop> {
+fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
     let variant = variant_name(run.dtype);
     let attrs = Attrs::new(&case["attrs"]);
