@@ -1,6 +1,6 @@
 //! What is wrong with the arguments of losses, norms, products and samplers is said, with the caller's line.
 
-use thalweg::{graph::Outside, nn::*, prelude::*};
+use thalweg::{graph::Outside, nn::*, prelude::*, train};
 use thalweg_tests::strict;
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -79,7 +79,7 @@ fn norms_and_distances() {
 fn products() {
     let (m, v) = (ones(&[2, 3]), ones(&[4]));
     says(&m.dot(&v), line!(), &["dot", "[2, 3]", "two vectors"]);
-    says(&v.dot(&v.repeat(&[2])), line!(), &["dot", "one length"]);
+    says(&v.dot(&v.repeat([2])), line!(), &["dot", "one length"]);
     says(&m.outer(&v), line!(), &["outer", "[2, 3]", "two vectors"]);
     says(&m.bilinear(&v, &ones(&[5, 3, 2]), None), line!(), &["bilinear", "[.., 3] and [.., 2]"]);
     says(&m.bilinear(&v, &v, None), line!(), &["bilinear", "[outputs, left, right]"]);
@@ -99,6 +99,16 @@ fn attention() {
     let masked = |mask| Attention { mask: Some(mask), ..Attention::default() };
     says(&masked(ones(&[5, 6])).apply(&k, &k, &k), line!(), &["attention", "cannot be broadcast"]);
     says(&masked(ids(&[6, 6])).apply(&k, &k, &k), line!(), &["attention", "i32", "no mask"]);
+}
+
+#[test]
+fn files() {
+    let net = Linear::new(2, 3).init(&strict(), &mut Rng::seed(0)).unwrap();
+    refuses(train::load("/no/such/file", &net), line!(), &["load: /no/such/file: cannot be read"]);
+    refuses(Mnist::load("/no/such/folder"), line!(), &["mnist: /no/such/folder/train-images", "to get them"]);
+    let folder = std::env::temp_dir();
+    refuses(train::save(&folder, &net), line!(), &["write", "cannot be written"]);
+    refuses(train::write_atomically(&folder, b"x"), line!(), &["write", "cannot be written"]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Attention {
                 got if got.is_float() => {
                     let mask = mask.cast(scores.dtype());
                     let finite = mask.gt(-1e37);
-                    scores = scores + finite.where_(mask, 0.0);
+                    scores += finite.where_(mask, 0.0);
                     allowed = Some(finite);
                 }
                 got => {

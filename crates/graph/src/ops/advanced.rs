@@ -73,7 +73,7 @@ impl Tensor {
             Err(failed) => return failed,
         };
         let x = self.rows_of(indices.len());
-        let values = values.broadcast_to(&[&shape, &self.shape()[indices.len()..]].concat());
+        let values = values.broadcast_to([&shape, &self.shape()[indices.len()..]].concat());
         if values.check().is_err() {
             return values;
         }

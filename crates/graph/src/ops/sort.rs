@@ -164,7 +164,7 @@ impl Tensor {
         } else if n > SHORT && depth > 0 {
             let wanted = wanted.squeeze(-1);
             let k = wanted.shape().last().copied().unwrap_or(1);
-            merge::order(&rows, descending, depth).gather(1, &wanted.broadcast_to(&[r, k]))
+            merge::order(&rows, descending, depth).gather(1, &wanted.broadcast_to([r, k]))
         } else {
             let hit = places(&rows, descending).unsqueeze(1).eq(wanted);
             hit.where_(Tensor::iota(self.device(), &[1, 1, n], 2), 0.0).sum(-1)
