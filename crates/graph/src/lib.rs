@@ -54,8 +54,8 @@ pub use ops::{
     quantile::Interpolation,
     random::{Rng, Stream},
     scatter::Combine,
-    subscript::{Ellipsis, NewAxis, Subscript, Subscripts},
+    subscript::{Ellipsis, IntoSubscripts, NewAxis, Subscript, Subscripts},
 };
 pub use remat::checkpoint;
-pub use shape::{Axes, Axis, Integer, IntoRange, IntoReshape, IntoShape};
+pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::{MAX_PENDING, Tensor};

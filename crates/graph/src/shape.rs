@@ -49,12 +49,7 @@ pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// A whole number of any type: an axis, a position, an extent, where negative ones have a meaning of their own.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an integer",
-    label = "one integer is expected here",
-    note = "one axis is an integer, several are an array of them; `sum`, `mean`, `amax`, `amin` and the like also take `..` for \
-            all axes, `max` and `min` take one axis and give the position as well"
-)]
+#[diagnostic::on_unimplemented(message = "`{Self}` is not an integer", label = "an integer is expected here")]
 pub trait Integer: Copy {
     /// As an `isize`, saturating.
     fn integer(self) -> isize;
@@ -95,6 +90,16 @@ impl<I: Integer> From<I> for Axis {
     }
 }
 
+/// What a method takes as its axis: any integer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an axis",
+    label = "one axis is expected here: an integer, counted from the back when negative",
+    note = "`amax(..)`, `amin(..)`, `sum(..)`, `mean(..)` and the like take `..` for all axes, or an array of several; `max` and `min` \
+            take one axis, and give the position as well"
+)]
+pub trait IntoAxis: Into<Axis> {}
+impl<T: Into<Axis>> IntoAxis for T {}
+
 /// A set of axes: one, several, or `..` for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Axes {
@@ -121,6 +126,14 @@ impl Axes {
         }
     }
 }
+
+/// What a method takes as its axes: an integer, an array, slice or `Vec` of them, or `..` for all.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of axes",
+    label = "axes are expected here: an integer, an array, slice or `Vec` of them, or `..` for all"
+)]
+pub trait IntoAxes: Into<Axes> {}
+impl<T: Into<Axes>> IntoAxes for T {}
 
 impl From<RangeFull> for Axes {
     fn from(_: RangeFull) -> Axes {

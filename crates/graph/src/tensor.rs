@@ -17,7 +17,7 @@ use crate::{
     name::Name,
     op::Op,
     record::{Live, unrecorded},
-    shape::{Axis, MAX_RANK, broadcast, count, excess},
+    shape::{IntoAxis, MAX_RANK, broadcast, count, excess},
     variable::Version,
 };
 
@@ -338,7 +338,7 @@ impl Tensor {
     /// An axis that there is not.
     #[track_caller]
     #[doc(alias = "size")]
-    pub fn dim(&self, axis: impl Into<Axis>) -> Result<usize> {
+    pub fn dim(&self, axis: impl IntoAxis) -> Result<usize> {
         self.check()?;
         match axis.into().of(self.shape()) {
             Ok(axis) => Ok(self.shape()[axis]),

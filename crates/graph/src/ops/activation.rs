@@ -3,7 +3,7 @@
 use crate::{
     error::ErrorKind,
     operators::{IntoTensor, Number},
-    shape::Axis,
+    shape::IntoAxis,
     tensor::Tensor,
 };
 
@@ -281,7 +281,7 @@ impl Tensor {
     /// # Source
     /// Dauphin et al. 2016, arXiv:1612.08083.
     #[track_caller]
-    pub fn glu(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn glu(&self, axis: impl IntoAxis) -> Tensor {
         let [a, b] = match self.halves("glu", axis) {
             Ok(halves) => halves,
             Err(failed) => return failed,
@@ -298,7 +298,7 @@ impl Tensor {
     /// # Source
     /// Shazeer 2020, arXiv:2002.05202.
     #[track_caller]
-    pub fn swiglu(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn swiglu(&self, axis: impl IntoAxis) -> Tensor {
         let [a, b] = match self.halves("swiglu", axis) {
             Ok(halves) => halves,
             Err(failed) => return failed,
@@ -308,7 +308,7 @@ impl Tensor {
 
     /// The two halves of an axis.
     #[track_caller]
-    fn halves(&self, op: &'static str, axis: impl Into<Axis>) -> Result<[Tensor; 2], Tensor> {
+    fn halves(&self, op: &'static str, axis: impl IntoAxis) -> Result<[Tensor; 2], Tensor> {
         let axis = self.axis(op, axis)?;
         let extent = self.shape()[axis];
         if !extent.is_multiple_of(2) {

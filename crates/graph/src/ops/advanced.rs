@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    shape::{Axis, broadcast, count},
+    shape::{IntoAxis, broadcast, count},
     tensor::Tensor,
 };
 
@@ -103,7 +103,7 @@ impl Tensor {
     /// An axis that there is not; another number of axes; shapes that do not broadcast off the axis; an index that is not
     /// I32 or U32. Positions outside as in [`Tensor::gather`].
     #[track_caller]
-    pub fn take_along(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
+    pub fn take_along(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
         let axis = match self.axis("take_along", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,

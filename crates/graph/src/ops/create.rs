@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     op::Op,
     operators::Number,
-    shape::{Axis, IntoShape, count, excess},
+    shape::{IntoAxis, IntoShape, count, excess},
     tensor::{Role, Tensor},
 };
 
@@ -386,7 +386,7 @@ impl Tensor {
 
     /// Axes that a method was given, or the tensor that carries why not.
     #[track_caller]
-    pub(crate) fn axis(&self, op: &'static str, axis: impl Into<Axis>) -> Result<usize, Tensor> {
+    pub(crate) fn axis(&self, op: &'static str, axis: impl IntoAxis) -> Result<usize, Tensor> {
         self.check().map_err(|_| self.clone())?;
         // Not `map_err`: the caller's position does not go through a closure.
         match axis.into().of(self.shape()) {

@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    shape::{Axis, Integer, count, excess},
+    shape::{Integer, IntoAxis, count, excess},
     tensor::Tensor,
 };
 
@@ -56,7 +56,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; the same axis twice.
     #[track_caller]
-    pub fn diagonal(&self, offset: impl Integer, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn diagonal(&self, offset: impl Integer, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
         let offset = offset.integer();
         let (a, b) = match (self.axis("diagonal", a), self.axis("diagonal", b)) {
             (Ok(a), Ok(b)) => (a, b),
@@ -84,7 +84,7 @@ impl Tensor {
     /// # Errors
     /// A scalar; axes that the result has not; the same axis twice.
     #[track_caller]
-    pub fn diag_embed(&self, offset: impl Integer, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn diag_embed(&self, offset: impl Integer, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
         let offset = offset.integer();
         if self.check().is_err() {
             return self.clone();

@@ -6,7 +6,7 @@ use crate::{
     error::ErrorKind,
     op::Op,
     operators::Number,
-    shape::{Axes, Axis, Integer, IntoRange, IntoReshape, count, excess},
+    shape::{Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, count, excess},
     tensor::Tensor,
 };
 
@@ -70,7 +70,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not, or of another extent; PyTorch leaves that as it is.
     #[track_caller]
-    pub fn squeeze(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn squeeze(&self, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("squeeze", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -90,7 +90,7 @@ impl Tensor {
     /// # Errors
     /// A place that the result has not.
     #[track_caller]
-    pub fn unsqueeze(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn unsqueeze(&self, axis: impl IntoAxis) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -141,7 +141,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn transpose(&self, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn transpose(&self, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
         let (a, b) = match (self.axis("transpose", a), self.axis("transpose", b)) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -224,7 +224,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn slice(&self, axis: impl Into<Axis>, range: impl IntoRange) -> Tensor {
+    pub fn slice(&self, axis: impl IntoAxis, range: impl IntoRange) -> Tensor {
         let axis = match self.axis("slice", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -240,7 +240,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; a step of 0.
     #[track_caller]
-    pub fn slice_step(&self, axis: impl Into<Axis>, range: impl IntoRange, step: impl Integer) -> Tensor {
+    pub fn slice_step(&self, axis: impl IntoAxis, range: impl IntoRange, step: impl Integer) -> Tensor {
         let step = step.integer();
         let axis = match self.axis("slice", axis) {
             Ok(axis) => axis,
@@ -261,7 +261,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; [`ErrorKind::Index`] when the positions go past the end.
     #[track_caller]
-    pub fn narrow(&self, axis: impl Into<Axis>, start: usize, len: usize) -> Tensor {
+    pub fn narrow(&self, axis: impl IntoAxis, start: usize, len: usize) -> Tensor {
         let axis = match self.axis("narrow", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -281,7 +281,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; [`ErrorKind::Index`] when there is no such position.
     #[track_caller]
-    pub fn select(&self, axis: impl Into<Axis>, index: impl Integer) -> Tensor {
+    pub fn select(&self, axis: impl IntoAxis, index: impl Integer) -> Tensor {
         let axis = match self.axis("select", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -316,7 +316,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn flip(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn flip(&self, axes: impl IntoAxes) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -375,7 +375,7 @@ impl Tensor {
     /// No tensors; an axis that there is not; shapes that differ elsewhere.
     #[track_caller]
     #[doc(alias = "cat")]
-    pub fn concat(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl Into<Axis>) -> Tensor {
+    pub fn concat(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl IntoAxis) -> Tensor {
         let tensors: Vec<Tensor> = tensors.into_iter().map(|t| t.as_ref().clone()).collect();
         match tensors.split_first() {
             Some((first, others)) => first.concat_with(others, axis),
@@ -390,7 +390,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; shapes that differ elsewhere.
     #[track_caller]
-    pub fn concat_with(&self, others: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl Into<Axis>) -> Tensor {
+    pub fn concat_with(&self, others: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("concat", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -431,7 +431,7 @@ impl Tensor {
     /// # Errors
     /// No tensors; shapes that differ; a place that the result has not.
     #[track_caller]
-    pub fn stack(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl Into<Axis>) -> Tensor {
+    pub fn stack(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
         let mut rows: Vec<Tensor> = tensors.into_iter().map(|t| t.as_ref().clone()).collect();
         let Some(first) = rows.first() else {
@@ -458,7 +458,7 @@ impl Tensor {
     /// # Errors
     /// In each piece, or the only one: an axis that there is not, or extents that do not add up to its.
     #[track_caller]
-    pub fn split(&self, sizes: impl AsRef<[usize]>, axis: impl Into<Axis>) -> Vec<Tensor> {
+    pub fn split(&self, sizes: impl AsRef<[usize]>, axis: impl IntoAxis) -> Vec<Tensor> {
         let sizes = sizes.as_ref();
         let axis = match self.axis("split", axis) {
             Ok(axis) => axis,
@@ -487,7 +487,7 @@ impl Tensor {
     /// # Errors
     /// In the one piece given: `n` is 0, or there is no such axis.
     #[track_caller]
-    pub fn chunk(&self, n: usize, axis: impl Into<Axis>) -> Vec<Tensor> {
+    pub fn chunk(&self, n: usize, axis: impl IntoAxis) -> Vec<Tensor> {
         let axis = match self.axis("chunk", axis) {
             Ok(axis) => axis,
             Err(failed) => return vec![failed],

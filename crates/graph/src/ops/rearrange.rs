@@ -2,7 +2,7 @@
 
 use crate::{
     error::{ErrorKind, Result},
-    shape::{Axis, Integer, IntoReshape, count, excess},
+    shape::{Axis, Integer, IntoAxis, IntoReshape, count, excess},
     tensor::Tensor,
 };
 
@@ -14,7 +14,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn roll(&self, shift: impl Integer, axis: impl Into<Axis>) -> Tensor {
+    pub fn roll(&self, shift: impl Integer, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("roll", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -34,7 +34,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; the same axis twice.
     #[track_caller]
-    pub fn rot90(&self, k: impl Integer, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn rot90(&self, k: impl Integer, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
         let (a, b) = match (self.axis("rot90", a), self.axis("rot90", b)) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -86,7 +86,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; sizes that do not multiply to its extent.
     #[track_caller]
-    pub fn unflatten(&self, axis: impl Into<Axis>, sizes: impl IntoReshape) -> Tensor {
+    pub fn unflatten(&self, axis: impl IntoAxis, sizes: impl IntoReshape) -> Tensor {
         let axis = match self.axis("unflatten", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -103,7 +103,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn repeat_interleave(&self, times: usize, axis: impl Into<Axis>) -> Tensor {
+    pub fn repeat_interleave(&self, times: usize, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -125,7 +125,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; not one count for each element.
     #[track_caller]
-    pub fn repeat_interleave_each(&self, times: &[usize], axis: impl Into<Axis>) -> Tensor {
+    pub fn repeat_interleave_each(&self, times: &[usize], axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -220,7 +220,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn diff(&self, n: usize, axis: impl Into<Axis>) -> Tensor {
+    pub fn diff(&self, n: usize, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("diff", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -241,7 +241,7 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast; an axis that there is not, or of another extent.
     #[track_caller]
-    pub fn cross(&self, other: &Tensor, axis: impl Into<Axis>) -> Tensor {
+    pub fn cross(&self, other: &Tensor, axis: impl IntoAxis) -> Tensor {
         let (a, b) = match self.broadcast_with("cross", other) {
             Ok(pair) => pair,
             Err(failed) => return failed,

@@ -77,6 +77,14 @@ ranges! { RangeFull; Range<I>, I; RangeFrom<I>, I; RangeTo<I>, I; RangeInclusive
 /// The parts of a subscript as users write them: [`s!`](crate::s), or one part alone.
 pub struct Subscripts(Vec<Subscript>);
 
+/// What [`Tensor::at`] takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a subscript",
+    label = "a position, a range, or several parts as `s![..]` are expected here"
+)]
+pub trait IntoSubscripts: Into<Subscripts> {}
+impl<T: Into<Subscripts>> IntoSubscripts for T {}
+
 impl<T: Into<Subscript>> From<T> for Subscripts {
     fn from(part: T) -> Subscripts {
         Subscripts(vec![part.into()])
@@ -140,7 +148,7 @@ impl Tensor {
     /// # Errors
     /// More parts than axes; a second ellipsis; a position that there is not; a step of 0.
     #[track_caller]
-    pub fn at(&self, parts: impl Into<Subscripts>) -> Tensor {
+    pub fn at(&self, parts: impl IntoSubscripts) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
