@@ -60,7 +60,7 @@ pub mod prelude {
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
-        Losses, Reduction, RmsNorm, scaled_dot_product_attention,
+        Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
     };
     pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rate, Rule, Sgd};
     pub use thalweg_train::{Score, accuracy, evaluate};

@@ -96,9 +96,19 @@ fn attention() {
     says(&plain.apply(&q, &k, &k), line!(), &["attention", "3 heads of keys do not divide 4"]);
     says(&plain.apply(&q, &ones(&[2, 4, 6, 7]), &k), line!(), &["attention", "[.., L, E]"]);
     says(&plain.apply(&k, &k, &q), line!(), &["attention", "no keys and values"]);
+    let (small, integers) = (ones(&[5, 6]), ids(&[6, 6]));
     let masked = |mask| Attention { mask: Some(mask), ..Attention::default() };
-    says(&masked(ones(&[5, 6])).apply(&k, &k, &k), line!(), &["attention", "cannot be broadcast"]);
-    says(&masked(ids(&[6, 6])).apply(&k, &k, &k), line!(), &["attention", "i32", "no mask"]);
+    says(&masked(&small).apply(&k, &k, &k), line!(), &["attention", "cannot be broadcast"]);
+    says(&masked(&integers).apply(&k, &k, &k), line!(), &["attention", "i32", "no mask"]);
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    refuses(MultiheadAttention::new(8, 3).init(&device, rng), line!(), &["3 heads do not divide vectors of 8"]);
+    refuses(MultiheadAttention::new(8, 0).init(&device, rng), line!(), &["multihead_attention", "0 heads"]);
+    refuses(MultiheadAttention::new(8, 2).dropout(1.5).init(&device, rng), line!(), &["dropout", "p = 1.5"]);
+    refuses(MultiheadAttention::new(usize::MAX, 1).init(&device, rng), line!(), &["init", "too large"]);
+    let layer = MultiheadAttention::new(8, 2).init(&device, rng).expect("a layer");
+    let [x, narrow, flat] = [&[2, 5, 8][..], &[2, 5, 7], &[8]].map(|shape| Tensor::ones(&device, shape));
+    says(&layer.forward(&narrow, &x, &x, None), line!(), &["multihead_attention", "[2, 5, 7]", "[.., length, 8]"]);
+    says(&layer.forward(&x, &flat, &x, None), line!(), &["multihead_attention", "[8]", "[.., length, 8]"]);
 }
 
 #[test]
@@ -145,8 +155,8 @@ fn layers() {
     refuses(Conv2d::new(4, 3, 3).groups(2).init(&device, rng), line!(), &["conv2d", "4 to 3 channels in 2 groups"]);
     refuses(Conv2d::new(4, 4, 0).init(&device, rng), line!(), &["conv2d", "a kernel of [0, 0]"]);
     refuses(Conv2d::new(huge, huge, huge).init(&device, rng), line!(), &["init", "too large"]);
-    refuses(Dropout::new(1.0, rng), line!(), &["dropout", "p = 1 is not in [0, 1)"]);
-    refuses(Dropout::new(f64::NAN, rng), line!(), &["dropout", "p = NaN is not in [0, 1)"]);
+    refuses(Dropout::new(1.0).init(&device, rng), line!(), &["dropout", "p = 1 is not in [0, 1)"]);
+    refuses(Dropout::new(f64::NAN).init(&device, rng), line!(), &["dropout", "p = NaN is not in [0, 1)"]);
     refuses(BatchNorm2d::new(0).init(&device, rng), line!(), &["batch_norm2d", "0 channels"]);
     refuses(BatchNorm2d::new(huge).init(&device, rng), line!(), &["init", "too large"]);
     let norm = BatchNorm2d::new(3).init(&device, rng).expect("a layer");
