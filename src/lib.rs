@@ -66,7 +66,12 @@ pub mod prelude {
     pub use thalweg_train::{Score, accuracy, evaluate};
 }
 
-/// The listing in the README compiles and runs.
+/// The listings in the README compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// So do those of the page for people who come from PyTorch.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/for-pytorch-users.md")]
+mod for_pytorch_users {}

@@ -49,6 +49,7 @@ impl Tensor {
     /// # Source
     /// numpy's advanced indexing, with the indices in front.
     #[track_caller]
+    #[doc(alias = "index")]
     pub fn index_at(&self, indices: &[&Tensor]) -> Tensor {
         match self.flat_index("index_at", indices) {
             Ok((flat, shape)) => {
@@ -103,6 +104,7 @@ impl Tensor {
     /// An axis that there is not; another number of axes; shapes that do not broadcast off the axis; an index that is not
     /// I32 or U32. Positions outside as in [`Tensor::gather`].
     #[track_caller]
+    #[doc(alias = "take_along_dim")]
     pub fn take_along(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
         let axis = match self.axis("take_along", axis) {
             Ok(axis) => axis,

@@ -50,6 +50,7 @@ impl Tensor {
     /// # Errors
     /// Inner extents that differ; leading axes that do not broadcast; scalars; integers.
     #[track_caller]
+    #[doc(alias("mm", "bmm"))]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         if self.check().is_err() {
             return self.clone();

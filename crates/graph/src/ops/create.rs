@@ -107,6 +107,7 @@ impl Tensor {
     /// [`ErrorKind::Length`] when the shape has another number of elements, or one that fits no address; an `i64` that does
     /// not fit 32 bits; f64 on a device that has none; no memory.
     #[track_caller]
+    #[doc(alias("tensor", "from_numpy", "as_tensor"))]
     pub fn from_slice<T: Element>(device: &Device, data: &[T], shape: impl IntoShape) -> Tensor {
         let shape = shape.into_shape();
         if let Some(problem) = excess(&shape) {
@@ -250,6 +251,7 @@ impl Tensor {
     /// # Errors
     /// Not floats; what evaluating this meets.
     #[track_caller]
+    #[doc(alias = "requires_grad_")]
     pub fn track(&self) -> Tensor {
         if self.check().is_err() {
             return self.clone();

@@ -11,6 +11,7 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast; truth values.
     #[track_caller]
+    #[doc(alias = "mod")]
     pub fn remainder(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
         let r = self.fmod(&other);

@@ -65,6 +65,7 @@ impl Tensor {
     /// # Errors
     /// This is not Bool; shapes that do not broadcast.
     #[track_caller]
+    #[doc(alias = "where")]
     pub fn where_(&self, a: impl IntoTensor, b: impl IntoTensor) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -115,6 +116,7 @@ impl Tensor {
     /// # Errors
     /// F64 on a device that has none.
     #[track_caller]
+    #[doc(alias("type", "float", "half", "to"))]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if self.check().is_err() || self.dtype() == dtype {
             return self.clone();
@@ -162,6 +164,7 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
+    #[doc(alias = "clip")]
     pub fn clamp(&self, min: impl Number, max: impl Number) -> Tensor {
         let (min, max) = (min.number(), max.number());
         let inside = self.gt(min).and(self.lt(max));
@@ -267,6 +270,7 @@ impl Tensor {
     /// # Errors
     /// Not integers.
     #[track_caller]
+    #[doc(alias = "bitwise_not")]
     pub fn bit_not(&self) -> Tensor {
         match self.dtype() {
             _ if self.check().is_err() => self.clone(),
@@ -283,6 +287,7 @@ impl Tensor {
     /// # Errors
     /// Not floats.
     #[track_caller]
+    #[doc(alias = "isfinite")]
     pub fn is_finite(&self) -> Tensor {
         self.is_nan().or(self.is_inf()).not()
     }

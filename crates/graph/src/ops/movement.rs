@@ -24,6 +24,7 @@ impl Tensor {
     /// # Errors
     /// Another number of elements; more than one -1; other negative extents.
     #[track_caller]
+    #[doc(alias = "view")]
     pub fn reshape(&self, shape: impl IntoReshape) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -90,6 +91,7 @@ impl Tensor {
     /// # Errors
     /// A place that the result has not.
     #[track_caller]
+    #[doc(alias = "expand_dims")]
     pub fn unsqueeze(&self, axis: impl IntoAxis) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -158,6 +160,7 @@ impl Tensor {
     /// # Errors
     /// Less than two axes.
     #[track_caller]
+    #[doc(alias("mT", "transpose"))]
     pub fn t(&self) -> Tensor {
         self.transpose(-2, -1)
     }
@@ -170,6 +173,7 @@ impl Tensor {
     /// # Errors
     /// An extent that is neither equal nor 1; fewer axes than there are.
     #[track_caller]
+    #[doc(alias = "expand")]
     pub fn broadcast_to(&self, shape: impl AsRef<[usize]>) -> Tensor {
         let shape = shape.as_ref();
         if self.check().is_err() || self.shape() == shape {
@@ -507,6 +511,7 @@ impl Tensor {
     /// # Errors
     /// More axes than counts.
     #[track_caller]
+    #[doc(alias = "tile")]
     pub fn repeat(&self, times: impl AsRef<[usize]>) -> Tensor {
         let times = times.as_ref();
         if self.check().is_err() {

@@ -57,6 +57,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not; lists of different lengths; an axis named twice in one of them.
     #[track_caller]
+    #[doc(alias = "moveaxis")]
     pub fn movedim(&self, from: &[isize], to: &[isize]) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -294,6 +295,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::meshgrid`].
     #[track_caller]
+    #[doc(alias = "meshgrid")]
     pub fn meshgrid_xy(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>) -> Vec<Tensor> {
         let mut grids = Tensor::meshgrid(tensors);
         if grids.len() > 1 {

@@ -69,6 +69,7 @@ impl Tensor {
 
     /// As [`Tensor::sum`] over axes that stay with extent 1.
     #[track_caller]
+    #[doc(alias = "keepdim")]
     pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("sum", ReduceOp::Sum, axes.into(), false)
     }
@@ -106,6 +107,7 @@ impl Tensor {
 
     /// As [`Tensor::mean`] over axes that stay with extent 1.
     #[track_caller]
+    #[doc(alias = "keepdim")]
     pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         if self.check().is_ok() && !self.dtype().is_float() {
@@ -127,6 +129,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements to choose from; truth values, which [`Tensor::any`] is for.
     #[track_caller]
+    #[doc(alias = "max")]
     pub fn amax(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.amax_keepdim(axes.clone()).drop_axes(self, &axes)
@@ -140,6 +143,7 @@ impl Tensor {
 
     /// The smallest element over axes, which go away; as [`Tensor::amax`] in all else.
     #[track_caller]
+    #[doc(alias = "min")]
     pub fn amin(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.amin_keepdim(axes.clone()).drop_axes(self, &axes)

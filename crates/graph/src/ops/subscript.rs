@@ -148,6 +148,7 @@ impl Tensor {
     /// # Errors
     /// More parts than axes; a second ellipsis; a position that there is not; a step of 0.
     #[track_caller]
+    #[doc(alias("getitem", "index"))]
     pub fn at(&self, parts: impl IntoSubscripts) -> Tensor {
         if self.check().is_err() {
             return self.clone();

@@ -17,6 +17,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; a window longer than it; a size or step of 0.
     #[track_caller]
+    #[doc(alias = "unfold")]
     pub fn sliding_windows(&self, axis: impl IntoAxis, size: usize, step: usize) -> Tensor {
         let axis = match self.axis("sliding_windows", axis) {
             Ok(axis) => axis,

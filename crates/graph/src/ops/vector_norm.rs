@@ -14,6 +14,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements for `p = ±∞`; not floats; a `p` that is NaN.
     #[track_caller]
+    #[doc(alias = "norm")]
     pub fn vector_norm(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.vector_norm_keepdim(p, axes.clone()).drop_axes(self, &axes)
