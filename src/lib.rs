@@ -60,13 +60,18 @@ pub mod prelude {
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
-        Losses, Reduction, RmsNorm, scaled_dot_product_attention,
+        Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
     };
     pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rate, Rule, Sgd};
     pub use thalweg_train::{Score, accuracy, evaluate};
 }
 
-/// The listing in the README compiles and runs.
+/// The listings in the README compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// So do those of the page for people who come from PyTorch.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/for-pytorch-users.md")]
+mod for_pytorch_users {}

@@ -146,7 +146,8 @@ fn layers(text: &str) -> Vec<String> {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("impl") {
             // `impl<L: Weighted> WeightNorm<L> {`
-            let rest = rest.split_once("> ").map_or(rest, |(_, rest)| rest).trim();
+            let generic = rest.starts_with('<').then(|| rest.split_once("> ")).flatten();
+            let rest = generic.map_or(rest, |(_, rest)| rest).trim();
             of = rest.split(['<', ' ']).next().unwrap_or_default();
         }
         if ["forward(", "loss(", "apply("].iter().any(|f| line.starts_with(&format!("    pub fn {f}"))) {

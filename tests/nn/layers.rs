@@ -80,7 +80,7 @@ fn dropout_is_the_same_everywhere_and_new_every_time() {
     let masks: Vec<Vec<f32>> = [strict(), cpu(), test_gpu!()]
         .iter()
         .flat_map(|device| {
-            let dropout = Dropout::new(0.25, &mut Rng::seed(7)).unwrap();
+            let dropout = Dropout::new(0.25).init(device, &mut Rng::seed(7)).unwrap();
             let x = Tensor::ones(device, [64, 33]);
             [dropout.forward(&x).to_vec::<f32>().unwrap(), dropout.forward(&x).to_vec::<f32>().unwrap()]
         })

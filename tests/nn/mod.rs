@@ -1,5 +1,6 @@
 //! Layers.
 
+mod attention;
 mod layers;
 mod losses;
 mod messages;

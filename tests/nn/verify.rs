@@ -25,7 +25,7 @@ impl Net {
         Net {
             conv: Conv2d::new(1, 4, 3).padding(1).init(device, rng).unwrap(),
             norm: BatchNorm2d::new(4).init(device, rng).unwrap(),
-            dropout: Dropout::new(0.25, rng).unwrap(),
+            dropout: Dropout::new(0.25).init(device, rng).unwrap(),
             head: Linear::new(4 * 4 * 4, 10).init(device, rng).unwrap(),
         }
     }

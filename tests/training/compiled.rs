@@ -18,7 +18,7 @@ impl Net {
         Ok(Net {
             conv: Conv2d::new(1, 4, 3).padding(1).init(device, &mut rng)?,
             norm: BatchNorm2d::new(4).init(device, &mut rng)?,
-            dropout: Dropout::new(0.25, &mut rng)?,
+            dropout: Dropout::new(0.25).init(device, &mut rng)?,
             head: Linear::new(4 * 4 * 4, 10).init(device, &mut rng)?,
         })
     }

@@ -17,7 +17,7 @@ impl Block {
         Ok(Block {
             wide: Conv2d::new(2, 16, 3).padding(1).init(device, rng)?,
             norm: BatchNorm2d::new(16).init(device, rng)?,
-            dropout: Dropout::new(0.2, rng)?,
+            dropout: Dropout::new(0.2).init(device, rng)?,
             narrow: Conv2d::new(16, 2, 3).padding(1).init(device, rng)?,
         })
     }

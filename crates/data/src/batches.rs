@@ -209,9 +209,12 @@ mod tests {
         assert!(error.starts_with("batches: a batch needs at least one image"), "{error}");
         let error = ten().batches(11, Seed(0)).unwrap_err().to_string();
         assert!(error.starts_with("batches: a data set of 10 images has no full batch of 11"), "{error}");
-        let error = ten().in_order(usize::MAX).unwrap_err().to_string();
-        assert!(error.starts_with("batches: no memory for a batch of 18446744073709551615 images"), "{error}");
-        assert!(error.contains("batches.rs"), "{error}");
+        let (error, line) = (ten().in_order(usize::MAX).unwrap_err(), line!());
+        assert!(
+            error.to_string().starts_with("batches: no memory for a batch of 18446744073709551615 images"),
+            "{error}"
+        );
+        assert_eq!((error.location().file(), error.location().line()), (file!(), line));
         assert_eq!(InMemory::new(vec![], &[2], vec![]).unwrap().in_order(4).unwrap().into_iter().count(), 0);
     }
 }

@@ -55,7 +55,7 @@ fn views() {
     same(&[&[3, 4, 5]], |x| x[0].flip([0, 2]).slice_step(2, .., 2).pad(&[(1, 0), (0, 2)], 3.0) * 2.0);
     same(&[&[4, 6], &[2, 6]], |x| x[0].sigmoid().concat_with(&[x[1].exp(), x[0].clone()], 0).square());
     same(&[&[2, 12]], |x| x[0].exp().reshape([2, 3, 4]).permute([1, 0, 2]).reshape([6, 4]).sin());
-    same(&[&[7]], |x| x[0].slice_step(0, .., -3).repeat(&[2, 2]));
+    same(&[&[7]], |x| x[0].slice_step(0, .., -3).repeat([2, 2]));
 }
 
 #[test]

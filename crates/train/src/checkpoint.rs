@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::Location,
     path::Path,
 };
 
@@ -17,6 +18,11 @@ use crate::atomic::write_atomically;
 /// went wrong on the device.
 #[track_caller]
 pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
+    let caller = Location::caller();
+    write(path.as_ref(), module).map_err(|error| error.seen_at(caller))
+}
+
+fn write(path: &Path, module: &dyn Module) -> Result<()> {
     let tensors = parts(module).into_iter().map(|(name, part)| Ok((name, Stored::of(&part.tensor())?)));
     let tensors = tensors.collect::<Result<Vec<_>>>()?;
     let views = tensors.iter().map(|(name, stored)| Ok((name.as_str(), stored.view()?)));
@@ -24,7 +30,7 @@ pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
         let note = HashMap::from([("format".to_string(), "thalweg".to_string())]);
         safetensors::serialize(views, Some(note))
     });
-    let bytes = bytes.map_err(|e| problem(path.as_ref(), format!("cannot be written: {e}")))?;
+    let bytes = bytes.map_err(|e| problem("save", path, format!("cannot be written: {e}")))?;
     write_atomically(path, &bytes)
 }
 
@@ -35,16 +41,21 @@ pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
 /// over, or of another shape or dtype than the model's.
 #[track_caller]
 pub fn load(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
-    let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|e| problem(path, format!("cannot be read: {e}")))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| problem(path, damage(&e)))?;
+    let caller = Location::caller();
+    read(path.as_ref(), module).map_err(|error| error.seen_at(caller))
+}
+
+fn read(path: &Path, module: &dyn Module) -> Result<()> {
+    let problem = |text| problem("load", path, text);
+    let bytes = std::fs::read(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| problem(damage(&e)))?;
     let parts = parts(module);
     let mut values = Vec::with_capacity(parts.len());
     for (name, part) in &parts {
-        values.push(fitting(&file, name, part).map_err(|text| problem(path, text))?);
+        values.push(fitting(&file, name, part).map_err(problem)?);
     }
     if let Some(extra) = file.names().into_iter().find(|name| !parts.contains_key(*name)) {
-        return Err(problem(path, format!("has '{extra}', which the model has not")));
+        return Err(problem(format!("has '{extra}', which the model has not")));
     }
     values.iter().try_for_each(Tensor::check)?;
     parts.values().zip(&values).try_for_each(|(part, value)| part.set(value))
@@ -152,9 +163,8 @@ fn damage(error: &SafeTensorError) -> String {
     }
 }
 
-#[track_caller]
-fn problem(path: &Path, problem: String) -> Error {
-    Error::new("checkpoint", ErrorKind::File { path: path.display().to_string(), problem })
+fn problem(op: &'static str, path: &Path, problem: String) -> Error {
+    Error::new(op, ErrorKind::File { path: path.display().to_string(), problem })
 }
 
 #[cfg(test)]

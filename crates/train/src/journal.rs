@@ -50,6 +50,7 @@ impl Journal {
     ///
     /// # Errors
     /// What went wrong on the device.
+    #[track_caller]
     pub fn step(&mut self, samples: usize, loss: &Tensor, accuracy: impl FnOnce() -> Tensor) -> Result<()> {
         self.step += 1;
         if let Some(progress) = &mut self.progress {
@@ -68,6 +69,7 @@ impl Journal {
     ///
     /// # Errors
     /// What went wrong on the device.
+    #[track_caller]
     pub fn end_epoch(&mut self, test: &Score) -> Result<()> {
         let (losses, accuracies) = (self.losses.all(&self.device)?, self.accuracies.all(&self.device)?);
         self.note(losses, accuracies);

@@ -95,7 +95,7 @@ fn loss<M: Model>(run: &Run, net: &M, data: &Data, rows: &[usize], micro: usize)
     let mut total = Tensor::scalar(run.device, 0.0, run.dtype);
     for part in rows.chunks(whole.div_ceil(micro)) {
         let (x, y) = data.rows(run.device, run.dtype, part)?;
-        total = total + sum.loss(&net.forward(&x), &y) * (1.0 / whole as f64);
+        total += sum.loss(&net.forward(&x), &y) * (1.0 / whole as f64);
     }
     Ok(total)
 }

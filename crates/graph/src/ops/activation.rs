@@ -2,7 +2,9 @@
 
 use crate::{
     error::ErrorKind,
-    tensor::{IntoTensor, Tensor},
+    operators::{IntoTensor, Number},
+    shape::IntoAxis,
+    tensor::Tensor,
 };
 
 /// `α` of SELU (Klambauer et al. 2017, arXiv:1706.02515, appendix A).
@@ -131,7 +133,8 @@ impl Tensor {
     /// # Source
     /// Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models".
     #[track_caller]
-    pub fn leaky_relu(&self, slope: f64) -> Tensor {
+    pub fn leaky_relu(&self, slope: impl Number) -> Tensor {
+        let slope = slope.number();
         self.gt(0.0).where_(self, self * slope)
     }
 
@@ -158,7 +161,8 @@ impl Tensor {
     /// # Source
     /// Clevert et al. 2015, arXiv:1511.07289.
     #[track_caller]
-    pub fn elu(&self, alpha: f64) -> Tensor {
+    pub fn elu(&self, alpha: impl Number) -> Tensor {
+        let alpha = alpha.number();
         let positive = self.gt(0.0);
         // Where positive, e^x may overflow; 0 stands in for it.
         positive.where_(self, positive.where_(0.0, self).expm1() * alpha)
@@ -171,7 +175,8 @@ impl Tensor {
     /// # Source
     /// Barron 2017, arXiv:1704.07483.
     #[track_caller]
-    pub fn celu(&self, alpha: f64) -> Tensor {
+    pub fn celu(&self, alpha: impl Number) -> Tensor {
+        let alpha = alpha.number();
         let positive = self.gt(0.0);
         positive.where_(self, (positive.where_(0.0, self) / alpha).expm1() * alpha)
     }
@@ -194,7 +199,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn hardtanh(&self, min: f64, max: f64) -> Tensor {
+    pub fn hardtanh(&self, min: impl Number, max: impl Number) -> Tensor {
+        let (min, max) = (min.number(), max.number());
         self.clamp(min, max)
     }
 
@@ -240,7 +246,8 @@ impl Tensor {
     /// # Errors
     /// U32 and truth values, which have no sign.
     #[track_caller]
-    pub fn hardshrink(&self, lambda: f64) -> Tensor {
+    pub fn hardshrink(&self, lambda: impl Number) -> Tensor {
+        let lambda = lambda.number();
         self.abs().gt(lambda).where_(self, 0.0)
     }
 
@@ -249,7 +256,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn softshrink(&self, lambda: f64) -> Tensor {
+    pub fn softshrink(&self, lambda: impl Number) -> Tensor {
+        let lambda = lambda.number();
         let low = self.lt(-lambda).where_(self + lambda, 0.0);
         self.gt(lambda).where_(self - lambda, low)
     }
@@ -259,7 +267,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
+    pub fn threshold(&self, threshold: impl Number, value: impl Number) -> Tensor {
+        let (threshold, value) = (threshold.number(), value.number());
         self.gt(threshold).where_(self, value)
     }
 
@@ -272,7 +281,7 @@ impl Tensor {
     /// # Source
     /// Dauphin et al. 2016, arXiv:1612.08083.
     #[track_caller]
-    pub fn glu(&self, axis: isize) -> Tensor {
+    pub fn glu(&self, axis: impl IntoAxis) -> Tensor {
         let [a, b] = match self.halves("glu", axis) {
             Ok(halves) => halves,
             Err(failed) => return failed,
@@ -289,7 +298,7 @@ impl Tensor {
     /// # Source
     /// Shazeer 2020, arXiv:2002.05202.
     #[track_caller]
-    pub fn swiglu(&self, axis: isize) -> Tensor {
+    pub fn swiglu(&self, axis: impl IntoAxis) -> Tensor {
         let [a, b] = match self.halves("swiglu", axis) {
             Ok(halves) => halves,
             Err(failed) => return failed,
@@ -299,7 +308,7 @@ impl Tensor {
 
     /// The two halves of an axis.
     #[track_caller]
-    fn halves(&self, op: &'static str, axis: isize) -> Result<[Tensor; 2], Tensor> {
+    fn halves(&self, op: &'static str, axis: impl IntoAxis) -> Result<[Tensor; 2], Tensor> {
         let axis = self.axis(op, axis)?;
         let extent = self.shape()[axis];
         if !extent.is_multiple_of(2) {

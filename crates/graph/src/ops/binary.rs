@@ -2,7 +2,8 @@
 
 use crate::{
     dtype::{Class, DType},
-    tensor::{IntoTensor, Tensor},
+    operators::IntoTensor,
+    tensor::Tensor,
 };
 
 /// Builds [`BinaryOp`], its tables and the `Tensor` methods from rows of

@@ -6,8 +6,9 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::Op,
+    operators::{IntoTensor, Number},
     ops::{binary::BinaryOp, unary::UnaryOp},
-    tensor::{IntoTensor, Role, Tensor},
+    tensor::{Role, Tensor},
 };
 
 impl Tensor {
@@ -64,6 +65,7 @@ impl Tensor {
     /// # Errors
     /// This is not Bool; shapes that do not broadcast.
     #[track_caller]
+    #[doc(alias = "where")]
     pub fn where_(&self, a: impl IntoTensor, b: impl IntoTensor) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -102,8 +104,8 @@ impl Tensor {
     /// # Errors
     /// A mask that is not Bool; shapes that do not broadcast.
     #[track_caller]
-    pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
-        mask.where_(value, self)
+    pub fn masked_fill(&self, mask: &Tensor, value: impl Number) -> Tensor {
+        mask.where_(value.number(), self)
     }
 
     /// The same numbers in another dtype. To a float it rounds to nearest, ties to even; from a float to an integer it
@@ -114,6 +116,7 @@ impl Tensor {
     /// # Errors
     /// F64 on a device that has none.
     #[track_caller]
+    #[doc(alias("type", "float", "half", "to"))]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if self.check().is_err() || self.dtype() == dtype {
             return self.clone();
@@ -141,8 +144,8 @@ impl Tensor {
     /// # Errors
     /// Integers and truth values, where what it is made of is not defined on them.
     #[track_caller]
-    pub fn powf(&self, e: f64) -> Tensor {
-        match e {
+    pub fn powf(&self, e: impl Number) -> Tensor {
+        match e.number() {
             1.0 => self.clone(),
             2.0 => self.square(),
             3.0 => self.square() * self,
@@ -151,7 +154,7 @@ impl Tensor {
             -0.5 => self.rsqrt(),
             -1.0 => self.recip(),
             -2.0 => self.square().recip(),
-            _ => self.pow(e),
+            e => self.pow(e),
         }
     }
 
@@ -161,7 +164,9 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn clamp(&self, min: f64, max: f64) -> Tensor {
+    #[doc(alias = "clip")]
+    pub fn clamp(&self, min: impl Number, max: impl Number) -> Tensor {
+        let (min, max) = (min.number(), max.number());
         let inside = self.gt(min).and(self.lt(max));
         // The bounds do not depend on x, so only the inside passes a gradient.
         let limited = self.detach().maximum(min).minimum(max);
@@ -173,7 +178,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn clamp_min(&self, min: f64) -> Tensor {
+    pub fn clamp_min(&self, min: impl Number) -> Tensor {
+        let min = min.number();
         self.le(min).where_(min, self)
     }
 
@@ -182,7 +188,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn clamp_max(&self, max: f64) -> Tensor {
+    pub fn clamp_max(&self, max: impl Number) -> Tensor {
+        let max = max.number();
         self.ge(max).where_(max, self)
     }
 
@@ -263,6 +270,7 @@ impl Tensor {
     /// # Errors
     /// Not integers.
     #[track_caller]
+    #[doc(alias = "bitwise_not")]
     pub fn bit_not(&self) -> Tensor {
         match self.dtype() {
             _ if self.check().is_err() => self.clone(),
@@ -279,6 +287,7 @@ impl Tensor {
     /// # Errors
     /// Not floats.
     #[track_caller]
+    #[doc(alias = "isfinite")]
     pub fn is_finite(&self) -> Tensor {
         self.is_nan().or(self.is_inf()).not()
     }
@@ -290,7 +299,8 @@ impl Tensor {
     /// # Errors
     /// Not floats.
     #[track_caller]
-    pub fn nan_to_num(&self, nan: f64, max: f64, min: f64) -> Tensor {
+    pub fn nan_to_num(&self, nan: impl Number, max: impl Number, min: impl Number) -> Tensor {
+        let (nan, max, min) = (nan.number(), max.number(), min.number());
         let limited = self.is_inf().where_(self.gt(0.0).where_(max, self.zeros_like() + min), self);
         self.is_nan().where_(nan, limited)
     }

@@ -83,7 +83,7 @@ impl Tensor {
         }
         rows = rows.wide();
         if let Some(weights) = bags.weights {
-            rows = rows * weights.reshape([ids.count(), 1]);
+            rows *= weights.reshape([ids.count(), 1]);
         }
         let bag = match bags.padding {
             Some(padding) => ids.eq(padding as f64).where_(-1.0, bag),

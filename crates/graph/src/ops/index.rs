@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::{dtype::DType, error::ErrorKind, op::Op, shape::Axis, tensor::Tensor};
+use crate::{dtype::DType, error::ErrorKind, op::Op, shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     #[track_caller]
@@ -47,7 +47,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; shapes that do not fit; an index that is not I32 or U32.
     #[track_caller]
-    pub fn gather(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
+    pub fn gather(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
         let (index, axis) = match (self.index_of("gather", index), self.axis("gather", axis)) {
             (Ok(index), Ok(axis)) => (index, axis),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -73,7 +73,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::gather`]; an index into an axis without elements.
     #[track_caller]
-    pub fn scatter_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+    pub fn scatter_add(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor) -> Tensor {
         let (index, axis) = match (self.index_of("scatter_add", index), self.axis("scatter_add", axis)) {
             (Ok(index), Ok(axis)) => (index, axis),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -121,7 +121,7 @@ impl Tensor {
     /// An axis that there is not; an index that is no vector, or not I32 or U32. Positions outside as in
     /// [`Tensor::gather`].
     #[track_caller]
-    pub fn index_select(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
+    pub fn index_select(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
         let axis = match self.axis("index_select", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,

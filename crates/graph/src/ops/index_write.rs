@@ -1,6 +1,8 @@
 //! Writing whole slices at the positions that a vector names.
 
-use crate::{dtype::DType, error::ErrorKind, ops::scatter::Scatter, shape::Axis, tensor::Tensor};
+use crate::{
+    dtype::DType, error::ErrorKind, operators::Number, ops::scatter::Scatter, shape::IntoAxis, tensor::Tensor,
+};
 
 impl Tensor {
     /// A vector of positions along an axis, and whether `src` has this tensor's shape with as many elements there.
@@ -30,7 +32,8 @@ impl Tensor {
     /// An axis that there is not; an index that is no vector, or not I32 or U32; a source of another shape. Positions
     /// outside as in [`Tensor::gather`].
     #[track_caller]
-    pub fn index_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor, alpha: f64) -> Tensor {
+    pub fn index_add(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor, alpha: impl Number) -> Tensor {
+        let alpha = alpha.number();
         let axis = match self.axis("index_add", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -58,7 +61,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::index_add`].
     #[track_caller]
-    pub fn index_copy(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+    pub fn index_copy(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor) -> Tensor {
         let axis = match self.axis("index_copy", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -86,7 +89,8 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::index_add`].
     #[track_caller]
-    pub fn index_fill(&self, axis: impl Into<Axis>, index: &Tensor, value: f64) -> Tensor {
+    pub fn index_fill(&self, axis: impl IntoAxis, index: &Tensor, value: impl Number) -> Tensor {
+        let value = value.number();
         let axis = match self.axis("index_fill", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,

@@ -74,6 +74,7 @@ impl Tensor {
     /// This tensor with all axes but the last `n` as one, if there are too many for windows to be had beside them.
     #[track_caller]
     pub(crate) fn in_fewer_axes(&self, n: usize) -> Option<Tensor> {
+        self.check().ok()?;
         let lead = self.rank().checked_sub(n).filter(|lead| n > 0 && *lead > 1 && self.rank() + n > MAX_RANK)?;
         Some(self.reshape([&[count(&self.shape()[..lead])], &self.shape()[lead..]].concat()))
     }

@@ -7,7 +7,7 @@ use crate::{
     error::ErrorKind,
     op::{Op, ReduceOp},
     ops::vector_norm::root,
-    shape::{Axes, Axis, count},
+    shape::{Axes, IntoAxes, IntoAxis, count},
     tensor::Tensor,
 };
 
@@ -62,14 +62,15 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn sum(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn sum(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("sum", ReduceOp::Sum, axes.clone(), false).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::sum`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn sum_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "keepdim")]
+    pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("sum", ReduceOp::Sum, axes.into(), false)
     }
 
@@ -81,14 +82,14 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn prod(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("prod", ReduceOp::Prod, axes.clone(), false).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::prod`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn prod_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn prod_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("prod", ReduceOp::Prod, axes.into(), false)
     }
 
@@ -99,14 +100,15 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; not floats.
     #[track_caller]
-    pub fn mean(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn mean(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.mean_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::mean`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn mean_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "keepdim")]
+    pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         if self.check().is_ok() && !self.dtype().is_float() {
             let problem = "has no mean; cast to a float first".to_string();
@@ -127,27 +129,29 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements to choose from; truth values, which [`Tensor::any`] is for.
     #[track_caller]
-    pub fn amax(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "max")]
+    pub fn amax(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.amax_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::amax`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn amax_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn amax_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("amax", ReduceOp::Max, axes.into(), false)
     }
 
     /// The smallest element over axes, which go away; as [`Tensor::amax`] in all else.
     #[track_caller]
-    pub fn amin(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "min")]
+    pub fn amin(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.amin_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::amin`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn amin_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn amin_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("amin", ReduceOp::Min, axes.into(), false)
     }
 
@@ -159,7 +163,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not, or without elements; truth values.
     #[track_caller]
-    pub fn max(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn max(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         let axes = Axes::Some(vec![axis.into()]);
         let value = self.reduce("max", ReduceOp::Max, axes.clone(), true).drop_axes(self, &axes);
         (value, self.reduce("max", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes))
@@ -167,7 +171,7 @@ impl Tensor {
 
     /// The smallest element along an axis; as [`Tensor::max`] in all else.
     #[track_caller]
-    pub fn min(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn min(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         let axes = Axes::Some(vec![axis.into()]);
         let value = self.reduce("min", ReduceOp::Min, axes.clone(), true).drop_axes(self, &axes);
         (value, self.reduce("min", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes))
@@ -181,14 +185,14 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements to choose from.
     #[track_caller]
-    pub fn argmax(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn argmax(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("argmax", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes)
     }
 
     /// The position of the smallest element; as [`Tensor::argmax`] in all else.
     #[track_caller]
-    pub fn argmin(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn argmin(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("argmin", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes)
     }
@@ -207,14 +211,14 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; not floats.
     #[track_caller]
-    pub fn var(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+    pub fn var(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
         let axes = axes.into();
         self.var_keepdim(axes.clone(), correction).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::var`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn var_keepdim(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+    pub fn var_keepdim(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
         let axes = axes.into();
         let centred = self - self.mean_keepdim(axes.clone());
         let squares = centred.square().reduce("var", ReduceOp::Sum, axes.clone(), false);
@@ -232,7 +236,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::var`].
     #[track_caller]
-    pub fn std(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+    pub fn std(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
         root(&self.var(axes, correction), 2.0)
     }
 
@@ -244,14 +248,14 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements; not floats.
     #[track_caller]
-    pub fn logsumexp(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.logsumexp_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::logsumexp`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn logsumexp_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn logsumexp_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         // A shift: no gradient passes through it. Infinities have no difference, and need none.
         let m = self.detach().amax_keepdim(axes.clone());
@@ -271,7 +275,7 @@ impl Tensor {
     /// # Source
     /// The "safe" form in Milakov & Gimelshein 2018, arXiv:1805.02867.
     #[track_caller]
-    pub fn softmax(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn softmax(&self, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
         let m = self.detach().amax_keepdim(axis);
         let e = (self - &m).exp();
@@ -286,7 +290,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::softmax`].
     #[track_caller]
-    pub fn log_softmax(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn log_softmax(&self, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
         let shifted = self - self.detach().amax_keepdim(axis);
         &shifted - shifted.exp().sum_keepdim(axis).log()
@@ -299,7 +303,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::softmax`].
     #[track_caller]
-    pub fn softmin(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn softmin(&self, axis: impl IntoAxis) -> Tensor {
         (-self).softmax(axis)
     }
 }

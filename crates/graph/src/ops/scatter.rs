@@ -4,7 +4,7 @@
 //! `slots × sources` comparisons. So the result does not depend on the device's threads; where several sources name one slot,
 //! the last of them is taken.
 
-use crate::{dtype::DType, error::ErrorKind, shape::Axis, tensor::Tensor};
+use crate::{dtype::DType, error::ErrorKind, operators::Number, shape::IntoAxis, tensor::Tensor};
 
 /// What becomes of several numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +91,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::scatter_add`]. Positions outside as in [`Tensor::gather`].
     #[track_caller]
-    pub fn scatter(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+    pub fn scatter(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor) -> Tensor {
         let axis = match self.axis("scatter", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -118,7 +118,8 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::scatter`].
     #[track_caller]
-    pub fn scatter_value(&self, axis: impl Into<Axis>, index: &Tensor, value: f64) -> Tensor {
+    pub fn scatter_value(&self, axis: impl IntoAxis, index: &Tensor, value: impl Number) -> Tensor {
+        let value = value.number();
         let axis = match self.axis("scatter", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -142,7 +143,7 @@ impl Tensor {
     #[track_caller]
     pub fn scatter_reduce(
         &self,
-        axis: impl Into<Axis>,
+        axis: impl IntoAxis,
         index: &Tensor,
         src: &Tensor,
         combine: Combine,

@@ -43,7 +43,7 @@ impl Tensor {
             let start = Tensor::iota(self.device(), &along, d) * window.stride[d] as f64 - window.pad[d] as f64;
             // A window of -∞ alone names its first position, which may be padding.
             let place = (start + step).maximum(0.0).minimum(input[d] as f64 - 1.0);
-            at = at + place * stride[d] as f64;
+            at += place * stride[d] as f64;
         }
         (self.max_pool(pool), at)
     }
