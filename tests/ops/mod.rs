@@ -2,6 +2,7 @@
 
 mod absurd;
 mod agree;
+mod constants;
 mod conventions;
 mod custom;
 mod division;
