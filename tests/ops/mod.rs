@@ -2,14 +2,18 @@
 
 mod absurd;
 mod agree;
+mod constants;
 mod conventions;
 mod custom;
 mod division;
 mod draws;
 mod dtypes;
 mod dynamic;
+mod extremes;
 mod graphs;
 mod habits;
+mod halves;
+mod integers;
 mod large;
 mod limits;
 mod messages;

@@ -58,6 +58,9 @@ impl Backend for Nowhere {
     fn read_async(&self, _: &Region) -> ReadFuture {
         Box::pin(async { Err(no_device()) })
     }
+    fn copy(&self, _: &[(Region, Region)]) -> Result<()> {
+        Err(no_device())
+    }
     fn run(&self, _: &Trace) -> Result<Vec<Region>> {
         Err(no_device())
     }

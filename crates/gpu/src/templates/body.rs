@@ -386,6 +386,8 @@ impl<'w> Writer<'w> {
     fn fill(&mut self, k: &mut Builder, v: Val, class: Class, fill: f64) -> String {
         match class {
             Class::Bool => (fill != 0.0).to_string(),
+            // Whose magnitude no literal has.
+            Class::Int if fill as i32 == i32::MIN => "(-2147483647i - 1i)".into(),
             Class::Int => format!("{}i", fill as i32),
             Class::Uint => format!("{}u", fill as u32),
             Class::Float if fill == 0.0 => "0.0".into(),

@@ -34,12 +34,15 @@ pub fn binary(op: BinaryOp, class: Class, a: &str, b: &str) -> String {
     match op {
         Max if integer => format!("max({a}, {b})"),
         Min if integer => format!("min({a}, {b})"),
-        // Division by zero gives 0 on every device.
+        // By zero it gives 0, and the smallest integer by -1 is itself, with nothing left: so on every device, though none of it is
+        // defined by SPIR-V.
         Div | Fmod if integer => {
             let sign = if op == Div { "/" } else { "%" };
-            let one = if class == Class::Int { "1i" } else { "1u" };
-            let zero = if class == Class::Int { "0i" } else { "0u" };
-            format!("select({a} {sign} select({b}, {one}, {b} == {zero}), {zero}, {b} == {zero})")
+            let (zero, one, wraps) = match class {
+                Class::Int => ("0i", "1i", format!(" || ({a} == -2147483647i - 1i && {b} == -1i)")),
+                _ => ("0u", "1u", String::new()),
+            };
+            format!("select({a} {sign} select({b}, {one}, {b} == {zero}{wraps}), {zero}, {b} == {zero})")
         }
         Xor if class == Class::Bool => format!("({a} != {b})"),
         Xor => format!("({a} ^ {b})"),

@@ -213,7 +213,10 @@ impl Tensor {
     /// Not floats.
     #[track_caller]
     pub fn log10(&self) -> Tensor {
-        self.log2() * std::f64::consts::LOG10_2
+        match self.wide_floats("log10") {
+            Ok(x) => (x.log2() * std::f64::consts::LOG10_2).cast(self.dtype()),
+            Err(failed) => failed,
+        }
     }
 
     /// `|x|` with the sign of `sign`; the sign of a zero counts. The gradient of x is 0 where x is 0; `sign` gets none.
@@ -240,10 +243,15 @@ impl Tensor {
     #[track_caller]
     pub fn hypot(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
-        let scale = self.detach().abs().maximum(other.detach().abs());
+        let dtype = self.dtype().promote(other.dtype());
+        let (a, b) = match (self.wide_floats("hypot"), other.wide_floats("hypot")) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
+        let scale = a.detach().abs().maximum(b.detach().abs());
         let scale = scale.eq(0.0).or(scale.eq(f64::INFINITY)).where_(1.0, scale);
-        let (a, b) = (self / &scale, other / &scale);
-        (a.square() + b.square()).sqrt() * scale
+        let (a, b) = (a / &scale, b / &scale);
+        ((a.square() + b.square()).sqrt() * scale).cast(dtype)
     }
 
     /// `ln(e^a + e^b)`, without overflow on the way; -∞ adds nothing.
@@ -255,12 +263,17 @@ impl Tensor {
     #[track_caller]
     pub fn logaddexp(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
+        let dtype = self.dtype().promote(other.dtype());
+        let (a, b) = match (self.wide_floats("logaddexp"), other.wide_floats("logaddexp")) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
         // Equal infinities have no difference, and what is added to nothing stays itself.
-        let none = other.eq(f64::NEG_INFINITY);
-        let gap = none.or(self.eq(&other).and(self.is_inf())).where_(0.0, self - &other);
+        let none = b.eq(f64::NEG_INFINITY);
+        let gap = none.or(a.eq(&b).and(a.is_inf())).where_(0.0, &a - &b);
         // The larger one and what the smaller adds to it: a small share keeps its digits in the gradient.
         let first = gap.ge(0.0);
-        none.where_(self, first.where_(self, other) + first.where_(-&gap, gap).softplus())
+        none.where_(&a, first.where_(&a, b) + first.where_(-&gap, gap).softplus()).cast(dtype)
     }
 
     /// Every bit of an integer turned over: `-1 - x` of I32, `2³² - 1 - x` of U32. Of truth values, see [`Tensor::not`].

@@ -88,12 +88,12 @@ impl Tensor {
             Interpolation::Linear => {
                 let mut kept = self.shape().to_vec();
                 kept.remove(axis);
-                (&rank - rank.floor()).cast(self.dtype()).reshape(kept)
+                (&rank - rank.floor()).reshape(kept)
             }
-            Interpolation::Midpoint => Tensor::scalar(self.device(), 0.5, self.dtype()),
+            Interpolation::Midpoint => Tensor::scalar(self.device(), 0.5, wide),
             _ => return below,
         };
-        let above = pick(rank.ceil());
-        &below + (above - &below) * weight
+        let (below, above) = (below.wide(), pick(rank.ceil()).wide());
+        (&below + (above - &below) * weight).cast(self.dtype())
     }
 }

@@ -110,13 +110,13 @@ impl Tensor {
     #[doc(alias = "keepdim")]
     pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
-        if self.check().is_ok() && !self.dtype().is_float() {
-            let problem = "has no mean; cast to a float first".to_string();
-            return self.fail("mean", ErrorKind::DType { got: self.dtype(), problem });
-        }
-        let sum = self.reduce("mean", ReduceOp::Sum, axes.clone(), false);
+        let x = match self.wide_floats("mean") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let sum = x.reduce("mean", ReduceOp::Sum, axes.clone(), false);
         match axes.of(self.shape()) {
-            Ok(axes) => sum * (1.0 / extent(self.shape(), &axes) as f64),
+            Ok(axes) => (sum * (1.0 / extent(self.shape(), &axes) as f64)).cast(self.dtype()),
             Err(_) => sum,
         }
     }
@@ -219,9 +219,18 @@ impl Tensor {
     /// As [`Tensor::var`] over axes that stay with extent 1.
     #[track_caller]
     pub fn var_keepdim(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
-        let axes = axes.into();
-        let centred = self - self.mean_keepdim(axes.clone());
-        let squares = centred.square().reduce("var", ReduceOp::Sum, axes.clone(), false);
+        self.wide_var("var", &axes.into(), correction).cast(self.dtype())
+    }
+
+    /// The variance, in F32 at least.
+    #[track_caller]
+    fn wide_var(&self, op: &'static str, axes: &Axes, correction: usize) -> Tensor {
+        let x = match self.wide_floats(op) {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let centred = &x - x.mean_keepdim(axes.clone());
+        let squares = centred.square().reduce(op, ReduceOp::Sum, axes.clone(), false);
         match axes.of(self.shape()) {
             // As PyTorch: n = correction divides by zero and gives NaN.
             Ok(axes) => squares * (1.0 / extent(self.shape(), &axes).saturating_sub(correction) as f64),
@@ -237,7 +246,8 @@ impl Tensor {
     /// As [`Tensor::var`].
     #[track_caller]
     pub fn std(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
-        root(&self.var(axes, correction), 2.0)
+        let axes = axes.into();
+        root(&self.wide_var("std", &axes, correction), 2.0).cast(self.dtype()).drop_axes(self, &axes)
     }
 
     /// `ln Σ e^x` over axes, which go away: `m + ln Σ e^(x - m)` with the largest `m`, so that nothing overflows. Of -∞
@@ -257,13 +267,17 @@ impl Tensor {
     #[track_caller]
     pub fn logsumexp_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
+        let x = match self.wide_floats("logsumexp") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
         // A shift: no gradient passes through it. Infinities have no difference, and need none.
-        let m = self.detach().amax_keepdim(axes.clone());
-        if m.check().is_err() || !m.dtype().is_float() {
-            return m.exp();
+        let m = x.detach().amax_keepdim(axes.clone());
+        if m.check().is_err() {
+            return m;
         }
         let m = m.is_inf().where_(0.0, m);
-        (self - &m).exp().sum_keepdim(axes).log() + m
+        ((&x - &m).exp().sum_keepdim(axes).log() + m).cast(self.dtype())
     }
 
     /// `y_j = e^(x_j - m) / Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`. A row of -∞ alone is NaN, as in PyTorch.
@@ -277,9 +291,13 @@ impl Tensor {
     #[track_caller]
     pub fn softmax(&self, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
-        let m = self.detach().amax_keepdim(axis);
-        let e = (self - &m).exp();
-        &e / e.sum_keepdim(axis)
+        let x = match self.wide_floats("softmax") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let m = x.detach().amax_keepdim(axis);
+        let e = (&x - &m).exp();
+        (&e / e.sum_keepdim(axis)).cast(self.dtype())
     }
 
     /// `y_j = x_j - m - ln Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`: the logarithm of [`Tensor::softmax`], exact for
@@ -292,8 +310,12 @@ impl Tensor {
     #[track_caller]
     pub fn log_softmax(&self, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
-        let shifted = self - self.detach().amax_keepdim(axis);
-        &shifted - shifted.exp().sum_keepdim(axis).log()
+        let x = match self.wide_floats("log_softmax") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let shifted = &x - x.detach().amax_keepdim(axis);
+        (&shifted - shifted.exp().sum_keepdim(axis).log()).cast(self.dtype())
     }
 
     /// `softmax(-x)`: [`Tensor::softmax`] with the largest weight for the smallest element.
@@ -323,10 +345,11 @@ pub(crate) fn vjp(op: ReduceOp, axes: &[usize], first: bool, x: &Tensor, y: &Ten
         }
         ReduceOp::Max | ReduceOp::Min => {
             let ties = x.eq(y);
+            let g = g.wide();
             let count = ties.cast(g.dtype()).sum_keepdim(to_isize(axes).as_slice());
-            Some(ties.where_(g / count, 0.0))
+            Some(ties.where_(g / count, 0.0).cast(x.dtype()))
         }
-        ReduceOp::Prod => Some(g * product_of_others(x, &to_isize(axes))),
+        ReduceOp::Prod => Some((g.wide() * product_of_others(&x.wide(), &to_isize(axes))).cast(x.dtype())),
         ReduceOp::ArgMax | ReduceOp::ArgMin => None,
     }
 }

@@ -174,14 +174,15 @@ impl Tensor {
             true => x.clone(),
             false => named.gt(0.0).where_(neutral, &x),
         };
+        let wide = self.dtype().wide();
         let y = match combine {
-            Combine::Sum => start(0.0) + hits.where_(&src, 0.0).sum_keepdim(2),
+            Combine::Sum => start(0.0).cast(wide) + hits.where_(src.cast(wide), 0.0).sum_keepdim(2),
             Combine::Mean => {
-                let wide = start(0.0).wide() + hits.where_(src.wide(), 0.0).sum_keepdim(2);
+                let sum = start(0.0).cast(wide) + hits.where_(src.cast(wide), 0.0).sum_keepdim(2);
                 let count = if include_self { &named + 1.0 } else { named.maximum(1.0) };
-                (&wide / count.cast(wide.dtype())).cast(self.dtype())
+                sum / count.cast(wide)
             }
-            Combine::Prod => start(1.0) * hits.where_(&src, 1.0).prod_keepdim(2),
+            Combine::Prod => start(1.0).cast(wide) * hits.where_(src.cast(wide), 1.0).prod_keepdim(2),
             // What the slot holds is one candidate more, in front: equal ones share the gradient, whichever they are.
             Combine::Max | Combine::Min => {
                 let none = lowest(self.dtype(), combine == Combine::Min);
@@ -192,7 +193,7 @@ impl Tensor {
                 if combine == Combine::Max { all.amax_keepdim(2) } else { all.amin_keepdim(2) }
             }
         };
-        y.reshape(self.shape())
+        y.cast(self.dtype()).reshape(self.shape())
     }
 }
 

@@ -242,10 +242,14 @@ impl Buffers<'_> {
     }
 
     fn of(&mut self, id: NodeId) -> BufId {
-        match (self.of.get(&id), self.graph.nodes[id].slot) {
-            (Some(known), _) => *known,
-            (None, Some(slot)) => self.place(id, Place::Leaf(slot)),
-            (None, None) => self.place(id, TEMPORARY),
+        if let Some(known) = self.of.get(&id) {
+            return *known;
+        }
+        let node = &self.graph.nodes[id];
+        match (&node.op, node.slot) {
+            (Op::Leaf, Some(slot)) => self.place(id, Place::Leaf(slot)),
+            // A host scalar has a slot too, its place among the scalars; where it is wanted in a buffer, a launch writes it there.
+            _ => self.place(id, TEMPORARY),
         }
     }
 }
