@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use thalweg_graph::{ErrorKind, Result};
+use thalweg_graph::{ErrorKind, Result, Rng};
 
 use crate::{
+    augment::Augmented,
     collate::Collate,
     combine::{Chain, Map, Subset, TryMap, Zip},
     loader::Loader,
     permutation::Seed,
     place::error,
+    prefetch::Draw,
     sampler::Sampler,
     split,
 };
@@ -87,6 +89,20 @@ pub trait Dataset: Send + Sync {
         F: Fn(Self::Item) -> Result<T> + Send + Sync,
     {
         TryMap { data: self, f }
+    }
+
+    /// Every item changed at random by `f`, in another way each time an epoch shows it: crops, flips, noise. The generator
+    /// that `f` gets depends on the seed, the epoch and the place in the epoch alone, so a loader that is gone on with draws
+    /// the same.
+    ///
+    /// What comes out is no function of an index any more, so it is no data set: it has a loader alone. To change pictures and
+    /// masks alike, [`zip`](Dataset::zip) them before.
+    fn augment<T, F>(self, seed: Seed, f: F) -> Augmented<Self, F>
+    where
+        Self: Sized,
+        F: Fn(Self::Item, &mut Rng) -> T + Send + Sync,
+    {
+        Augmented { data: self, seed, f }
     }
 
     /// The items at these indices, in this order. An index may stand there more than once.
@@ -191,7 +207,12 @@ pub trait Dataset: Send + Sync {
         C: Collate<Self::Item> + 'static,
         C::Batch: Send + 'static,
     {
-        Loader::new(self, size, sampler, collate)
+        let items = self.len();
+        let make = move |draw: &Draw<'_>| {
+            let items: Result<Vec<_>> = draw.indices.iter().map(|index| self.item(*index)).collect();
+            collate.collate(items?)
+        };
+        Loader::new(items, size, sampler, Arc::new(make))
     }
 }
 

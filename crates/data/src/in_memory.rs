@@ -12,6 +12,7 @@ use crate::{
     loader::Loader,
     permutation::Seed,
     place::error,
+    prefetch::Draw,
     sampler::{InOrder, Sampler, Shuffled, reserved},
     stack::check,
 };
@@ -91,8 +92,8 @@ impl InMemory {
     #[track_caller]
     fn cut(&self, size: usize, sampler: impl Sampler + 'static) -> Result<Batches> {
         let data = self.clone();
-        let make = move |indices: &[usize], len: usize| Ok(data.gather(indices, len));
-        Ok(Batches(Loader::with(self.len(), size, sampler, Arc::new(make))?))
+        let make = move |draw: &Draw<'_>| Ok(data.gather(draw.indices, draw.len));
+        Ok(Batches(Loader::new(self.len(), size, sampler, Arc::new(make))?))
     }
 
     /// The images at these indices, of which those behind the first `len` weigh nothing: what [`Stack`](crate::Stack) makes

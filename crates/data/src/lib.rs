@@ -42,6 +42,7 @@
 //! # Ok::<(), thalweg_graph::Error>(())
 //! ```
 
+mod augment;
 mod batches;
 mod collate;
 mod combine;
@@ -63,6 +64,7 @@ mod split;
 mod stack;
 mod windows;
 
+pub use augment::Augmented;
 pub use batches::{Batch, Batches, Sound, Tail};
 pub use collate::{Collate, Weighed};
 pub use combine::{Chain, Map, Subset, TryMap, Zip};

@@ -9,15 +9,16 @@ use thalweg_graph::Result;
 
 use crate::{
     batches::Tail,
-    collate::{Collate, Weighed, weights},
-    dataset::Dataset,
+    collate::{Weighed, weights},
+    permutation::{Seed, mix},
     place::invalid,
     position::{At, Position},
-    prefetch::{Make, Recipe, Stream},
+    prefetch::{Draw, Make, Recipe, Stream},
     sampler::Sampler,
 };
 
-/// Batches `B` of a data set, epoch after epoch, prepared on another thread: made by [`Dataset::loader`].
+/// Batches `B` of a data set, epoch after epoch, prepared on another thread: made by
+/// [`Dataset::loader`](crate::Dataset::loader).
 ///
 /// Which items batch `i` of an epoch has, is a function of the sampler, the epoch and `i`. There are two ways to go through
 /// them. [`Loader::epoch`] gives the batches of one epoch, and changes nothing. The loader itself also stands somewhere:
@@ -62,22 +63,7 @@ struct Cursor<B> {
 
 impl<B: Send + 'static> Loader<B> {
     #[track_caller]
-    pub(crate) fn new<D, C>(data: D, size: usize, sampler: impl Sampler + 'static, collate: C) -> Result<Loader<B>>
-    where
-        D: Dataset + 'static,
-        C: Collate<D::Item, Batch = B> + 'static,
-    {
-        let items = data.len();
-        let make = move |indices: &[usize], _| {
-            let items: Result<Vec<D::Item>> = indices.iter().map(|index| data.item(*index)).collect();
-            collate.collate(items?)
-        };
-        Loader::with(items, size, sampler, Arc::new(make))
-    }
-
-    /// Batches that `make` makes of indices.
-    #[track_caller]
-    pub(crate) fn with(
+    pub(crate) fn new(
         items: usize,
         size: usize,
         sampler: impl Sampler + 'static,
@@ -90,13 +76,21 @@ impl<B: Send + 'static> Loader<B> {
         if items == 0 || draws == 0 {
             return Err(invalid("loader", format!("an epoch of {draws} of {items} items has no batches")));
         }
-        let (sampler, order) = (Arc::new(sampler), Arc::default());
-        let recipe = Recipe { make, sampler, items, draws, size, tail: Tail::Keep, place: Location::caller(), order };
+        let (key, sampler, order) = (sampler.key(), Arc::new(sampler), Arc::default());
+        let recipe =
+            Recipe { make, sampler, key, items, draws, size, tail: Tail::Keep, place: Location::caller(), order };
         Ok(Loader::of(recipe, 1))
     }
 
+    /// Stands at the beginning.
     fn of(recipe: Recipe<B>, workers: usize) -> Loader<B> {
         Loader { recipe, workers, cursor: Mutex::new(Cursor { at: At { epoch: 0, batch: 0 }, stream: None }) }
+    }
+
+    /// A loader whose positions are told apart by this seed as well.
+    pub(crate) fn seeded(self, Seed(seed): Seed) -> Loader<B> {
+        let key = mix(self.recipe.key, seed);
+        Loader::of(Recipe { key, ..self.recipe }, self.workers)
     }
 
     /// Leaves out what does not fill a batch at the end of an epoch: all batches have one size.
@@ -137,18 +131,20 @@ impl<B: Send + 'static> Loader<B> {
     /// # Ok::<(), thalweg_graph::Error>(())
     /// ```
     pub fn pad_tail(self) -> Loader<Weighed<B>> {
-        let Recipe { make, sampler, items, draws, size, place, order, .. } = self.recipe;
-        let make = move |indices: &[usize], len: usize| {
-            Ok(Weighed { batch: make(indices, len)?, weights: weights(len, indices.len()), len })
+        let Recipe { make, sampler, key, items, draws, size, place, order, .. } = self.recipe;
+        let make = move |draw: &Draw<'_>| {
+            let weights = weights(draw.len, draw.indices.len());
+            Ok(Weighed { batch: make(draw)?, weights, len: draw.len })
         };
         let (make, tail) = (Arc::new(make), Tail::Pad);
-        Loader::of(Recipe { make, sampler, items, draws, size, tail, place, order }, self.workers)
+        Loader::of(Recipe { make, sampler, key, items, draws, size, tail, place, order }, self.workers)
     }
 
     /// Prepares batches on so many threads, 1 unless this says otherwise; the batches are the same. With 0 they are made when
     /// they are asked for, by whoever asks. At most 256.
     pub fn workers(self, workers: usize) -> Loader<B> {
-        Loader::of(self.recipe, workers)
+        let at = self.cursor().at;
+        Loader { recipe: self.recipe, workers, cursor: Mutex::new(Cursor { at, stream: None }) }
     }
 
     /// The number of batches in an epoch.
@@ -184,7 +180,7 @@ impl<B: Send + 'static> Loader<B> {
     /// Where the loader stands.
     pub fn position(&self) -> Position {
         let At { epoch, batch } = self.cursor().at;
-        let (items, size, key) = (self.recipe.items, self.recipe.size, self.recipe.sampler.key());
+        let Recipe { items, size, key, .. } = self.recipe;
         Position { epoch, batch, batches: self.len(), items, size, key }
     }
 
@@ -320,7 +316,7 @@ mod tests {
     use thalweg_graph::Error;
 
     use super::*;
-    use crate::{ByLength, InOrder, Seed, Shuffled, Stack, Weighted};
+    use crate::{ByLength, Dataset, InOrder, Shuffled, Stack, Weighted};
 
     /// 1, a prime, and around a batch of 5.
     const SIZES: [usize; 7] = [1, 2, 4, 5, 6, 10, 97];
@@ -438,7 +434,7 @@ mod tests {
                 .starts_with("seek: the position is one of a loader with 11 items, and this one has 10")
         );
         assert!(message(make(10, 5, 1)).contains("with 5 items in a batch, and this one has 4"));
-        assert!(message(make(10, 4, 2)).contains("with 2 as the key of its sampler (its seed), and this one has 1"));
+        assert!(message(make(10, 4, 2)).contains("with 2 as the key of its seeds, and this one has 1"));
         assert!(
             message(make(10, 4, 1).drop_tail().unwrap()).contains("with 2 batches in an epoch, and this one has 3")
         );
@@ -472,6 +468,8 @@ mod tests {
             loader.next_batch().unwrap();
             loader.seek(Position { epoch: 7, ..loader.position() }).unwrap();
         }
+        let stood = loader.position();
+        assert_eq!(stood, loader.workers(2).position());
     }
 
     #[test]

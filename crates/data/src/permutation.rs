@@ -10,10 +10,20 @@ impl Seed {
     /// The stream of one epoch: one of its own, so that epoch 7 needs no draws of the six before. `purpose` keeps streams of
     /// one seed apart from each other.
     pub(crate) fn epoch(self, epoch: u32, purpose: &[u8; 4]) -> Rng {
-        let key = [self.0 as u32, (self.0 >> 32) as u32];
-        let [low, high, ..] = philox([epoch, 0, 0, u32::from_be_bytes(*purpose)], key);
+        self.place(epoch, 0, purpose)
+    }
+
+    /// The stream of one place in an epoch.
+    pub(crate) fn place(self, epoch: u32, place: usize, purpose: &[u8; 4]) -> Rng {
+        let [key, place] = [self.0, place as u64].map(|word| [word as u32, (word >> 32) as u32]);
+        let [low, high, ..] = philox([epoch, place[0], place[1], u32::from_be_bytes(*purpose)], key);
         Rng::seed(u64::from(low) | u64::from(high) << 32)
     }
+}
+
+/// A step of FNV-1a, on words: for keys that tell seeds and settings apart.
+pub(crate) fn mix(key: u64, word: u64) -> u64 {
+    (key ^ word).wrapping_mul(0x100_0000_01b3)
 }
 
 /// A random order of `0..n`: the same for the same seed and epoch, everywhere.

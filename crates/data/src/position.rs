@@ -18,7 +18,7 @@ pub struct Position {
     pub items: usize,
     /// Items in a batch.
     pub size: usize,
-    /// The sampler's [`key`](crate::Sampler::key): its seed.
+    /// The sampler's [`key`](crate::Sampler::key), its seed; with random changes mixed with theirs.
     pub key: u64,
 }
 
@@ -52,7 +52,7 @@ impl Position {
             ("items", to.items as u64, self.items as u64),
             ("items in a batch", to.size as u64, self.size as u64),
             ("batches in an epoch", to.batches as u64, self.batches as u64),
-            ("as the key of its sampler (its seed)", to.key, self.key),
+            ("as the key of its seeds", to.key, self.key),
         ];
         if let Some((what, was, is)) = differences.into_iter().find(|(_, was, is)| was != is) {
             let problem = format!("the position is one of a loader with {was} {what}, and this one has {is}");

@@ -18,13 +18,26 @@ use crate::{
     sampler::{Sampler, reserved},
 };
 
-/// Makes a batch of the items at these indices, of which so many are no padding.
-pub(crate) type Make<B> = dyn Fn(&[usize], usize) -> Result<B> + Send + Sync;
+/// Makes a batch.
+pub(crate) type Make<B> = dyn Fn(&Draw<'_>) -> Result<B> + Send + Sync;
+
+/// What a batch is made of.
+pub(crate) struct Draw<'a> {
+    /// The items.
+    pub indices: &'a [usize],
+    /// How many of them are no padding.
+    pub len: usize,
+    pub epoch: u32,
+    /// How many items the epoch showed before.
+    pub before: usize,
+}
 
 /// All that a batch depends on. A cheap clone, which every thread has.
 pub(crate) struct Recipe<B> {
     pub make: Arc<Make<B>>,
     pub sampler: Arc<dyn Sampler>,
+    /// Tells what is random about it: the sampler's key, and the seed of random changes.
+    pub key: u64,
     /// Items of the data set.
     pub items: usize,
     /// Items that an epoch shows.
@@ -63,7 +76,8 @@ impl<B> Recipe<B> {
         indices.extend_from_slice(real);
         // Padding repeats a real item: zeros could be out of distribution for running statistics and f16 ranges.
         indices.resize(rows, real[0]);
-        on_behalf_of(self.place, indices.as_slice(), || (self.make)(&indices, real.len()))
+        let draw = Draw { indices: &indices, len: real.len(), epoch: at.epoch, before: start };
+        on_behalf_of(self.place, draw.indices, || (self.make)(&draw))
     }
 
     /// What an epoch shows. Kept for the next batch, as it takes longer than one.

@@ -3,7 +3,7 @@
 use thalweg_graph::{Error, ErrorKind, Result, Rng};
 
 use crate::{
-    permutation::{Seed, permutation},
+    permutation::{Seed, mix, permutation},
     place::{error, invalid},
 };
 
@@ -160,7 +160,7 @@ impl Sampler for Weighted {
 
     /// The seed, mixed with the bits of the weights.
     fn key(&self) -> u64 {
-        self.sums.iter().fold(self.seed.0, |key, sum| (key ^ sum.to_bits()).wrapping_mul(0x100_0000_01b3))
+        self.sums.iter().fold(self.seed.0, |key, sum| mix(key, sum.to_bits()))
     }
 }
 
@@ -227,7 +227,7 @@ impl Sampler for ByLength {
     }
 
     fn key(&self) -> u64 {
-        self.lengths.iter().fold(self.seed.0, |key, len| (key ^ *len as u64).wrapping_mul(0x100_0000_01b3))
+        self.lengths.iter().fold(self.seed.0, |key, len| mix(key, *len as u64))
     }
 }
 
