@@ -98,10 +98,10 @@ fn digits(device: &Device, step: usize) -> Tensor {
 /// Goodfellow et al. 2014, arXiv:1406.2661, with the generator's other loss. The fakes of a step serve both updates: their
 /// graph outlives the discriminator's step.
 fn gan(device: &Device) -> Result<Curves<2>> {
-    let mut generator = Mlp::new(device, &[NOISE, 64, 64], leaky, 100)?;
-    let mut discriminator = Mlp::new(device, &[64, 64, 1], leaky, 200)?;
-    let mut opt_g = Adam { lr: 2e-3, beta1: 0.5, ..Adam::default() }.init(&generator)?;
-    let mut opt_d = Adam { lr: 1e-3, beta1: 0.5, ..Adam::default() }.init(&discriminator)?;
+    let generator = Mlp::new(device, &[NOISE, 64, 64], leaky, 100)?;
+    let discriminator = Mlp::new(device, &[64, 64, 1], leaky, 200)?;
+    let opt_g = Adam { lr: 2e-3, beta1: 0.5, ..Adam::default() }.init(&generator)?;
+    let opt_d = Adam { lr: 1e-3, beta1: 0.5, ..Adam::default() }.init(&discriminator)?;
     let ones = Tensor::ones(device, [BATCH, 1]);
     let zeros = Tensor::zeros(device, [BATCH, 1]);
     let (mut d_losses, mut g_losses) = (Vec::new(), Vec::new());
@@ -109,9 +109,9 @@ fn gan(device: &Device) -> Result<Curves<2>> {
         let fake = generator.forward(&uniform(device, 1000 + step as u32, [BATCH, NOISE], 1.0)).sigmoid();
         let d_loss = discriminator.forward(&digits(device, step)).bce_with_logits(&ones)
             + discriminator.forward(&fake.detach()).bce_with_logits(&zeros);
-        opt_d.step(&mut discriminator, &d_loss)?;
+        opt_d.step(&d_loss)?;
         let g_loss = discriminator.forward(&fake).bce_with_logits(&ones);
-        opt_g.step(&mut generator, &g_loss)?;
+        opt_g.step(&g_loss)?;
         d_losses.push(d_loss);
         g_losses.push(g_loss);
     }
@@ -120,11 +120,11 @@ fn gan(device: &Device) -> Result<Curves<2>> {
 
 /// Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1: the critic's loss holds the slope of the critic.
 fn wgan_gp(device: &Device) -> Result<Curves<3>> {
-    let mut generator = Mlp::new(device, &[NOISE, 64, 64], leaky, 300)?;
-    let mut critic = Mlp::new(device, &[64, 64, 64, 1], Tensor::silu, 400)?;
+    let generator = Mlp::new(device, &[NOISE, 64, 64], leaky, 300)?;
+    let critic = Mlp::new(device, &[64, 64, 64, 1], Tensor::silu, 400)?;
     let adam = Adam { lr: 1e-3, beta1: 0.0, beta2: 0.9, ..Adam::default() };
-    let mut opt_g = adam.clone().init(&generator)?;
-    let mut opt_c = adam.init(&critic)?;
+    let opt_g = adam.clone().init(&generator)?;
+    let opt_c = adam.init(&critic)?;
     let (mut c_losses, mut penalties, mut g_losses) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..STEPS {
         for inner in step * CRITIC_STEPS..(step + 1) * CRITIC_STEPS {
@@ -136,13 +136,13 @@ fn wgan_gp(device: &Device) -> Result<Curves<3>> {
             let slope = grad(|x| critic.forward(&x[0]).sum(..), &[between])?;
             let penalty = (slope[0].square().sum(1).sqrt() - 1.0).square().mean(..);
             let loss = critic.forward(&fake).mean(..) - critic.forward(&real).mean(..) + &penalty * 10.0;
-            opt_c.step(&mut critic, &loss)?;
+            opt_c.step(&loss)?;
             c_losses.push(loss);
             penalties.push(penalty);
         }
         let noise = uniform(device, 4000 + step as u32, [BATCH, NOISE], 1.0);
         let loss = -critic.forward(&generator.forward(&noise).sigmoid()).mean(..);
-        opt_g.step(&mut generator, &loss)?;
+        opt_g.step(&loss)?;
         g_losses.push(loss);
     }
     Ok([("critic", c_losses), ("penalty", penalties), ("generator", g_losses)])
@@ -205,16 +205,16 @@ const CRITIC: Sgd =
 
 /// Two optimizers that share a trunk, one after the other.
 fn actor_critic(device: &Device) -> Result<Curves<2>> {
-    let (mut net, batch) = (ActorCritic::new(device)?, Experience::new(device));
-    let mut opt_a = ACTOR.init(&net.actor)?;
-    let mut opt_c = CRITIC.init(&net.critic)?;
+    let (net, batch) = (ActorCritic::new(device)?, Experience::new(device));
+    let opt_a = ACTOR.init(&net.actor)?;
+    let opt_c = CRITIC.init(&net.critic)?;
     let (mut actor, mut critic) = (Vec::new(), Vec::new());
     for _ in 0..STEPS {
         let [loss, _] = net.losses(&batch);
-        opt_a.step(&mut net.actor, &loss)?;
+        opt_a.step(&loss)?;
         actor.push(loss);
         let [_, loss] = net.losses(&batch);
-        opt_c.step(&mut net.critic, &loss)?;
+        opt_c.step(&loss)?;
         critic.push(loss);
     }
     Ok([("actor", actor), ("critic", critic)])
@@ -222,15 +222,15 @@ fn actor_critic(device: &Device) -> Result<Curves<2>> {
 
 /// The same two optimizers, with the gradients of one backward pass.
 fn actor_critic_joint(device: &Device) -> Result<Curves<2>> {
-    let (mut net, batch) = (ActorCritic::new(device)?, Experience::new(device));
-    let mut opt_a = ACTOR.init(&net.actor)?;
-    let mut opt_c = CRITIC.init(&net.critic)?;
+    let (net, batch) = (ActorCritic::new(device)?, Experience::new(device));
+    let opt_a = ACTOR.init(&net.actor)?;
+    let opt_c = CRITIC.init(&net.critic)?;
     let (mut actor, mut critic) = (Vec::new(), Vec::new());
     for _ in 0..STEPS {
         let [actor_loss, critic_loss] = net.losses(&batch);
         let grads = (&actor_loss + &critic_loss * 0.5).backward()?;
-        opt_a.apply(&mut net.actor, grads.clone())?;
-        opt_c.apply(&mut net.critic, grads)?;
+        opt_a.apply(&grads)?;
+        opt_c.apply(&grads)?;
         actor.push(actor_loss);
         critic.push(critic_loss);
     }
