@@ -114,7 +114,7 @@ fn a_broken_kernel_is_found_by_its_op_and_line() {
         let found = verdict.disagreement.clone().unwrap_or_else(|| panic!("nothing found: {verdict}"));
         assert_eq!((found.label.op, found.alone, &found.shape[..]), ("tanh", !only_fused, &[6usize, 4, 8, 8][..]));
         let text = verdict.to_string();
-        assert!(text.contains("verify.rs") && text.contains("conv.weight"), "{text}");
+        assert!(text.contains("verify.rs") && text.contains("norm.bias"), "{text}");
         assert_eq!(text.contains("fused"), only_fused, "{text}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use thalweg_graph::{DType, Param, Result, Tensor};
+use thalweg_graph::{Param, Result, Tensor};
 use thalweg_optim::{Adam, AdamW, LossScale, Rule, Sgd};
 use thalweg_tests::strict;
 
@@ -49,6 +49,4 @@ fn of_modules() {
     let frozen = param();
     frozen.freeze(true);
     refuses(Sgd::default().init(&frozen), line!(), &["init", "no trainable parameter"]);
-    let half = Param::new(Tensor::ones(&strict(), [2]).cast(DType::F16)).expect("a parameter");
-    refuses(Sgd::default().init(&vec![param(), half]), line!(), &["init", "f16", "differs from the other parameters'"]);
 }
