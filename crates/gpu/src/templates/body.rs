@@ -258,6 +258,7 @@ impl<'w> Writer<'w> {
         let value = match &body.insts[v] {
             Inst::Load { buf, at } => self.load(k, v, *buf, at, None, point),
             Inst::Gather { buf, at, index } => self.load(k, v, *buf, at, Some(index), point),
+            Inst::Within { index, bound, check } => self.within(k, v, *index, *bound, *check, point),
             Inst::InBounds(at) => self.in_bounds(k, v, at, point),
             Inst::Const(c) => Value::One(self.constant(k, v, dtype, *c)),
             Inst::Scalar(i) => {
@@ -334,7 +335,9 @@ impl<'w> Writer<'w> {
             let forms = Forms::new(k, at, Some(buf));
             if let Some(index) = index {
                 let words = [k.params.push(Word::Fixed(index.stride as u32)), k.params.fixed(index.bound as usize)];
-                self.extra[v].extend(words);
+                // What is no number has no literal.
+                let nan = k.params.push(Word::Fixed(f32::NAN.to_bits()));
+                self.extra[v].extend(words.into_iter().chain([nan]));
             }
             forms
         });
@@ -346,22 +349,26 @@ impl<'w> Writer<'w> {
         let positions = index.map(|i| self.written(i.index).clone());
         let varies = matches!(positions, Some(Value::Many(_)));
         let element = |k: &mut Builder, i: usize, wide: bool| {
-            let (mut address, mut guard) = forms.at(k, &point.coords(i));
-            if let Some(positions) = &positions {
+            let (mut address, guard) = forms.at(k, &point.coords(i));
+            let mut outside = None;
+            if let (Some(positions), Some(index)) = (&positions, index) {
                 let [stride, bound] = [self.extra[v][0].clone(), self.extra[v][1].clone()];
                 let position = positions.at(i);
                 let raw = k.name(format!("u32({position})"));
-                let bad = match &guard {
-                    Some(guard) => format!("{raw} >= {bound} && {guard}"),
-                    None => format!("{raw} >= {bound}"),
-                };
-                k.flag(&bad);
+                let bad = k.name(format!("{raw} >= {bound}"));
+                let reported = guard.as_ref().map_or(bad.clone(), |guard| format!("{bad} && {guard}"));
+                k.flag(&reported, index.check, &raw, &bound);
                 // A negative position clamps to the first element, a large one to the last.
                 let clamped = k.name(format!("u32(clamp(i32({position}), 0i, i32({bound}) - 1i))"));
                 address = k.name(format!("{address} + {clamped} * {stride}"));
-                guard = guard.take();
+                outside = Some(bad).filter(|_| class == Class::Float);
             }
-            let loaded = if wide { k.load4(buf, &address) } else { k.load(buf, &address) };
+            let mut loaded = if wide { k.load4(buf, &address) } else { k.load(buf, &address) };
+            if let Some(outside) = outside {
+                let nan = from_bits(Class::Float, &self.extra[v][2]);
+                let nan = if wide { format!("vec4<f32>({nan})") } else { nan };
+                loaded = format!("select({loaded}, {nan}, {outside})");
+            }
             match guard {
                 None => k.read(loaded),
                 Some(guard) if wide => {
@@ -392,14 +399,30 @@ impl<'w> Writer<'w> {
             Class::Uint => format!("{}u", fill as u32),
             Class::Float if fill == 0.0 => "0.0".into(),
             Class::Float => {
-                // Behind the two words of a gather, if there are any.
-                let position = if matches!(self.body.insts[v], Inst::Gather { .. }) { 2 } else { 0 };
+                // Behind the words of a gather, if there are any.
+                let position = if matches!(self.body.insts[v], Inst::Gather { .. }) { 3 } else { 0 };
                 if self.extra[v].len() == position {
                     let word = k.params.push(Word::Fixed((fill as f32).to_bits()));
                     self.extra[v].push(word);
                 }
                 k.name(from_bits(Class::Float, &self.extra[v][position]))
             }
+        }
+    }
+
+    fn within(&mut self, k: &mut Builder, v: Val, index: Val, bound: i64, check: usize, point: &Point) -> Value {
+        if self.extra[v].is_empty() {
+            self.extra[v].push(k.params.fixed(bound as usize));
+        }
+        let (positions, bound) = (self.written(index).clone(), self.extra[v][0].clone());
+        let mut one = |position: &str| {
+            let raw = k.name(format!("u32({position})"));
+            k.flag(&format!("{raw} >= {bound}"), check, &raw, &bound);
+            k.name(format!("{raw} < {bound}"))
+        };
+        match &positions {
+            Value::One(position) => Value::One(one(position)),
+            Value::Many(positions) => Value::Many((0..point.count()).map(|i| one(&positions[i])).collect()),
         }
     }
 
