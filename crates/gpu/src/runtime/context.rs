@@ -82,10 +82,11 @@ impl Context {
         let trouble = watch(&device);
         let native_f16 = features.contains(Features::SHADER_F16);
         let subgroups = features.contains(Features::SUBGROUP);
-        let probe::Found { subgroup_size, exact_f16 } = probe::find(&device, &queue, native_f16, subgroups)?;
+        let probe::Found { subgroup_size, exact_f16, honest } = probe::find(&device, &queue, native_f16, subgroups)?;
         let mut caps = Caps {
             native_f16,
             exact_f16,
+            honest,
             subgroups,
             subgroup_size,
             software,

@@ -5,6 +5,7 @@
 
 use thalweg_graph::{
     Class, DType,
+    ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::{Access, Body, BufId, Indirect, Inst, Linear, Store, Val},
 };
 
@@ -271,18 +272,29 @@ impl<'w> Writer<'w> {
             Inst::Random { at, stream } => self.random(k, v, at, *stream, point),
             Inst::Unary(op, a) => {
                 let class = body.class(*a);
-                self.map(k, point, &[*a], |x| ops::unary(*op, class, x[0]))
+                self.map(k, point, &[*a], |k, x| match (op, class) {
+                    // What it is added to may be the same number.
+                    (UnaryOp::Neg, Class::Float) => ops::unary(*op, class, &k.opaque(x[0])),
+                    _ => ops::unary(*op, class, x[0]),
+                })
             }
             Inst::Binary(op, a, b) => {
                 let class = body.class(*a);
-                self.map(k, point, &[*a, *b], |x| ops::binary(*op, class, x[0], x[1]))
+                self.map(k, point, &[*a, *b], |k, x| match (op, class) {
+                    // Not 0 where both are infinite, nor b where a is a + b.
+                    (BinaryOp::Sub, Class::Float) => ops::binary(*op, class, x[0], &k.opaque(x[1])),
+                    (BinaryOp::Div, Class::Float) if a == b => ops::binary(*op, class, x[0], &k.opaque(x[1])),
+                    (BinaryOp::Eq, Class::Float) if a == b => format!("!is_nan_bits({})", x[0]),
+                    (BinaryOp::Ne, Class::Float) if a == b => format!("is_nan_bits({})", x[0]),
+                    _ => ops::binary(*op, class, x[0], x[1]),
+                })
             }
             Inst::Select(c, a, b) => {
-                self.map(k, point, &[*c, *a, *b], |x| format!("select({}, {}, {})", x[2], x[1], x[0]))
+                self.map(k, point, &[*c, *a, *b], |_, x| format!("select({}, {}, {})", x[2], x[1], x[0]))
             }
             Inst::Cast(a) => {
-                let (caps, from) = (k.caps, body.dtypes[*a]);
-                self.map(k, point, &[*a], |x| ops::cast(caps, from, dtype, x[0]))
+                let from = body.dtypes[*a];
+                self.map(k, point, &[*a], |k, x| ops::cast(k.caps, from, dtype, x[0]))
             }
             Inst::Reduce(..) | Inst::Acc => unreachable!("a template sets value {v} itself"),
         };
@@ -290,22 +302,39 @@ impl<'w> Writer<'w> {
     }
 
     /// `f` of the operands, once if none of them varies.
-    fn map(&self, k: &mut Builder, point: &Point, operands: &[Val], f: impl Fn(&[&str]) -> String) -> Value {
+    fn map(
+        &self,
+        k: &mut Builder,
+        point: &Point,
+        operands: &[Val],
+        f: impl Fn(&mut Builder, &[&str]) -> String,
+    ) -> Value {
         let values: Vec<&Value> = operands.iter().map(|v| self.written(*v)).collect();
-        let at = |i: usize| f(&values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
+        let mut at = |i: usize| {
+            let expression = f(k, &values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
+            k.name(expression)
+        };
         if values.iter().all(|v| matches!(v, Value::One(_))) {
-            return Value::One(k.name(at(0)));
+            return Value::One(at(0));
         }
-        Value::Many((0..point.count()).map(|i| k.name(at(i))).collect())
+        Value::Many((0..point.count()).map(at).collect())
+    }
+
+    /// Whether the compiler may see that a value is 0: where it is no factor, nor added up and then one.
+    fn may_be_seen(&self, v: Val) -> bool {
+        self.body.insts.iter().all(|inst| match inst {
+            Inst::Binary(BinaryOp::Mul | BinaryOp::Div, a, b) => *a != v && *b != v,
+            Inst::Reduce(_, a) | Inst::Unary(_, a) | Inst::Cast(a) => *a != v,
+            _ => true,
+        })
     }
 
     /// A few numbers are part of the text; others are words, so that kernels that differ in them are one.
     fn constant(&mut self, k: &mut Builder, v: Val, dtype: DType, c: f64) -> String {
         match dtype.class() {
             Class::Bool => (c != 0.0).to_string(),
-            Class::Float if [0.0, 1.0, -1.0, 2.0, 0.5].contains(&c) && !(c == 0.0 && c.is_sign_negative()) => {
-                format!("{c:?}")
-            }
+            Class::Float if c == 0.0 && c.is_sign_positive() && (k.caps.honest || self.may_be_seen(v)) => "0.0".into(),
+            Class::Float if [1.0, -1.0, 2.0, 0.5].contains(&c) => format!("{c:?}"),
             Class::Int if [0.0, 1.0, -1.0, 2.0].contains(&c) => format!("{c}i"),
             Class::Uint if [0.0, 1.0, 2.0].contains(&c) => format!("{c}u"),
             class => {

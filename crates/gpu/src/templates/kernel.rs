@@ -146,6 +146,8 @@ pub struct Builder<'a> {
     code: String,
     depth: usize,
     names: usize,
+    /// A word that is 0.
+    zero_word: Option<String>,
     /// The word of each check.
     flag_words: HashMap<usize, String>,
     /// Names of expressions in scope, by block depth.
@@ -168,6 +170,7 @@ impl<'a> Builder<'a> {
             code: String::new(),
             depth: 1,
             names: 0,
+            zero_word: None,
             flag_words: HashMap::new(),
             known: vec![HashMap::new()],
         }
@@ -219,6 +222,18 @@ impl<'a> Builder<'a> {
         let n = self.bind(from.into());
         self.sources[n].1.store4 = true;
         self.line(format!("st4_{n}({at}, {v});"));
+    }
+
+    /// A float that the compiler does not know to be another.
+    pub fn opaque(&mut self, x: &str) -> String {
+        if self.caps.honest {
+            return x.to_string();
+        }
+        let zero = match &self.zero_word {
+            Some(zero) => zero.clone(),
+            None => self.zero_word.insert(self.params.fixed(0)).clone(),
+        };
+        self.name(format!("bitcast<f32>(bitcast<u32>({x}) ^ {zero})"))
     }
 
     /// Reports a position as one of the body's checks where `condition` holds: the first to raise the flag tells whose it is, the
