@@ -11,7 +11,7 @@ use thalweg_tests::{Case, Seed, cases, strict};
 
 /// Methods whose results have no gradient: positions, counts, truth values, constants, and reads.
 const WITHOUT: &str = "all all_keepdim any any_keepdim argmax argmin argsort bit_not bucketize copy count_nonzero eval eval_all full \
-    is_finite item nonzero one_hot ones ones_like read_async to to_vec track zeros";
+    is_finite item nonzero one_hot ones ones_like read_async sound_positions to to_vec track zeros";
 
 /// What an op is called here; `None` if no gradient passes through it, or if differences cannot see the one that does.
 fn rule(op: &Op) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Layers.
 
 mod attention;
+mod classes;
 mod layers;
 mod losses;
 mod messages;

@@ -75,6 +75,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
             insts: vec![from, more],
             dtypes: vec![dtype; 2],
             stores: vec![Store { buf: 1, at: at(to), value: 1 }],
+            ..Body::default()
         };
         Loop { outer: outer.to_vec(), inner: vec![], body }
     };
@@ -85,6 +86,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
             insts: vec![load(coef), Inst::Reduce(op, 0)],
             dtypes: vec![dtype, if search { DType::I32 } else { dtype }],
             stores: vec![Store { buf: if search { 2 } else { 1 }, at: at(&to), value: 1 }],
+            ..Body::default()
         };
         Loop { outer: vec![outer], inner: inner.to_vec(), body }
     };
@@ -109,10 +111,15 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
     gather.body = Body {
         insts: vec![
             Inst::Load { buf: 2, at: access(&[1, 0]) },
-            Inst::Gather { buf: 0, at: access(&[0, 1]), index: Indirect { index: 0, stride: 36, bound: 100 } },
+            Inst::Gather {
+                buf: 0,
+                at: access(&[0, 1]),
+                index: Indirect { index: 0, stride: 36, bound: 100, check: 0 },
+            },
         ],
         dtypes: vec![DType::I32, dtype],
         stores: vec![Store { buf: 1, at: at(&[36, 1]), value: 1 }],
+        ..Body::default()
     };
     list.push(("gather", gather));
     for (op, name) in [(ReduceOp::Sum, "sum"), (ReduceOp::Prod, "prod"), (ReduceOp::Max, "max")] {
@@ -143,6 +150,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
                 dtypes: vec![DType::F32; insts.len()],
                 insts,
                 stores: vec![Store { buf: 1, at: at(&[cols, 1]), value: 5 }],
+                ..Body::default()
             };
             list.push((name, Loop { outer: vec![rows], inner: vec![cols as usize], body }));
         }

@@ -45,7 +45,7 @@ pub enum ErrorKind {
         problem: String,
     },
     /// Operands on different devices.
-    #[error("operands live on different devices: {lhs} and {rhs}{}", same_name(lhs, rhs))]
+    #[error("operands live on different devices: {}", different(lhs, rhs))]
     Devices {
         /// The first device.
         lhs: String,
@@ -118,8 +118,12 @@ pub enum ErrorKind {
     },
 }
 
-fn same_name(lhs: &str, rhs: &str) -> &'static str {
-    if lhs == rhs { ", which are two of one name; open it once and clone the handle" } else { "" }
+/// Two devices, which may have one name.
+fn different(lhs: &str, rhs: &str) -> String {
+    match lhs == rhs {
+        true => format!("two that were opened separately, each {lhs}; open one and clone it"),
+        false => format!("{lhs} and {rhs}"),
+    }
 }
 
 /// An error: what, in which op, where in the caller's code, and near which parameter.

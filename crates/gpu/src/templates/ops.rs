@@ -20,6 +20,8 @@ pub fn register(class: Class) -> &'static str {
 /// `f(x)`; `x` is an identifier.
 pub fn unary(op: UnaryOp, class: Class, x: &str) -> String {
     match (op, class) {
+        // The sign of what is no number is none.
+        (UnaryOp::Sign, Class::Float) => format!("select(sign({x}), {x}, is_nan_bits({x}))"),
         (UnaryOp::Relu, Class::Int) => format!("max({x}, 0i)"),
         // A comparison, because max(NaN, 0) may be 0.
         (UnaryOp::Relu, _) => format!("select({x}, 0.0, {x} < 0.0)"),
@@ -44,6 +46,8 @@ pub fn binary(op: BinaryOp, class: Class, a: &str, b: &str) -> String {
             };
             format!("select({a} {sign} select({b}, {one}, {b} == {zero}{wraps}), {zero}, {b} == {zero})")
         }
+        // WGSL's `!=` of what is no number is false for some.
+        Ne if class == Class::Float => format!("!({a} == {b})"),
         Xor if class == Class::Bool => format!("({a} != {b})"),
         Xor => format!("({a} ^ {b})"),
         Shl => format!("({a} << (u32({b}) & 31u))"),

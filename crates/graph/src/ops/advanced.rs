@@ -53,7 +53,7 @@ impl Tensor {
     pub fn index_at(&self, indices: &[&Tensor]) -> Tensor {
         match self.flat_index("index_at", indices) {
             Ok((flat, shape)) => {
-                let rows = self.rows_of(indices.len()).index_select(0, &flat);
+                let rows = self.rows_of(indices.len()).index_select_of("index_at", 0, &flat);
                 rows.reshape([&shape, &self.shape()[indices.len()..]].concat())
             }
             Err(failed) => failed,
@@ -126,7 +126,7 @@ impl Tensor {
             shape[axis] = t.shape()[axis];
             t.broadcast_to(&shape)
         };
-        along(self).gather(axis, &along(index))
+        along(self).gather_of("take_along", axis, &along(index))
     }
 
     /// This with the elements of `src`, in order, where the mask holds. The gradient goes to what was put there, and to

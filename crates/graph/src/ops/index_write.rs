@@ -38,15 +38,16 @@ impl Tensor {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let index = match self.index_vector("index_add", axis, index, Some(src)) {
+        let sound = match self.index_vector("index_add", axis, index, Some(src)) {
             Ok(()) => index.checked_index("index_add", self.shape()[axis]),
             Err(failed) => Err(failed),
         };
-        match index {
-            Ok(index) => {
+        match sound {
+            Ok(sound) => {
                 let mut along = vec![1; self.rank()];
                 along[axis] = index.count();
-                let src = if alpha == 1.0 { src.clone() } else { src * alpha };
+                let src = src.values_at("index_add", axis, &index.reshape(&along[..]), self.shape()[axis]);
+                let (index, src) = (sound, if alpha == 1.0 { src } else { src * alpha });
                 self.scatter_add_at(axis, index.reshape(along).broadcast_to(src.shape()), &src)
             }
             Err(failed) => failed,
@@ -66,13 +67,16 @@ impl Tensor {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let index = match self.index_vector("index_copy", axis, index, Some(src)) {
+        let sound = match self.index_vector("index_copy", axis, index, Some(src)) {
             Ok(()) => index.checked_index("index_copy", self.shape()[axis]),
             Err(failed) => Err(failed),
         };
-        match index {
-            Ok(index) if index.count() > 0 => {
-                let (last, written) = self.last_along(axis, &index);
+        match sound {
+            Ok(sound) if index.count() > 0 => {
+                let mut along = vec![1; self.rank()];
+                along[axis] = index.count();
+                let src = src.values_at("index_copy", axis, &index.reshape(&along[..]), self.shape()[axis]);
+                let (last, written) = self.last_along(axis, &sound);
                 let taken = src.cast(self.dtype()).index_select(axis, &last.maximum(0.0));
                 written.where_(taken, self)
             }

@@ -97,7 +97,9 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         }
         Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
         op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
-        Op::Gather(axis) => vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None],
+        Op::Gather(axis) | Op::GatherOnce(axis, Once::No(_)) => {
+            vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None]
+        }
         Op::GatherOnce(axis, Once::Run) => {
             vec![Some(dynamic::run_vjp(g, &inputs[1], *axis, x.shape()[*axis])), None]
         }

@@ -80,6 +80,7 @@ impl Tensor {
             return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem }));
         }
         let used = (0..src.rank()).fold(src.cast(self.dtype()), |src, d| src.strided(d, 0, 1, index.shape()[d]));
+        let used = used.values_at(op, axis, index, self.shape()[axis]);
         Ok(self.beyond(axis, &used, 0.0).around(axis))
     }
 

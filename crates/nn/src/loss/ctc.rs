@@ -98,8 +98,8 @@ impl Ctc {
         let last = &target_lengths * 2;
         let ends = at.eq(&last).or(at.eq(last - 1));
         let losses = -ends.where_(alpha, NONE).logsumexp(1);
-        let possible = losses.lt(-0.1 * NONE);
-        let losses = possible.where_(losses, if self.zero_infinity { 0.0 } else { f64::INFINITY });
+        let impossible = losses.ge(-0.1 * NONE);
+        let losses = impossible.where_(if self.zero_infinity { 0.0 } else { f64::INFINITY }, losses);
         match self.reduction {
             Reduction::Mean => (losses.clone() / target_lengths.squeeze(1).maximum(1).cast(losses.dtype())).mean(..),
             reduction => reduction.apply(losses),
