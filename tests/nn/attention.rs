@@ -1,7 +1,7 @@
 //! Attention as a layer.
 
 use thalweg::{
-    nn::{Attention, Settings},
+    nn::{Attention, LayerConfig},
     prelude::*,
 };
 use thalweg_tests::{cpu, strict};
@@ -163,7 +163,7 @@ fn a_block_tells_its_first_error() -> Result<()> {
 /// Any layer's settings, and layers that are there already, are made by one call.
 #[test]
 fn settings_are_made_alike() -> Result<()> {
-    fn twice<S: Settings + Clone>(settings: S, device: &Device) -> Result<[S::Layer; 2]> {
+    fn twice<S: LayerConfig + Clone>(settings: S, device: &Device) -> Result<[S::Layer; 2]> {
         let rng = &mut Rng::seed(4);
         Ok([settings.clone().init(device, rng)?, settings.init(device, rng)?])
     }

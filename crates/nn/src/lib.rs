@@ -1,6 +1,6 @@
 //! Thalweg's model crate: layers, losses, initialisers.
 //!
-//! A layer is a struct of parameters with a `forward`. All are made alike ([`Settings`]): `new` gives settings, `init` draws the
+//! A layer is a struct of parameters with a `forward`. All are made alike ([`LayerConfig`]): `new` gives settings, `init` draws the
 //! weights.
 //!
 //! ```
@@ -34,6 +34,7 @@ macro_rules! setters {
 use thalweg_graph::{DType, Tensor};
 
 mod attention;
+mod config;
 mod conv;
 mod dropout;
 pub mod init;
@@ -42,9 +43,9 @@ mod loss;
 mod multihead;
 mod norm;
 mod reparam;
-mod settings;
 
 pub use attention::{Attention, scaled_dot_product_attention};
+pub use config::LayerConfig;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use dropout::{Dropout, DropoutConfig};
 pub use init::Init;
@@ -60,7 +61,6 @@ pub use norm::{
     LayerNormConfig, RmsNorm, RmsNormConfig,
 };
 pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
-pub use settings::Settings;
 
 /// In F32 at least.
 #[track_caller]

@@ -4,7 +4,7 @@ use thalweg_derive::Module;
 use thalweg_graph::{Axis, Device, Error, Mode, Result, Rng, State, Tensor};
 
 use super::Weighted;
-use crate::{Settings, init::invalid, wide};
+use crate::{LayerConfig, init::invalid, wide};
 
 /// A layer whose weight is divided by its largest singular value σ, the weight seen as a matrix with one axis against all
 /// others.
@@ -67,7 +67,7 @@ pub struct SpectralNormConfig<S> {
 impl<L: Weighted> SpectralNorm<L> {
     /// Around a layer, or around the settings of one; one step of iteration in each pass, ε 1e-12, rows along axis 0.
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once the vectors are drawn")]
-    pub fn new<S: Settings<Layer = L>>(layer: S) -> SpectralNormConfig<S> {
+    pub fn new<S: LayerConfig<Layer = L>>(layer: S) -> SpectralNormConfig<S> {
         SpectralNormConfig { layer, power: Power { iterations: 1, eps: 1e-12, axis: 0 } }
     }
 
@@ -96,7 +96,7 @@ impl<L: Weighted> SpectralNorm<L> {
     }
 }
 
-impl<S: Settings<Layer: Weighted>> SpectralNormConfig<S> {
+impl<S: LayerConfig<Layer: Weighted>> SpectralNormConfig<S> {
     /// Steps of power iteration in each forward pass (PyTorch's `n_power_iterations`).
     pub fn iterations(mut self, iterations: usize) -> Self {
         self.power.iterations = iterations;

@@ -4,7 +4,7 @@ use thalweg_derive::Module;
 use thalweg_graph::{Axis, Device, Error, Param, Result, Rng, Tensor};
 
 use super::Weighted;
-use crate::{Settings, wide};
+use crate::{LayerConfig, wide};
 
 /// A layer whose weight is `g · v / ‖v‖`: its own weight parameter gives the direction v, and lengths are learned apart.
 ///
@@ -32,7 +32,7 @@ pub struct WeightNormConfig<S> {
 impl<L: Weighted> WeightNorm<L> {
     /// Around a layer, or around the settings of one; one length for each output.
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once the weights are drawn")]
-    pub fn new<S: Settings<Layer = L>>(layer: S) -> WeightNormConfig<S> {
+    pub fn new<S: LayerConfig<Layer = L>>(layer: S) -> WeightNormConfig<S> {
         WeightNormConfig { layer, axis: Some(0) }
     }
 
@@ -52,7 +52,7 @@ impl<L: Weighted> WeightNorm<L> {
     }
 }
 
-impl<S: Settings<Layer: Weighted>> WeightNormConfig<S> {
+impl<S: LayerConfig<Layer: Weighted>> WeightNormConfig<S> {
     setters! {
         /// With one length for each slice along this axis of the weight (PyTorch's `dim`), or one for all of it.
         axis: Option<isize>;

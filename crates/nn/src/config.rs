@@ -14,7 +14,7 @@ use crate::{
 /// Every layer is made so, also one of which nothing is drawn, like a norm, and one that holds nothing on the device, like
 /// dropout: a model then makes all its layers alike, and one layer can be put in another's place. The trait is for code that
 /// takes settings of any layer; for a given one, `init` needs no import.
-pub trait Settings {
+pub trait LayerConfig {
     /// What is made.
     type Layer;
 
@@ -27,7 +27,7 @@ pub trait Settings {
 }
 
 /// A layer that exists is what it is: it can be wrapped like one that is still to be made.
-impl<L: Weighted> Settings for L {
+impl<L: Weighted> LayerConfig for L {
     type Layer = L;
 
     fn init(self, _: &Device, _: &mut Rng) -> Result<L> {
@@ -37,7 +37,7 @@ impl<L: Weighted> Settings for L {
 
 macro_rules! settings {
     ($($config:ty => $layer:ty $(, $inner:ident)?;)*) => {$(
-        impl$(<$inner: Settings<Layer: Weighted>>)? Settings for $config {
+        impl$(<$inner: LayerConfig<Layer: Weighted>>)? LayerConfig for $config {
             type Layer = $layer;
 
             #[track_caller]
