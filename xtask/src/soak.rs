@@ -63,7 +63,7 @@ pub fn run(args: &SoakArgs) -> Result<()> {
         net.train();
         let batches = digits.train.batches(24, Seed(0))?.epoch(epoch);
         epoch += 1;
-        for batch in batches.into_iter().take(CYCLE.min(args.steps - step)) {
+        for batch in batches.take(CYCLE.min(args.steps - step)) {
             let loss = net.forward(&batch.images.to(&device)).cross_entropy(&batch.labels.to(&device));
             opt.step(&loss)?;
             step += 1;

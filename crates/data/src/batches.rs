@@ -1,13 +1,12 @@
-//! Batches, prepared on a thread while the device works on the one before.
+//! Batches of labelled images.
 
-use std::sync::mpsc;
-
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_graph::Result;
 
 use crate::{
+    collate::Weighed,
     host::Host,
-    in_memory::InMemory,
-    permutation::{Seed, permutation},
+    loader::{Epoch, Loader, Rest},
+    position::Position,
 };
 
 /// Images, labels and weights of one batch, on the host.
@@ -23,6 +22,12 @@ pub struct Batch {
     pub len: usize,
 }
 
+impl From<Weighed<(Host<f32>, Host<i32>)>> for Batch {
+    fn from(Weighed { batch: (images, labels), weights, len }: Weighed<(Host<f32>, Host<i32>)>) -> Batch {
+        Batch { images, labels, weights, len }
+    }
+}
+
 /// What becomes of the images that do not fill a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
@@ -34,137 +39,116 @@ pub enum Tail {
     Pad,
 }
 
-/// One pass over a data set, in batches. Becomes an iterator in a `for` loop.
-#[derive(Clone, Debug)]
-pub struct Batches {
-    data: InMemory,
-    size: usize,
-    seed: Option<Seed>,
-    epoch: u32,
-    tail: Tail,
-}
+/// A [`Loader`] of images in memory, where nothing can go wrong: its batches are no `Result`s.
+#[derive(Debug)]
+pub struct Batches(pub(crate) Loader<Batch>);
 
-#[track_caller]
-fn invalid(problem: String) -> Error {
-    Error::new("batches", ErrorKind::Invalid(problem))
+/// [`InMemory`](crate::InMemory) has all its images, and its samplers keep to them.
+fn sound<B>(batch: Result<B>) -> B {
+    batch.unwrap_or_else(|error| unreachable!("a batch from memory: {error}"))
 }
-
-/// Batches that wait ahead of their use.
-const AHEAD: usize = 2;
 
 impl Batches {
-    #[track_caller]
-    pub(crate) fn new(data: InMemory, size: usize, seed: Option<Seed>, tail: Tail) -> Result<Batches> {
-        if size == 0 {
-            return Err(invalid("a batch needs at least one image; the batch size given is 0".into()));
-        }
-        if tail == Tail::Drop && data.len() < size {
-            return Err(invalid(format!(
-                "a data set of {} images has no full batch of {size}; take smaller batches, or keep the tail",
-                data.len()
-            )));
-        }
-        let floats = data.shape().iter().fold(size, |n, d| n.saturating_mul(*d));
-        if size > data.len() && Vec::<f32>::new().try_reserve_exact(floats).is_err() {
-            return Err(invalid(format!("no memory for a batch of {size} images")));
-        }
-        Ok(Batches { data, size, seed, epoch: 0, tail })
-    }
-
-    /// Another order for every epoch.
-    pub fn epoch(mut self, epoch: u32) -> Batches {
-        self.epoch = epoch;
-        self
-    }
-
     /// What becomes of the tail.
-    pub fn tail(mut self, tail: Tail) -> Batches {
-        self.tail = tail;
-        self
+    ///
+    /// # Errors
+    /// When it is dropped and there is no full batch.
+    #[track_caller]
+    pub fn tail(self, tail: Tail) -> Result<Batches> {
+        Ok(Batches(self.0.tail(tail)?))
     }
 
-    /// The number of batches.
+    /// The number of batches in an epoch.
     pub fn len(&self) -> usize {
-        match self.tail {
-            Tail::Drop => self.data.len() / self.size,
-            Tail::Keep | Tail::Pad => self.data.len().div_ceil(self.size),
-        }
+        self.0.len()
     }
 
-    /// Whether there are none.
+    /// Never: batches of nothing are an error where they are made.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_empty()
     }
 
-    /// The order in which the data set is seen.
-    fn order(&self) -> Vec<usize> {
-        match self.seed {
-            Some(seed) => permutation(self.data.len(), seed, self.epoch),
-            None => (0..self.data.len()).collect(),
-        }
+    /// [`Loader::epoch`]: all batches of this epoch.
+    pub fn epoch(&self, epoch: u32) -> Sound<Epoch<Batch>> {
+        Sound(self.0.epoch(epoch))
     }
 
-    fn batch(&self, order: &[usize], i: usize) -> Batch {
-        let end = ((i + 1) * self.size).min(order.len());
-        self.data.gather(&order[i * self.size..end], if self.tail == Tail::Pad { self.size } else { 0 })
+    /// [`Loader::next_batch`]: the next batch, also of the next epoch.
+    pub fn next_batch(&self) -> Batch {
+        sound(self.0.next_batch())
+    }
+
+    /// [`Loader::position`]: where these batches stand.
+    pub fn position(&self) -> Position {
+        self.0.position()
+    }
+
+    /// [`Loader::seek`]: goes on from a position.
+    ///
+    /// # Errors
+    /// As [`Loader::seek`].
+    #[track_caller]
+    pub fn seek(&self, position: Position) -> Result<()> {
+        self.0.seek(position)
     }
 }
 
+/// What is left of the epoch they stand in.
 impl IntoIterator for Batches {
     type Item = Batch;
-    type IntoIter = Prefetch;
+    type IntoIter = Sound<Epoch<Batch>>;
 
-    fn into_iter(self) -> Prefetch {
-        let left = self.len();
-        let (sender, receiver) = mpsc::sync_channel(AHEAD);
-        // The thread ends with its last batch, or with the first that finds nobody waiting.
-        std::thread::spawn(move || {
-            let order = self.order();
-            for i in 0..left {
-                if sender.send(self.batch(&order, i)).is_err() {
-                    break;
-                }
-            }
-        });
-        Prefetch { receiver, left }
+    fn into_iter(self) -> Self::IntoIter {
+        Sound(self.0.into_iter())
     }
 }
 
-/// The batches of one epoch, in order.
-#[derive(Debug)]
-pub struct Prefetch {
-    receiver: mpsc::Receiver<Batch>,
-    left: usize,
+/// What is left of the epoch they stand in, moving on with every batch.
+impl<'a> IntoIterator for &'a Batches {
+    type Item = Batch;
+    type IntoIter = Sound<Rest<'a, Batch>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Sound((&self.0).into_iter())
+    }
 }
 
-impl Iterator for Prefetch {
+/// The batches of [`Batches`], in order.
+#[derive(Debug)]
+pub struct Sound<I>(I);
+
+impl<I: Iterator<Item = Result<Batch>>> Iterator for Sound<I> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        self.left = self.left.checked_sub(1)?;
-        self.receiver.recv().ok()
+        self.0.next().map(sound)
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Batch> {
+        self.0.nth(n).map(sound)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        self.0.size_hint()
     }
 }
 
-impl ExactSizeIterator for Prefetch {}
+impl<I: ExactSizeIterator<Item = Result<Batch>>> ExactSizeIterator for Sound<I> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Dataset, InMemory, InOrder, Seed, Shuffled, Stack};
 
-    fn ten() -> InMemory {
-        InMemory::new((0..20).map(|i| i as f32).collect(), &[2], (0..10).collect()).unwrap()
+    fn images(n: i32) -> InMemory {
+        InMemory::new((0..2 * n).map(|i| i as f32).collect(), &[2], (0..n).collect()).unwrap()
     }
 
     #[test]
     fn training_drops_or_keeps_the_tail() {
-        let batches: Vec<Batch> = ten().batches(4, Seed(1)).unwrap().into_iter().collect();
+        let batches: Vec<Batch> = images(10).batches(4, Seed(1)).unwrap().into_iter().collect();
         assert_eq!(batches.iter().map(|b| b.len).collect::<Vec<_>>(), [4, 4]);
-        let kept: Vec<Batch> = ten().batches(4, Seed(1)).unwrap().tail(Tail::Keep).into_iter().collect();
+        let kept: Vec<Batch> = images(10).batches(4, Seed(1)).unwrap().tail(Tail::Keep).unwrap().into_iter().collect();
         assert_eq!(kept.iter().map(|b| b.len).collect::<Vec<_>>(), [4, 4, 2]);
         assert_eq!(kept[2].images.shape, [2, 2]);
         let mut labels: Vec<i32> = kept.iter().flat_map(|b| b.labels.values.clone()).collect();
@@ -179,7 +163,7 @@ mod tests {
 
     #[test]
     fn evaluation_pads_with_weight_zero() {
-        let batches: Vec<Batch> = ten().in_order(4).unwrap().into_iter().collect();
+        let batches: Vec<Batch> = images(10).in_order(4).unwrap().into_iter().collect();
         assert_eq!(batches.len(), 3);
         assert!(batches.iter().all(|b| b.images.shape == [4, 2] && b.weights.shape == [4]));
         assert_eq!(batches[2].len, 2);
@@ -187,31 +171,67 @@ mod tests {
         assert_eq!(batches[2].labels.values, [8, 9, 8, 8]);
     }
 
+    /// These batches are one collation of many.
+    #[test]
+    fn are_what_a_loader_stacks() {
+        for n in [1, 2, 5, 97] {
+            let stacked = |loader: Loader<_>| -> Vec<Batch> {
+                loader.pad_tail().epoch(1).map(|batch| batch.unwrap().into()).collect()
+            };
+            let in_order: Vec<Batch> = images(n).in_order(4).unwrap().epoch(1).collect();
+            assert_eq!(in_order, stacked(images(n).loader(4, InOrder, Stack).unwrap()));
+            let shuffled = images(n).batches(1, Seed(3)).unwrap().tail(Tail::Pad).unwrap();
+            let shuffled: Vec<Batch> = shuffled.epoch(1).collect();
+            assert_eq!(shuffled, stacked(images(n).loader(1, Shuffled(Seed(3)), Stack).unwrap()));
+        }
+    }
+
     #[test]
     fn epochs_differ_and_repeat() {
         let labels = |epoch| -> Vec<i32> {
-            ten().batches(5, Seed(1)).unwrap().epoch(epoch).into_iter().flat_map(|b| b.labels.values).collect()
+            images(10).batches(5, Seed(1)).unwrap().epoch(epoch).flat_map(|b| b.labels.values).collect()
         };
         assert_ne!(labels(0), labels(1));
         assert_eq!(labels(1), labels(1));
     }
 
     #[test]
+    fn go_on_where_they_stood() {
+        let make = || images(11).batches(4, Seed(1)).unwrap();
+        let first = make();
+        first.next_batch();
+        let second = make();
+        second.seek(first.position()).unwrap();
+        let rest: Vec<Batch> = (&second).into_iter().collect();
+        assert_eq!(rest, [first.next_batch()]);
+        assert_eq!((second.next_batch(), second.position().batch), (first.next_batch(), 1));
+        assert_eq!(second.into_iter().next(), Some(first.next_batch()));
+        assert!(make().seek(images(12).batches(4, Seed(1)).unwrap().position()).is_err());
+    }
+
+    #[test]
     fn leaving_early_is_fine() {
-        let mut batches = ten().in_order(1).unwrap().into_iter();
+        let mut batches = images(10).in_order(1).unwrap().into_iter();
         assert_eq!(batches.len(), 10);
         assert!(batches.next().is_some());
     }
 
     #[test]
     fn bad_sizes_are_errors() {
-        let error = ten().batches(0, Seed(0)).unwrap_err().to_string();
-        assert!(error.starts_with("batches: a batch needs at least one image"), "{error}");
-        let error = ten().batches(11, Seed(0)).unwrap_err().to_string();
-        assert!(error.starts_with("batches: a data set of 10 images has no full batch of 11"), "{error}");
-        let error = ten().in_order(usize::MAX).unwrap_err().to_string();
-        assert!(error.starts_with("batches: no memory for a batch of 18446744073709551615 images"), "{error}");
+        let error = images(10).batches(0, Seed(0)).unwrap_err().to_string();
+        assert!(error.starts_with("loader: a batch needs at least one item"), "{error}");
+        let error = images(10).batches(11, Seed(0)).unwrap_err().to_string();
+        assert!(error.starts_with("loader: an epoch of 10 items has no full batch of 11"), "{error}");
         assert!(error.contains("batches.rs"), "{error}");
-        assert_eq!(InMemory::new(vec![], &[2], vec![]).unwrap().in_order(4).unwrap().into_iter().count(), 0);
+        for shape in [&[2][..], &[0], &[0, 3]] {
+            let images = InMemory::new(vec![0.0; shape.iter().product()], shape, vec![7]).unwrap();
+            let error = images.in_order(usize::MAX).unwrap_err().to_string();
+            assert!(error.starts_with("loader: no memory for a batch of 18446744073709551615 images"), "{error}");
+            assert!(error.contains("batches.rs"), "{error}");
+        }
+        let none = InMemory::new(vec![], &[2], vec![]).unwrap();
+        for error in [none.in_order(4).unwrap_err(), none.batches(4, Seed(0)).unwrap_err()] {
+            assert!(error.to_string().starts_with("loader: an epoch of 0 of 0 items has no batches"), "{error}");
+        }
     }
 }

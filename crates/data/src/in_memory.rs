@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_graph::{ErrorKind, Result};
 
 use crate::{
     batches::{Batch, Batches, Tail},
+    collate::weights,
+    dataset::{Dataset, out_of_range},
     host::Host,
+    loader::Loader,
     permutation::Seed,
+    place::error,
+    prefetch::Draw,
+    sampler::{InOrder, Sampler, Shuffled, reserved},
+    stack::check,
 };
 
 /// Images of one shape and their labels. A cheap clone.
@@ -28,13 +35,7 @@ impl InMemory {
     /// [`ErrorKind::Length`] when the images are not `labels.len()` times `shape`.
     #[track_caller]
     pub fn new(images: Vec<f32>, shape: &[usize], labels: Vec<i32>) -> Result<InMemory> {
-        let mut all = vec![labels.len()];
-        all.extend(shape);
-        let want = all.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-        if want != Some(images.len()) {
-            let kind = ErrorKind::Length { got: images.len(), want: want.unwrap_or(usize::MAX), shape: all };
-            return Err(Error::new("data", kind));
-        }
+        check(images.len(), &[&[labels.len()], shape].concat())?;
         Ok(InMemory(Arc::new(Inner { images, shape: shape.to_vec(), labels })))
     }
 
@@ -66,44 +67,66 @@ impl InMemory {
     }
 
     /// Batches for training: shuffled by the seed (and [`Batches::epoch`]), the tail dropped unless [`Batches::tail`]
-    /// says otherwise.
+    /// says otherwise. For a sampler of another kind, or a part of the images, there is [`Dataset::loader`].
     ///
     /// # Errors
     /// When `size` is 0, or when there is no full batch.
     #[track_caller]
     pub fn batches(&self, size: usize, seed: Seed) -> Result<Batches> {
-        Batches::new(self.clone(), size, Some(seed), Tail::Drop)
+        self.cut(size, Shuffled(seed))?.tail(Tail::Drop)
     }
 
     /// Batches for evaluation: in order, the tail padded with images of weight 0, so that all have one shape.
     ///
     /// # Errors
-    /// When `size` is 0.
+    /// When `size` is 0 or too large for memory, or when there are no images.
     #[track_caller]
     pub fn in_order(&self, size: usize) -> Result<Batches> {
-        Batches::new(self.clone(), size, None, Tail::Pad)
+        let numbers = self.0.shape.iter().fold(size, |n, d| n.saturating_mul(*d)).max(size);
+        if size > self.len() && reserved::<u64>(numbers).is_err() {
+            return Err(error("loader", ErrorKind::Memory(format!("no memory for a batch of {size} images"))));
+        }
+        self.cut(size, InOrder)?.tail(Tail::Pad)
     }
 
-    /// The images at these positions, padded to `size` with copies of the first that weigh nothing.
-    pub(crate) fn gather(&self, indices: &[usize], size: usize) -> Batch {
+    #[track_caller]
+    fn cut(&self, size: usize, sampler: impl Sampler + 'static) -> Result<Batches> {
+        let data = self.clone();
+        let make = move |draw: &Draw<'_>| Ok(data.gather(draw.indices, draw.len));
+        Ok(Batches(Loader::new(self.len(), size, sampler, Arc::new(make))?))
+    }
+
+    /// The images at these indices, of which those behind the first `len` weigh nothing: what [`Stack`](crate::Stack) makes
+    /// of them, without an array for each.
+    fn gather(&self, indices: &[usize], len: usize) -> Batch {
         let pixels: usize = self.0.shape.iter().product();
-        let rows = indices.len().max(size);
+        let rows = indices.len();
         let mut images = Vec::with_capacity(rows * pixels);
-        let mut labels = Vec::with_capacity(rows);
-        let mut weights = vec![1.0; indices.len()];
-        weights.resize(rows, 0.0);
-        // Padding repeats a real image: zeros could be out of distribution for running statistics and f16 ranges.
-        for &i in indices.iter().chain(std::iter::repeat_n(&indices[0], rows - indices.len())) {
-            images.extend_from_slice(&self.0.images[i * pixels..(i + 1) * pixels]);
-            labels.push(self.0.labels[i]);
-        }
-        let mut shape = vec![rows];
-        shape.extend(&self.0.shape);
+        indices.iter().for_each(|i| images.extend_from_slice(&self.0.images[i * pixels..(i + 1) * pixels]));
+        let labels = indices.iter().map(|i| self.0.labels[*i]).collect();
+        let shape = [&[rows], self.shape()].concat();
         Batch {
             images: Host { values: images, shape },
             labels: Host { values: labels, shape: vec![rows] },
-            weights: Host { values: weights, shape: vec![rows] },
-            len: indices.len(),
+            weights: weights(len, rows),
+            len,
+        }
+    }
+}
+
+/// An image and its label.
+impl Dataset for InMemory {
+    type Item = (Host<f32>, i32);
+
+    fn len(&self) -> usize {
+        self.0.labels.len()
+    }
+
+    #[track_caller]
+    fn item(&self, index: usize) -> Result<Self::Item> {
+        match self.get(index) {
+            Some((image, label)) => Ok((Host { values: image.to_vec(), shape: self.0.shape.clone() }, label)),
+            None => Err(out_of_range(index, self.0.labels.len())),
         }
     }
 }

@@ -6,15 +6,30 @@ use thalweg_graph::{Rng, ops::random::philox};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seed(pub u64);
 
-/// A random order of `0..n`: the same for the same seed and epoch, everywhere.
-pub fn permutation(n: usize, seed: Seed, epoch: u32) -> Vec<usize> {
-    // A seed of its own for each epoch, so that epoch 7 needs no draws of the six before.
-    let [low, high, ..] = philox([epoch, 0, 0, PERMUTATION], [seed.0 as u32, (seed.0 >> 32) as u32]);
-    Rng::seed(u64::from(low) | u64::from(high) << 32).permutation(n)
+impl Seed {
+    /// The stream of one epoch: one of its own, so that epoch 7 needs no draws of the six before. `purpose` keeps streams of
+    /// one seed apart from each other.
+    pub(crate) fn epoch(self, epoch: u32, purpose: &[u8; 4]) -> Rng {
+        self.place(epoch, 0, purpose)
+    }
+
+    /// The stream of one place in an epoch.
+    pub(crate) fn place(self, epoch: u32, place: usize, purpose: &[u8; 4]) -> Rng {
+        let [key, place] = [self.0, place as u64].map(|word| [word as u32, (word >> 32) as u32]);
+        let [low, high, ..] = philox([epoch, place[0], place[1], u32::from_be_bytes(*purpose)], key);
+        Rng::seed(u64::from(low) | u64::from(high) << 32)
+    }
 }
 
-/// Keeps these words apart from those that others draw with the same seed: "perm".
-const PERMUTATION: u32 = 0x7065_726d;
+/// A step of FNV-1a, on words: for keys that tell seeds and settings apart.
+pub(crate) fn mix(key: u64, word: u64) -> u64 {
+    (key ^ word).wrapping_mul(0x100_0000_01b3)
+}
+
+/// A random order of `0..n`: the same for the same seed and epoch, everywhere.
+pub fn permutation(n: usize, seed: Seed, epoch: u32) -> Vec<usize> {
+    seed.epoch(epoch, b"perm").permutation(n)
+}
 
 #[cfg(test)]
 mod tests {
@@ -30,5 +45,12 @@ mod tests {
         assert_ne!(order, permutation(1000, Seed(4), 0));
         assert_ne!(order, permutation(1000, Seed(3), 1));
         assert!(permutation(0, Seed(0), 0).is_empty());
+    }
+
+    /// Data orders are part of what a seed promises: these numbers do not change.
+    #[test]
+    fn keeps_its_order_from_version_to_version() {
+        assert_eq!(permutation(10, Seed(1), 0), [4, 7, 5, 3, 0, 8, 2, 9, 1, 6]);
+        assert_eq!(permutation(10, Seed(1), 1), [5, 8, 1, 6, 9, 3, 7, 4, 2, 0]);
     }
 }
