@@ -1,6 +1,9 @@
 //! Batches of labelled images.
 
-use thalweg_graph::Result;
+use thalweg_graph::{
+    Result,
+    module::snapshot::{Loading, Snapshot, Stateful},
+};
 
 use crate::{
     collate::Weighed,
@@ -90,6 +93,17 @@ impl Batches {
     #[track_caller]
     pub fn seek(&self, position: Position) -> Result<()> {
         self.0.seek(position)
+    }
+}
+
+/// Where they stand.
+impl Stateful for Batches {
+    fn save(&self, to: &mut Snapshot) -> Result<()> {
+        self.0.save(to)
+    }
+
+    fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
+        self.0.prepare(from)
     }
 }
 

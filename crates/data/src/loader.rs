@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use thalweg_graph::Result;
+use thalweg_graph::{
+    Result,
+    module::snapshot::{Loading, Snapshot, Stateful, Value},
+};
 
 use crate::{
     batches::Tail,
@@ -209,6 +212,25 @@ impl<B: Send + 'static> Loader<B> {
         let batch = stream.next();
         cursor.stream = Some(stream);
         batch
+    }
+}
+
+/// The entry of a position in a snapshot.
+const POSITION: &str = "#position";
+
+/// Where it stands.
+impl<B: Send + 'static> Stateful for Loader<B> {
+    fn save(&self, to: &mut Snapshot) -> Result<()> {
+        to.insert(POSITION, Value::Words(self.position().to_words().to_vec()));
+        Ok(())
+    }
+
+    fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
+        let position = Position::from_words(from.words(POSITION)?)?;
+        self.position().check(position)?;
+        let mut loading = Loading::new();
+        loading.then(move || self.seek(position));
+        Ok(loading)
     }
 }
 

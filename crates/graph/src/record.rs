@@ -72,6 +72,8 @@ pub(crate) enum On {
     Mode(usize),
     /// The flags of a variable, by its key.
     Flags(u64),
+    /// The seed of a random stream, by its address.
+    Seed(usize),
 }
 
 /// What has happened since the recording began, in order.
@@ -79,7 +81,8 @@ pub(crate) struct Tape {
     pub events: Vec<Event>,
     /// The states that were read or set.
     pub states: Vec<Variable>,
-    /// What the function asked on the host, and must be answered alike for a replay to do what it would do: modes, frozen flags.
+    /// What the function asked on the host, and must be answered alike for a replay to do what it would do: modes, frozen flags,
+    /// seeds.
     pub conditions: Vec<(On, Condition)>,
     /// Nodes with smaller ids were made before the recording: what is live in them is constant here.
     first: u64,

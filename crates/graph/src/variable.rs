@@ -163,10 +163,7 @@ impl Variable {
         if let Some(name) = other.name().get() {
             self.name().set(&name);
         }
-        let (training, frozen) = {
-            let now = other.now();
-            (now.training, now.frozen)
-        };
+        let (training, frozen) = other.flags();
         self.set_flags(Some(training), Some(frozen));
     }
 
@@ -228,12 +225,17 @@ impl Variable {
         self.now().frozen
     }
 
+    /// Whether its module trains, and whether it is frozen.
+    pub fn flags(&self) -> (bool, bool) {
+        let now = self.now();
+        (now.training, now.frozen)
+    }
+
     /// Tells a recording that it depends on both flags.
     pub fn note_flags(&self) {
         record::depends(record::On::Flags(self.key()), || {
-            let flags = |now: MutexGuard<'_, Now>| (now.training, now.frozen);
-            let (variable, then) = (self.clone(), flags(self.now()));
-            move || flags(variable.now()) == then
+            let (variable, then) = (self.clone(), self.flags());
+            move || variable.flags() == then
         });
     }
 

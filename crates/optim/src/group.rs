@@ -127,9 +127,14 @@ impl Group {
         (self.first.1 + i * self.size(), self.size())
     }
 
-    /// From now on its parameters may have taken different numbers of steps.
-    pub fn set_ragged(&self) {
-        self.ragged.store(true, Ordering::Relaxed);
+    /// Whether its parameters may have taken different numbers of steps.
+    pub fn is_ragged(&self) -> bool {
+        self.ragged.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether its parameters may have taken different numbers of steps.
+    pub fn set_ragged(&self, ragged: bool) {
+        self.ragged.store(ragged, Ordering::Relaxed);
     }
 
     /// The gradients in the layout of the parameters; zeros for those that do not move.
@@ -152,7 +157,7 @@ impl Group {
         }
         let partial = moves.contains(&false);
         if partial {
-            self.set_ragged();
+            self.set_ragged(true);
         }
         let ragged = depends_on(&self.ragged);
         let (layout, dtype) = (self.arena.layout(), self.arena.dtype());

@@ -4,14 +4,14 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use thalweg_graph::{
     DType, Device, Error, ErrorKind, Grads, Param, Result, State, Tensor,
     autodiff::Squares,
-    module::{Commit, Module, write_states},
+    module::{Commit, Module, depends_on, write_states},
 };
 
 use crate::{
@@ -41,7 +41,7 @@ pub struct Optimizer {
     /// The backward pass whose gradients were applied last.
     pass: AtomicU64,
     /// Gradients added up, and of how many losses.
-    sum: Mutex<Option<(Grads, u32)>>,
+    pub(crate) sum: Mutex<Option<(Grads, u32)>>,
 }
 
 /// What moves with the steps.
@@ -49,6 +49,8 @@ pub struct Optimizer {
 pub(crate) struct Work {
     pub groups: Vec<Group>,
     pub control: Control,
+    /// Whether it is the optimizer's still, or another has taken its place.
+    current: Arc<AtomicBool>,
 }
 
 impl Work {
@@ -60,15 +62,21 @@ impl Work {
     }
 
     /// With all numbers at their start.
-    fn of(groups: Vec<Group>, device: &Device, scale: f64) -> Result<Work> {
+    pub fn of(groups: Vec<Group>, device: &Device, scale: f64) -> Result<Work> {
         let numbers: Vec<(f64, usize)> = groups.iter().flat_map(Group::start).collect();
         let exact = groups.iter().any(|g| g.arena.dtype() == DType::F64);
         let control = Control::new(device, if exact { DType::F64 } else { DType::F32 }, scale, &numbers)?;
-        Ok(Work { groups, control })
+        Ok(Work { groups, control, current: Arc::new(AtomicBool::new(true)) })
     }
 
-    fn has(&self, param: &Param) -> bool {
+    /// Whether there is room for a parameter.
+    pub fn has(&self, param: &Param) -> bool {
         self.groups.iter().any(|g| g.arena.params().iter().any(|p| p.same(param)))
+    }
+
+    /// For how many parameters there is room.
+    pub fn size(&self) -> usize {
+        self.groups.iter().map(Group::size).sum()
     }
 }
 
@@ -134,7 +142,7 @@ impl Optimizer {
         self.rules.insert(self.rules.len() - 1, (Some(select), Arc::new(rule)));
         let scale = self.scaling.as_ref().map_or(1.0, |s| s.init);
         let work = Work::new(&self.params, &self.rules, &self.device(), scale)?;
-        *self.work() = work;
+        self.replace(work);
         Ok(self)
     }
 
@@ -319,7 +327,8 @@ impl Optimizer {
         }
         self.adopt(&grads)?;
         let work = self.work();
-        let Work { groups, control } = &*work;
+        let Work { groups, control, current } = &*work;
+        depends_on(current);
         let mut moves: Vec<Vec<bool>> = Vec::with_capacity(groups.len());
         for group in groups {
             let mut of_group = Vec::with_capacity(group.size());
@@ -408,7 +417,7 @@ impl Optimizer {
     fn adopt(&self, grads: &Grads) -> Result<()> {
         let is_new = |work: &Work, param: &Param| !param.is_frozen() && grads.get(param).is_some() && !work.has(param);
         let device = self.device();
-        let mut work = self.work();
+        let work = self.work();
         if !self.params.iter().any(|(_, p)| is_new(&work, p)) {
             return Ok(());
         }
@@ -417,12 +426,19 @@ impl Optimizer {
         let now: Vec<(String, Param)> = self.params.iter().filter(kept).cloned().collect();
         let saved = crate::saved::save(&work)?;
         let grown = Work::of(Group::all(&now, &self.rules)?, &device, 1.0)?;
-        crate::saved::load(&grown, &saved, true)?;
-        *work = grown;
+        crate::saved::prepare(&grown, &saved)?.commit(&grown)?;
+        drop(work);
+        self.replace(grown);
         if let Some(rates) = &*lock(&self.rates) {
             rates.forget();
         }
         Ok(())
+    }
+
+    /// Puts other work in the place of the present one. Compiled functions that met that one record again.
+    pub(crate) fn replace(&self, work: Work) {
+        let before = std::mem::replace(&mut *self.work(), work);
+        before.current.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn device(&self) -> Device {

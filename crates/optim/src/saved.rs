@@ -1,8 +1,10 @@
 //! What an optimizer keeps, to disk and back: by parameter (`exp_avg.conv1.weight`), so that layouts and groups may be others when it
 //! is loaded.
 
+use std::collections::HashSet;
+
 use thalweg_graph::{
-    DType, Error, ErrorKind, Result, State, Tensor,
+    DType, Error, ErrorKind, Grads, Param, Result, State, Tensor,
     module::{
         Segment,
         snapshot::{Array, Loading, Snapshot, Stateful, Value},
@@ -19,12 +21,20 @@ use crate::{
 
 const CONTROL: &str = "#control";
 const RATE: &str = "#lr";
+/// Of each group whether its parameters have taken different numbers of steps: they are computed by other kernels then.
+const RAGGED: &str = "#ragged";
+/// Of how many losses gradients were added up for the step to come, and these.
+const SUMMED: &str = "#summed";
+const SUM: &str = "#sum";
+/// The count of steps, which every parameter has.
+const STEP: &str = "step";
 
 /// All entries.
 pub(crate) fn save(work: &Work) -> Result<Snapshot> {
     let mut to = Snapshot::new();
     let control = work.control.state().tensor().to_vec::<f64>()?;
     to.insert(CONTROL, Value::Words(control[..LANES].iter().map(|x| x.to_bits()).collect()));
+    to.insert(RAGGED, Value::Words(work.groups.iter().map(|g| g.is_ragged().into()).collect()));
     for group in &work.groups {
         let segments = group.arena.layout().segments();
         for (i, (name, _)) in group.numbers.iter().enumerate() {
@@ -57,49 +67,71 @@ fn cut(flat: &Array, Segment { offset, shape, .. }: &Segment) -> Array {
     Array { dtype: flat.dtype, shape: shape.clone(), bytes }
 }
 
-/// Loads all entries.
-pub(crate) fn load(work: &Work, from: &Snapshot, fresh: bool) -> Result<()> {
-    prepare(work, from, fresh)?.into_iter().try_for_each(|(state, value)| state.write(&value))
+/// What is to be written.
+pub(crate) struct Prepared {
+    writes: Vec<(State, Tensor)>,
+    ragged: Vec<bool>,
 }
 
-/// Every state with its new value. Parameters that the snapshot does not know begin anew: they were frozen when it was taken (`fresh`: or
-/// have just been given room).
-fn prepare(work: &Work, from: &Snapshot, fresh: bool) -> Result<Vec<(State, Tensor)>> {
+impl Prepared {
+    /// Writes it.
+    pub fn commit(self, work: &Work) -> Result<()> {
+        work.groups.iter().zip(self.ragged).for_each(|(group, ragged)| group.set_ragged(ragged));
+        self.writes.iter().try_for_each(|(state, value)| state.write(value))
+    }
+}
+
+/// Every state with its new value. Parameters that the snapshot does not know begin anew: they have just been given room.
+#[track_caller]
+pub(crate) fn prepare(work: &Work, from: &Snapshot) -> Result<Prepared> {
     let control = work.control.state().tensor();
     let device = control.device().clone();
     let mut lanes = control.to_vec::<f64>()?;
     lanes[..LANES].copy_from_slice(&from.words::<LANES>(CONTROL)?.map(f64::from_bits));
+    let mut ragged = match from.get(RAGGED) {
+        Some(Value::Words(flags)) if flags.len() == work.groups.len() => flags.iter().map(|f| *f != 0).collect(),
+        _ => vec![false; work.groups.len()],
+    };
     let mut writes = Vec::new();
-    let mut known = 0;
-    for group in &work.groups {
+    for (group, ragged) in work.groups.iter().zip(&mut ragged) {
         let segments = group.arena.layout().segments();
-        let is_known: Vec<bool> = segments.iter().map(|s| from.get(&format!("step.{}", s.path)).is_some()).collect();
-        known += is_known.iter().filter(|k| **k).count();
-        let mut ragged = false;
+        let is_known: Vec<bool> = segments.iter().map(|s| knows(from, &s.path)).collect();
         for (i, (name, _)) in group.numbers.iter().enumerate() {
             let (first, len) = group.number(i);
             for (j, segment) in segments.iter().enumerate().filter(|(j, _)| is_known[*j]) {
-                let name = format!("{name}.{}", segment.path);
-                lanes[first + j] = from.number(&name)?;
+                lanes[first + j] = from.number(&format!("{name}.{}", segment.path))?;
             }
-            ragged |= lanes[first..first + len].iter().any(|x| x.to_bits() != lanes[first].to_bits());
-        }
-        if ragged {
-            group.set_ragged();
+            *ragged |= lanes[first..first + len].iter().any(|x| x.to_bits() != lanes[first].to_bits());
         }
         for Kept { slot, states } in &group.kept {
             writes.extend(of_slot(slot, states, group, &is_known, from)?);
         }
     }
-    if known == 0 && !fresh {
-        let problem = "it knows none of this optimizer's parameters".to_string();
-        return Err(Error::new("load", ErrorKind::Invalid(problem)));
-    }
     let control = work.control.of(&device, &lanes);
+    control.check()?;
     writes.push((work.control.state().clone(), control));
-    Ok(writes)
+    Ok(Prepared { writes, ragged })
 }
 
+/// Whether a snapshot was taken of an optimizer that had room for a parameter.
+fn knows(from: &Snapshot, path: &str) -> bool {
+    from.get(&format!("{STEP}.{path}")).is_some()
+}
+
+/// The names of all entries.
+fn names(work: &Work) -> HashSet<String> {
+    let mut names: HashSet<String> = [CONTROL, RATE, RAGGED, SUMMED].map(str::to_string).into();
+    for group in &work.groups {
+        let kept = group.kept.iter().map(|kept| kept.slot.name());
+        let of_each: Vec<&str> = group.numbers.iter().map(|(name, _)| *name).chain(kept).collect();
+        for segment in group.arena.layout().segments() {
+            names.extend(of_each.iter().map(|name| format!("{name}.{}", segment.path)));
+        }
+    }
+    names
+}
+
+#[track_caller]
 fn of_slot(
     slot: &Slot,
     states: &[State],
@@ -130,6 +162,7 @@ fn of_slot(
     Ok(writes)
 }
 
+#[track_caller]
 fn fitting<'a>(array: &'a Array, name: &str, shape: &[usize], dtype: DType) -> Result<&'a Array> {
     if array.shape == shape && array.dtype == dtype && array.bytes.len() == count(shape) * dtype.size_bytes() {
         return Ok(array);
@@ -139,25 +172,73 @@ fn fitting<'a>(array: &'a Array, name: &str, shape: &[usize], dtype: DType) -> R
 }
 
 impl Stateful for Optimizer {
-    /// Slots by parameter, counts of steps (and so the position in a schedule), the loss scale, the learning rate. The schedule itself is
-    /// a function, which the program gives again.
+    /// Slots by parameter, counts of steps (and so the position in a schedule), the loss scale, the learning rate, gradients added up
+    /// for the step to come. The schedule itself is a function, which the program gives again.
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         let saved = save(&self.work())?;
         saved.iter().for_each(|(name, value)| to.insert(name, value.clone()));
         to.insert(RATE, Value::Number(self.lr()));
+        let sum = lock(&self.sum);
+        let Some((sum, n)) = &*sum else { return Ok(()) };
+        to.insert(SUMMED, Value::Words(vec![(*n).into()]));
+        for (name, param) in &self.params {
+            if let Some(gradient) = sum.get(param) {
+                to.insert(format!("{SUM}.{name}"), Value::Array(Array::of(gradient)?));
+            }
+        }
         Ok(())
     }
 
+    /// It then has room for the parameters that it had room for when it was saved, in the same order, so that norms are added up in
+    /// the same order; others are given room when they have a gradient.
     fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
-        let writes = prepare(&self.work(), from, false)?;
-        let rate = if let Some(Value::Number(rate)) = from.get(RATE) { Some(*rate) } else { None };
+        let rooms: Vec<(String, Param)> = self.params.iter().filter(|(name, _)| knows(from, name)).cloned().collect();
+        if rooms.is_empty() {
+            let problem = "it knows none of this optimizer's parameters".to_string();
+            return Err(Error::new("load", ErrorKind::Invalid(problem)));
+        }
+        let device = self.device();
+        let work = self.work();
+        let same = work.size() == rooms.len() && rooms.iter().all(|(_, p)| work.has(p));
+        let fresh = if same { None } else { Some(Work::of(Group::all(&rooms, &self.rules)?, &device, 1.0)?) };
+        let to = fresh.as_ref().unwrap_or(&work);
+        let prepared = prepare(to, from)?;
+        let rate = from.number(RATE)?;
+        let (mut names, mut sum) = (names(to), Vec::new());
+        for (name, param) in &self.params {
+            let entry = format!("{SUM}.{name}");
+            if from.get(&entry).is_some() {
+                let (shape, dtype) = (param.shape(), param.tensor().dtype());
+                sum.push((param, fitting(from.array(&entry)?, &entry, &shape, dtype)?.upload(&device)?));
+                names.insert(entry);
+            }
+        }
+        let summed = if from.get(SUMMED).is_some() { Some(from.words::<1>(SUMMED)?[0]) } else { None };
+        if let Some((left, _)) = from.iter().find(|(name, _)| !names.contains(*name)) {
+            let problem =
+                format!("there is '{left}', which this optimizer has not: it has another rule, or other parameters");
+            return Err(Error::new("load", ErrorKind::Invalid(problem)));
+        }
+        drop(work);
         let mut loading = Loading::new();
         loading.then(move || {
-            writes.iter().try_for_each(|(state, value)| state.write(value))?;
-            rate.into_iter().try_for_each(|rate| self.lr.set(rate))?;
+            if let Some(fresh) = fresh {
+                self.replace(fresh);
+            }
+            prepared.commit(&self.work())?;
+            self.lr.set(rate)?;
             if let Some(rates) = &*lock(&self.rates) {
                 rates.forget();
             }
+            *lock(&self.sum) = None;
+            Ok(())
+        });
+        // Gradients belong to a version of their parameters, which may be loaded after this.
+        loading.last(move || {
+            let Some(n) = summed else { return Ok(()) };
+            let mut grads = Grads::new();
+            sum.iter().try_for_each(|(param, gradient)| grads.insert(*param, gradient))?;
+            *lock(&self.sum) = Some((grads, n as u32));
             Ok(())
         });
         Ok(loading)

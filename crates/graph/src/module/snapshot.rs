@@ -2,8 +2,8 @@
 //! positions in data.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Mutex, PoisonError},
 };
@@ -179,10 +179,15 @@ fn missing(name: &str, kind: &str, found: Option<&Value>) -> Error {
     Error::new("load", ErrorKind::Invalid(problem))
 }
 
+type Change<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
+
 /// What a snapshot will change, once it is known that all of it fits.
 #[must_use = "nothing is loaded before commit()"]
 #[derive(Default)]
-pub struct Loading<'a>(Vec<Box<dyn FnOnce() -> Result<()> + 'a>>);
+pub struct Loading<'a> {
+    first: Vec<Change<'a>>,
+    last: Vec<Change<'a>>,
+}
 
 impl<'a> Loading<'a> {
     /// Nothing yet.
@@ -192,12 +197,18 @@ impl<'a> Loading<'a> {
 
     /// One more thing to do.
     pub fn then(&mut self, change: impl FnOnce() -> Result<()> + 'a) {
-        self.0.push(Box::new(change));
+        self.first.push(Box::new(change));
+    }
+
+    /// Something to do when everything else has been done, also what comes by [`Loading::and`].
+    pub fn last(&mut self, change: impl FnOnce() -> Result<()> + 'a) {
+        self.last.push(Box::new(change));
     }
 
     /// Another's things to do, after these.
     pub fn and(&mut self, other: Loading<'a>) {
-        self.0.extend(other.0);
+        self.first.extend(other.first);
+        self.last.extend(other.last);
     }
 
     /// Does all of it.
@@ -205,43 +216,46 @@ impl<'a> Loading<'a> {
     /// # Errors
     /// What goes wrong on the device.
     pub fn commit(self) -> Result<()> {
-        self.0.into_iter().try_for_each(|change| change())
+        self.first.into_iter().chain(self.last).try_for_each(|change| change())
     }
 }
 
 impl fmt::Debug for Loading<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Loading({} changes)", self.0.len())
+        write!(f, "Loading({} changes)", self.first.len() + self.last.len())
     }
 }
 
-/// Something whose state goes to disk and back: models, optimizers, generators, samplers.
+/// Something whose state goes to disk and back: models, optimizers, generators, loaders, counters.
 pub trait Stateful {
     /// Adds all of its state. Waits for the device.
     ///
     /// # Errors
-    /// What goes wrong on the device.
+    /// What goes wrong on the device; two parts of one name.
+    #[track_caller]
     fn save(&self, to: &mut Snapshot) -> Result<()>;
 
     /// What it takes to bring it to a saved state, if all of it fits. Changes nothing yet.
     ///
     /// # Errors
     /// What is missing, left over or of another kind.
+    #[track_caller]
     fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>>;
 
     /// Brings it to a saved state; changes nothing unless all of it fits.
     ///
     /// # Errors
     /// As [`Stateful::prepare`]; what goes wrong on the device.
+    #[track_caller]
     fn load(&self, from: &Snapshot) -> Result<()> {
         self.prepare(from)?.commit()
     }
 }
 
 /// Entries that are no tensors stand behind a character that no parameter's name begins with.
-const FROZEN: &str = "#frozen";
+const VALUE: char = '#';
 
-/// The parts of a model by name.
+/// The parts of a model by the names of their entries.
 #[derive(Default)]
 struct Parts {
     params: Vec<(String, Param)>,
@@ -257,15 +271,20 @@ impl Parts {
         (parts.params, parts.states) = (module.params(), module.states());
         parts
     }
+
+    /// The entry of a parameter's flags: whether its module trains, and whether it is frozen.
+    fn flags(param: &str) -> String {
+        format!("{VALUE}flags.{param}")
+    }
 }
 
 impl Visitor for Parts {
     fn param(&mut self, _: &Path, _: &Param) {}
     fn mode(&mut self, path: &Path, mode: &Mode) {
-        self.modes.push((format!("#mode.{}", path.as_str()), mode.clone()));
+        self.modes.push((format!("{VALUE}mode.{}", path.as_str()), mode.clone()));
     }
     fn stream(&mut self, path: &Path, stream: &Stream) {
-        self.streams.push((format!("#stream.{}", path.as_str()), stream.clone()));
+        self.streams.push((format!("{VALUE}stream.{}", path.as_str()), stream.clone()));
     }
 }
 
@@ -273,70 +292,114 @@ impl<M: Module + ?Sized> Stateful for M {
     /// Parameters, states, modes, frozen flags and random streams.
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         let parts = Parts::of(self);
-        for (name, param) in &parts.params {
-            to.insert(name, Value::Array(Array::of(&param.0.leaf())?));
+        let mut entries = Vec::new();
+        for (name, param) in parts.params {
+            let (training, frozen) = param.0.flags();
+            entries.push((Parts::flags(&name), Value::Words(vec![training.into(), frozen.into()])));
+            entries.push((name, Value::Array(Array::of(&param.0.leaf())?)));
         }
-        for (name, state) in &parts.states {
-            to.insert(name, Value::Array(Array::of(&state.tensor())?));
+        for (name, state) in parts.states {
+            entries.push((name, Value::Array(Array::of(&state.tensor())?)));
         }
         for (name, mode) in parts.modes {
-            to.insert(name, Value::Words(vec![u64::from(mode.is_training())]));
+            entries.push((name, Value::Words(vec![mode.is_training().into()])));
         }
         for (name, stream) in parts.streams {
-            to.insert(name, Value::Words(stream.state().to_vec()));
+            entries.push((name, Value::Words(stream.state().to_vec())));
         }
-        let frozen = parts.params.iter().filter(|(_, p)| p.is_frozen()).map(|(name, _)| name.as_str());
-        to.insert(FROZEN, Value::Text(frozen.collect::<Vec<_>>().join("\n")));
+        let mut known = BTreeSet::new();
+        if let Some((twice, _)) = entries.iter().find(|(name, _)| !known.insert(name.as_str())) {
+            let problem = format!("two parts of the model are called '{twice}', so one of them would be lost");
+            return Err(Error::new("save", ErrorKind::Invalid(problem)));
+        }
+        entries.into_iter().for_each(|(name, value)| to.insert(name, value));
         Ok(())
     }
 
-    /// All parameters and states must be there, in their shapes and dtypes, and no others; modes, flags and streams that the snapshot
-    /// does not have stay as they are.
+    /// All of it must be there, in its shapes and dtypes, and nothing else.
     fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
-        let parts = Parts::of(self);
-        let mut loading = Loading::new();
-        let mut known: Vec<&str> = Vec::new();
-        for (name, param) in &parts.params {
+        let Matching { loading, missing, left, .. } = matching(self, from)?;
+        let problem = match (missing.first(), left.first()) {
+            (Some(missing), _) => format!("there is no '{missing}', which the model needs"),
+            (None, Some(left)) => format!("there is '{left}', which the model has not"),
+            (None, None) => return Ok(loading),
+        };
+        Err(Error::new("load", ErrorKind::Invalid(problem)))
+    }
+}
+
+/// What of a snapshot has a place in a model.
+#[derive(Debug)]
+pub struct Matching<'a> {
+    /// What it takes to load that.
+    pub loading: Loading<'a>,
+    /// The names of its entries.
+    pub loaded: Vec<String>,
+    /// Entries that the model would have, and the snapshot has not.
+    pub missing: Vec<String>,
+    /// Entries of the snapshot that the model has no place for.
+    pub left: Vec<String>,
+}
+
+/// Brings a model to what a snapshot has of it, and leaves the rest as it is.
+///
+/// # Errors
+/// An entry of another shape, dtype or kind than the model's.
+#[track_caller]
+pub fn matching<'a>(module: &'a (impl Module + ?Sized), from: &Snapshot) -> Result<Matching<'a>> {
+    let Parts { params, states, modes, streams } = Parts::of(module);
+    let (mut loading, mut names) = (Loading::new(), Vec::new());
+    for (name, param) in &params {
+        names.push(name.clone());
+        if from.get(name).is_some() {
             let value = fitting(from.array(name)?, name, &param.0.leaf())?;
             let param = param.clone();
             loading.then(move || param.set(&value));
-            known.push(name);
         }
-        for (name, state) in &parts.states {
+    }
+    for (name, state) in &states {
+        names.push(name.clone());
+        if from.get(name).is_some() {
             let value = fitting(from.array(name)?, name, &state.tensor())?;
             let state = state.clone();
             loading.then(move || state.write(&value));
-            known.push(name);
         }
-        let extra = from.iter().find(|(name, value)| matches!(value, Value::Array(_)) && !known.contains(name));
-        if let Some((extra, _)) = extra {
-            let problem = format!("there is '{extra}', which the model has not");
-            return Err(Error::new("load", ErrorKind::Invalid(problem)));
-        }
-        for (name, mode) in parts.modes.into_iter().filter(|(name, _)| from.get(name).is_some()) {
+    }
+    for (name, mode) in modes {
+        if from.get(&name).is_some() {
             let [training] = from.words(&name)?;
             loading.then(move || {
                 mode.set(training != 0);
                 Ok(())
             });
         }
-        for (name, stream) in parts.streams.into_iter().filter(|(name, _)| from.get(name).is_some()) {
+        names.push(name);
+    }
+    for (name, stream) in streams {
+        if from.get(&name).is_some() {
             let state = from.words(&name)?;
             loading.then(move || {
                 stream.set_state(state);
                 Ok(())
             });
         }
-        if let Some(Value::Text(frozen)) = from.get(FROZEN) {
-            let frozen: Vec<String> = frozen.lines().map(str::to_string).collect();
-            let params = parts.params;
+        names.push(name);
+    }
+    for (name, param) in params {
+        let name = Parts::flags(&name);
+        if from.get(&name).is_some() {
+            let [training, frozen] = from.words(&name)?;
             loading.then(move || {
-                params.iter().for_each(|(name, p)| p.freeze(frozen.contains(name)));
+                param.0.set_flags(Some(training != 0), Some(frozen != 0));
                 Ok(())
             });
         }
-        Ok(loading)
+        names.push(name);
     }
+    let known: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let left = from.iter().map(|(name, _)| name).filter(|name| !known.contains(name)).map(str::to_string).collect();
+    let (loaded, missing) = names.into_iter().partition(|name| from.get(name).is_some());
+    Ok(Matching { loading, loaded, missing, left })
 }
 
 /// A saved tensor on the device of the one it is to replace, or why it cannot.
@@ -350,6 +413,40 @@ fn fitting(array: &Array, name: &str, like: &Tensor) -> Result<Tensor> {
         return array.upload(like.device());
     };
     Err(Error::new("load", ErrorKind::Invalid(problem)))
+}
+
+/// The entry of something that has only one.
+const ONLY: &str = "#value";
+
+macro_rules! counters {
+    ($($type:ty: $save:expr, $load:expr;)*) => {$(
+        /// A number of the program's own: the epoch, the best score so far.
+        impl Stateful for Cell<$type> {
+            fn save(&self, to: &mut Snapshot) -> Result<()> {
+                let save: fn($type) -> Value = $save;
+                to.insert(ONLY, save(self.get()));
+                Ok(())
+            }
+            fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
+                let load: fn(&Snapshot) -> Result<$type> = $load;
+                let value = load(from)?;
+                let mut loading = Loading::new();
+                loading.then(move || {
+                    self.set(value);
+                    Ok(())
+                });
+                Ok(loading)
+            }
+        }
+    )*};
+}
+counters! {
+    u64: |n| Value::Words(vec![n]), |from| Ok(from.words::<1>(ONLY)?[0]);
+    usize: |n| Value::Words(vec![n as u64]), |from| match usize::try_from(from.words::<1>(ONLY)?[0]) {
+        Ok(n) => Ok(n),
+        Err(e) => Err(Error::new("load", ErrorKind::Invalid(format!("'{ONLY}': {e}")))),
+    };
+    f64: |x| Value::Number(x), |from| from.number(ONLY);
 }
 
 macro_rules! generators {

@@ -13,6 +13,7 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::Op,
+    record,
     shape::{IntoShape, count},
     tensor::Tensor,
 };
@@ -180,6 +181,11 @@ impl Stream {
         let next = move || f64::from(draws.draw.fetch_add(1, Ordering::Relaxed) as u32);
         let draw = Tensor::live_scalar(device, DType::U32, next);
         let [key, op, _] = self.state();
+        // Loading a snapshot may bring another seed, which a compiled function has to meet.
+        record::depends(record::On::Seed(self.address()), || {
+            let stream = self.clone();
+            move || stream.state()[..2] == [key, op]
+        });
         let inputs = vec![word(key as u32), word((key >> 32) as u32), word(op as u32), draw];
         Tensor::node(Op::Random, inputs, shape.into_shape(), DType::U32, device, Location::caller())
     }
