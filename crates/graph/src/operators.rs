@@ -23,6 +23,11 @@ pub trait IntoTensor {
     /// As a tensor on the device of `like`; a number takes the dtype of `like`, or F32 if it is a fraction, or beyond 32 bits,
     /// and `like` holds integers.
     fn into_tensor(self, like: &Tensor) -> Tensor;
+
+    /// Whether it is a number, and so takes its dtype from what stands beside it.
+    fn is_number(&self) -> bool {
+        false
+    }
 }
 
 impl IntoTensor for &Tensor {
@@ -47,6 +52,9 @@ macro_rules! numbers {
             #[track_caller]
             fn into_tensor(self, like: &Tensor) -> Tensor {
                 operand(self.number(), like)
+            }
+            fn is_number(&self) -> bool {
+                true
             }
         }
     )*};

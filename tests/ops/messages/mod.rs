@@ -251,11 +251,11 @@ fn what_lies_outside_is_not_a_number() {
 }
 
 #[test]
-fn what_the_device_finds_is_at_the_readers_line() {
+fn what_the_device_finds_is_at_the_line_that_asked_for_it() {
     for device in [strict(), cpu()] {
         let index = Tensor::from_slice(&device, &[0i32, 7], [2]);
-        let row = Tensor::ones(&device, [3, 4]).index_select(0, &index).sum(..);
-        refuses(row.item(), line!(), &["out of range"]);
+        let (row, line) = (Tensor::ones(&device, [3, 4]).index_select(0, &index).sum(..), line!());
+        refuses(row.item(), line, &["index_select: index 7 is out of range for axis 0 of extent 3"]);
     }
     let here = Location::caller();
     let lost = Error::new("read", ErrorKind::Device("lost".into())).seen_at(here);

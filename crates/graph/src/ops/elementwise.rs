@@ -8,7 +8,7 @@ use crate::{
     op::Op,
     operators::{IntoTensor, Number},
     ops::{binary::BinaryOp, unary::UnaryOp},
-    tensor::{Role, Tensor},
+    tensor::Tensor,
 };
 
 impl Tensor {
@@ -73,17 +73,18 @@ impl Tensor {
         if self.dtype() != DType::Bool {
             return self.fail("where", ErrorKind::DType { got: self.dtype(), problem: "is no condition".into() });
         }
-        // A number takes its dtype from the other side, so the sides are made in two rounds.
+        // A number takes its dtype from the other side.
         let like = Tensor::scalar(self.device(), 0.0, DType::F32);
-        let (a, b) = (a.into_side(&like), b.into_side(&like));
-        let (a, b) = match (a, b) {
-            (Side::Tensor(a), Side::Tensor(b)) => (a, b),
-            (Side::Tensor(a), Side::Number(b)) => {
+        let (a, b) = match a.is_number() {
+            true => {
+                let b = b.into_tensor(&like);
+                (a.into_tensor(&b), b)
+            }
+            false => {
+                let a = a.into_tensor(&like);
                 let b = b.into_tensor(&a);
                 (a, b)
             }
-            (Side::Number(a), Side::Tensor(b)) => (a.into_tensor(&b), b),
-            (Side::Number(a), Side::Number(b)) => (a.into_tensor(&like), b.into_tensor(&like)),
         };
         let (a, b) = match a.broadcast_with("where", &b) {
             Ok(pair) => pair,
@@ -316,26 +317,5 @@ impl Tensor {
         let (nan, max, min) = (nan.number(), max.number(), min.number());
         let limited = self.is_inf().where_(self.gt(0.0).where_(max, self.zeros_like() + min), self);
         self.is_nan().where_(nan, limited)
-    }
-}
-
-/// One side of [`Tensor::where_`].
-enum Side {
-    Tensor(Tensor),
-    Number(f64),
-}
-
-trait IntoSide {
-    fn into_side(self, like: &Tensor) -> Side;
-}
-
-impl<T: IntoTensor> IntoSide for T {
-    #[track_caller]
-    fn into_side(self, like: &Tensor) -> Side {
-        let tensor = self.into_tensor(like);
-        match tensor.0.op {
-            Op::Scalar(value) if tensor.check().is_ok() && matches!(tensor.0.role, Role::Plain) => Side::Number(value),
-            _ => Side::Tensor(tensor),
-        }
     }
 }
