@@ -15,12 +15,13 @@ use thalweg_graph::{
 };
 
 use crate::{
-    control::{Control, Report, STEP},
+    control::{Control, Report, SKIPPED, STEP},
     group::{Given, Group, Rules},
     rates::{Rate, Rates},
     rule::Rule,
     scale::LossScale,
     select::Select,
+    skips::Skips,
 };
 
 /// Update rules at work on the parameters of a module.
@@ -42,6 +43,7 @@ pub struct Optimizer {
     pass: AtomicU64,
     /// Gradients added up, and of how many losses.
     pub(crate) sum: Mutex<Option<(Grads, u32)>>,
+    skips: Mutex<Skips>,
 }
 
 /// What moves with the steps.
@@ -110,6 +112,7 @@ impl Optimizer {
             clip_value: None,
             pass: AtomicU64::new(u64::MAX),
             sum: Mutex::new(None),
+            skips: Mutex::default(),
         })
     }
 
@@ -224,7 +227,9 @@ impl Optimizer {
     /// What went wrong on the device.
     #[track_caller]
     pub fn report(&self) -> Result<Report> {
-        self.control().report()
+        let report = self.control().report()?;
+        lock(&self.skips).note(report.steps as f64, report.skipped as f64);
+        Ok(report)
     }
 
     /// The gradients of a loss, with respect to every parameter and tracked tensor that it depends on. In mixed f16 the loss is scaled
@@ -397,6 +402,7 @@ impl Optimizer {
         drop((clip, lr, finite));
         commit.run()?;
         self.pass.store(pass, Ordering::Relaxed);
+        lock(&self.skips).look(&control.state().tensor(), STEP, SKIPPED);
         Ok(())
     }
 
