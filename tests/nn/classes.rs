@@ -27,7 +27,7 @@ fn losses() -> Vec<Loss> {
         ("softmax_focal_loss", |x, t| SoftmaxFocal::default().loss(x, t)),
         ("multi_margin_loss", |x, t| MultiMargin::default().loss(x, t)),
         ("multilabel_margin_loss", |x, t| {
-            let target = Tensor::stack(&[t.clone(), t * 0 - 1, t * 0 - 1], 1);
+            let target = Tensor::stack([t, &(t * 0 - 1), &(t * 0 - 1)], 1);
             MultilabelMargin::default().loss(x, &target)
         }),
     ]

@@ -18,17 +18,19 @@ use crate::templates::{Caps, kernel::Kernel, kernels};
 
 mod contractions;
 
-/// Devices for which kernels differ: without f16 or subgroups, a GPU with both, one whose f16 conversions need help, and
-/// software Vulkan, with and without texts that contractions share, and one
-/// with small bindings.
+/// Devices for which kernels differ: without f16 or subgroups, a GPU with both, whose compiler knows infinity, one whose f16
+/// conversions need help, software Vulkan, with and without texts that contractions share, one with small bindings, and one whose
+/// workgroups are no power of two.
 pub fn devices() -> Vec<(&'static str, Caps)> {
     let portable = Caps::default();
-    let gpu = Caps { native_f16: true, exact_f16: true, subgroups: true, ..portable.clone() };
+    let gpu = Caps { native_f16: true, exact_f16: true, honest: true, subgroups: true, ..portable.clone() };
     let inexact = Caps { exact_f16: false, ..gpu.clone() };
-    let software = Caps { software: true, subgroup_size: 8, ..gpu.clone() };
+    let software = Caps { software: true, honest: false, subgroup_size: 8, ..gpu.clone() };
     let shared = Caps { shared_texts: true, ..software.clone() };
     let windows = Caps { max_binding: 1 << 20, ..portable.clone() };
+    let odd = Caps { max_workgroup: 96, ..gpu.clone() };
     vec![
+        ("odd", odd),
         ("portable", portable),
         ("windows", windows),
         ("gpu", gpu),
