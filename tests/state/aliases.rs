@@ -86,7 +86,8 @@ fn slices_of_one_tensor_are_parted() -> Result<()> {
     for device in devices() {
         let whole = vector(&device, &[1.0, 2.0, 3.0, 4.0]);
         whole.eval()?;
-        let parts = [whole.slice(0, ..2), whole.slice(0, 1..3), whole.slice(0, 2..), whole.select(0, 0).broadcast_to(&[2])];
+        let parts =
+            [whole.slice(0, ..2), whole.slice(0, 1..3), whole.slice(0, 2..), whole.select(0, 0).broadcast_to(&[2])];
         let params = parts.map(|t| Param::new(t).expect("a parameter"));
         let opt = sgd(1.0).init(&params[..].iter().collect::<Vec<_>>())?;
         down(&opt, &params.iter().collect::<Vec<_>>())?;

@@ -1,12 +1,8 @@
 //! A number that is the same everywhere has no memory. As an operand of a product it is given some, which is nobody else's.
 
-use thalweg::{
-    graph::module::Layout,
-    optim::Step as RuleStep,
-    prelude::*,
-};
+use thalweg::{graph::module::Layout, optim::Step as RuleStep, prelude::*};
 
-use super::{Net, assert_same, assert_values, devices, rows, sgd, snapshot, changed};
+use super::{Net, assert_same, assert_values, changed, devices, rows, sgd, snapshot};
 
 fn full(like: &Tensor, value: f64, shape: &[usize]) -> Tensor {
     Tensor::full(like.device(), value, shape, like.dtype())
@@ -53,7 +49,10 @@ fn a_product_with_a_constant_reads_data_and_leaves_it() -> Result<()> {
                     data.eval()?;
                     let got = product(&data).to_vec::<f64>()?;
                     let far = got.iter().zip(*want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
-                    assert!(got.len() == want.len() && far < 1e-2, "{name} of {dtype} on {device}: {got:?}, not {want:?}");
+                    assert!(
+                        got.len() == want.len() && far < 1e-2,
+                        "{name} of {dtype} on {device}: {got:?}, not {want:?}"
+                    );
                     assert_values(&data, &[1.0, 2.0, 3.0, 4.0]);
                 }
             }

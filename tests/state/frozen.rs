@@ -62,7 +62,8 @@ fn parameters_in_turns_are_as_in_optimizers_of_their_own() -> Result<()> {
             let both = one.init(&net)?;
             let used = two.init(&apart.used)?;
             // Whether each is in the loss.
-            let turns = [(true, false), (true, true), (false, true), (true, true), (false, true), (true, false), (true, true)];
+            let turns =
+                [(true, false), (true, true), (false, true), (true, true), (false, true), (true, false), (true, true)];
             for _ in turns.iter().filter(|(u, _)| *u) {
                 used.step(&apart.used.tensor().square().sum(..))?;
             }

@@ -128,7 +128,11 @@ fn a_penalty_on_a_gradient_is_stepped() -> Result<()> {
         // (2 p x - 1)², whose slope in p is 2 (2 p x - 1) 2 x.
         opt.step(&(slope - 1.0).square().sum(..))?;
         assert_values(&p.tensor(), &[2.0 - 0.01 * 2.0 * 11.0 * 6.0]);
-        let hvp = functional::hvp(|w| (p.tensor() * w[0].square()).sum(..), &[vector(&device, &[1.0])], &[vector(&device, &[1.0])])?;
+        let hvp = functional::hvp(
+            |w| (p.tensor() * w[0].square()).sum(..),
+            &[vector(&device, &[1.0])],
+            &[vector(&device, &[1.0])],
+        )?;
         assert_values(&hvp[0], &[2.0 * (2.0 - 1.32)]);
     }
     Ok(())

@@ -51,7 +51,10 @@ fn rules_and_rates_of_their_own() -> Result<()> {
         let opt = sgd(0.1)
             .init(&net)?
             .group("head.bias", sgd(0.4))?
-            .group(Select::by(|path, p| path.starts_with("head.") && p.shape() == [2]), Adam { lr: 0.2, ..Adam::default() })?
+            .group(
+                Select::by(|path, p| path.starts_with("head.") && p.shape() == [2]),
+                Adam { lr: 0.2, ..Adam::default() },
+            )?
             .group("head.*", sgd(9.0))?;
         // Gradients of 2: Adam goes by η whatever they are.
         let loss = || super::sum(&net.all()) * 2.0;

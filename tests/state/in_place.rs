@@ -64,7 +64,9 @@ fn places(x: &Tensor) -> Tensor {
 fn smoothed(x: &Tensor) -> Tensor {
     let [h, w] = x.dims::<2>().expect("a matrix");
     let kernel = Tensor::full(x.device(), 1.0 / 9.0, [1, 1, 3, 3], x.dtype());
-    x.reshape([1, 1, h, w]).conv2d(&kernel, &ConvConfig { padding: vec![1, 1], ..ConvConfig::default() }).reshape([h, w])
+    x.reshape([1, 1, h, w])
+        .conv2d(&kernel, &ConvConfig { padding: vec![1, 1], ..ConvConfig::default() })
+        .reshape([h, w])
 }
 
 fn data(device: &Device, shape: &[usize]) -> Tensor {
@@ -144,7 +146,8 @@ fn other_dtypes_move_alike() -> Result<()> {
     for device in devices() {
         for dtype in [DType::BF16, DType::F16, DType::I32] {
             let start = (data(&device, &[3000]) * 100.0).cast(dtype);
-            for (name, next) in OF_A_VECTOR.iter().filter(|(name, _)| ["flip", "roll", "sort", "gather"].contains(name)) {
+            for (name, next) in OF_A_VECTOR.iter().filter(|(name, _)| ["flip", "roll", "sort", "gather"].contains(name))
+            {
                 let s = State::new(start.clone())?;
                 s.write(&next(&s.tensor()))?;
                 assert_same(&s.tensor(), &next(&start), &format!("{name} of {dtype} on {device}"));

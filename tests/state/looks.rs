@@ -54,7 +54,11 @@ fn file(name: &str) -> std::path::PathBuf {
 }
 
 /// The bits of the model after a step of each kind, with a look at two places of it.
-fn trained(device: &Device, how: usize, look: impl Fn(&Net) -> Result<()>) -> Result<thalweg::module::snapshot::Snapshot> {
+fn trained(
+    device: &Device,
+    how: usize,
+    look: impl Fn(&Net) -> Result<()>,
+) -> Result<thalweg::module::snapshot::Snapshot> {
     let net = Net::new(device)?;
     let opt = Sgd { lr: 0.5, momentum: 0.9, weight_decay: 0.1, ..Sgd::default() }.init(&net)?;
     for seed in [1, 2] {

@@ -2,7 +2,9 @@
 
 use thalweg::{graph::overlay, optim::Average, prelude::*};
 
-use super::{Net, Pair, assert_same, assert_values, changed, devices, down, param, refuses, rows, sgd, snapshot, vector};
+use super::{
+    Net, Pair, assert_same, assert_values, changed, devices, down, param, refuses, rows, sgd, snapshot, vector,
+};
 
 /// Sharpness-aware minimisation: the gradient at θ + ρ g / ‖g‖ is applied at θ.
 #[test]

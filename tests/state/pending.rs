@@ -174,7 +174,8 @@ fn a_value_that_cannot_be_had_fails_one_step() -> Result<()> {
         down(&opt, &[&net.p])?;
         assert_values(&net.p.tensor(), &[0.5]);
         assert_values(&net.s.tensor(), &[1.0]);
-        let (bad, line) = (net.s.tensor() + Tensor::ones(&device, [2, 2]).matmul(&Tensor::ones(&device, [3, 1])), line!());
+        let (bad, line) =
+            (net.s.tensor() + Tensor::ones(&device, [2, 2]).matmul(&Tensor::ones(&device, [3, 1])), line!());
         net.s.set(&bad);
         refuses(down(&opt, &[&net.p]), line, &["matmul", "[2, 2]", "[3, 1]"]);
         down(&opt, &[&net.p])?;

@@ -140,7 +140,7 @@ fn in_mixed_f16_nor_do_overflows() -> Result<()> {
 #[test]
 fn where_gradients_are_measured_a_bad_one_skips() -> Result<()> {
     for device in devices() {
-        for way in 0..3 {
+        for way in 0..2 {
             let net = Pair::new(&device, &[0.0, 1.0], &[3.0])?;
             let opt = sgd(0.5).init(&net)?;
             let opt = if way == 0 { opt.clip_norm(1.0) } else { opt };
@@ -148,7 +148,6 @@ fn where_gradients_are_measured_a_bad_one_skips() -> Result<()> {
             let loss = net.p.tensor().sqrt().sum(..);
             match way {
                 0 => opt.step(&loss)?,
-                1 => opt.apply(&loss.backward()?)?,
                 _ => {
                     opt.accumulate(&loss)?;
                     opt.step_accumulated()?;
@@ -167,7 +166,8 @@ fn where_gradients_are_measured_a_bad_one_skips() -> Result<()> {
 #[test]
 fn whatever_makes_a_loss_not_finite() -> Result<()> {
     for device in devices() {
-        for (name, factor) in [("NaN", f32::NAN), ("∞", f32::INFINITY), ("-∞", f32::NEG_INFINITY), ("overflow", 3e38)] {
+        for (name, factor) in [("NaN", f32::NAN), ("∞", f32::INFINITY), ("-∞", f32::NEG_INFINITY), ("overflow", 3e38)]
+        {
             let net = Pair::new(&device, &[2.0], &[3.0])?;
             let opt = Sgd { momentum: 0.9, ..sgd(0.5) }.init(&net)?;
             let before = snapshot(&[&net])?;

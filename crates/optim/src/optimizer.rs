@@ -46,6 +46,16 @@ pub struct Optimizer {
     skips: Mutex<Skips>,
 }
 
+/// What a step goes by.
+enum By<'a> {
+    /// A loss, which tells whether it is finite.
+    Loss(&'a Tensor),
+    /// Gradients that a caller has: they are looked at only where they are measured anyway.
+    Gradients,
+    /// A sum of gradients whose losses nobody has any more: they are measured.
+    Sum,
+}
+
 /// What moves with the steps.
 #[derive(Debug)]
 pub(crate) struct Work {
@@ -263,7 +273,7 @@ impl Optimizer {
     #[track_caller]
     pub fn step(&self, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
-        self.run(grads, Some(loss))
+        self.run(grads, By::Loss(loss))
     }
 
     /// The update alone, by gradients of one backward pass, changed or not. Several optimizers may apply the same gradients, each once.
@@ -272,7 +282,7 @@ impl Optimizer {
     /// As [`Optimizer::step`]; gradients that it has applied already.
     #[track_caller]
     pub fn apply(&self, grads: &Grads) -> Result<()> {
-        self.run(grads.clone(), None)
+        self.run(grads.clone(), By::Gradients)
     }
 
     /// One step by a loss that a function computes; gives the loss.
@@ -316,11 +326,11 @@ impl Optimizer {
             let problem = "nothing was accumulated since the step before; call accumulate(&loss) first".into();
             return Err(Error::new("step", ErrorKind::Invalid(problem)));
         };
-        self.run(sum.map(|g| g * (1.0 / f64::from(n))), None)
+        self.run(sum.map(|g| g * (1.0 / f64::from(n))), By::Sum)
     }
 
     #[track_caller]
-    fn run(&self, grads: Grads, loss: Option<&Tensor>) -> Result<()> {
+    fn run(&self, grads: Grads, by: By) -> Result<()> {
         for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
                 return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));
@@ -359,7 +369,8 @@ impl Optimizer {
         let pass = grads.pass();
         // What nobody else holds needs no place of its own.
         drop(grads);
-        let measured = self.scaling.is_some() || self.clip_norm.is_some() || loss.is_none();
+        let loss = if let By::Loss(loss) = by { Some(loss) } else { None };
+        let measured = self.scaling.is_some() || self.clip_norm.is_some() || matches!(by, By::Sum);
         let squares = active.iter().filter(|_| measured).map(|(.., g)| Squares::of(g)).reduce(Squares::plus);
         // The sum of squares is not finite as soon as one gradient is not. Without it, the loss tells.
         let finite = match (&squares, loss) {

@@ -294,7 +294,8 @@ impl Draw {
                 Action::Thread(inner)
             }
             98 => {
-                let kinds = [Kind::Held, Kind::Held, Kind::Net, Kind::Opt, Kind::Param, Kind::State, Kind::Grads, Kind::Step];
+                let kinds =
+                    [Kind::Held, Kind::Held, Kind::Net, Kind::Opt, Kind::Param, Kind::State, Kind::Grads, Kind::Step];
                 let kind = kinds[self.below(kinds.len())];
                 Action::Drop(kind, self.pick(kind))
             }

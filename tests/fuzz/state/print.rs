@@ -151,10 +151,9 @@ impl Printer {
                 format!("let (a, b) = (s{s}.tensor(), s{t}.tensor()); s{s}.set(&b); s{t}.set(&a);")
             }
             Stmt::Step(opt, loss) => format!("opt{opt}.step(&{})?;", self.loss(loss)),
-            Stmt::Both(a, b, loss) => format!(
-                "let g = opt{a}.backward(&{})?; opt{a}.apply(&g)?; opt{b}.apply(&g)?;",
-                self.loss(loss)
-            ),
+            Stmt::Both(a, b, loss) => {
+                format!("let g = opt{a}.backward(&{})?; opt{a}.apply(&g)?; opt{b}.apply(&g)?;", self.loss(loss))
+            }
             Stmt::Micro(opt, losses) => {
                 let each = losses.iter().map(|l| format!("opt{opt}.accumulate(&{})?; ", self.loss(l)));
                 format!("{}opt{opt}.step_accumulated()?;", each.collect::<String>())

@@ -21,16 +21,14 @@ pub struct CrossEntropy {
     pub label_smoothing: f64,
     /// A weight for each class, `[C]`.
     pub weight: Option<Tensor>,
-    /// A class that counts nothing where it is the target: -100 if not said otherwise.
+    /// A class that counts nothing where it is the target, as -100 does in PyTorch. It costs a launch: how many rows count is then known
+    /// on the device alone.
     pub ignore_index: Option<i32>,
 }
 
-/// The class that PyTorch ignores.
-const IGNORED: Option<i32> = Some(-100);
-
 impl Default for CrossEntropy {
     fn default() -> CrossEntropy {
-        CrossEntropy { reduction: Reduction::default(), label_smoothing: 0.0, weight: None, ignore_index: IGNORED }
+        CrossEntropy { reduction: Reduction::default(), label_smoothing: 0.0, weight: None, ignore_index: None }
     }
 }
 
@@ -138,13 +136,14 @@ pub struct Nll {
     pub reduction: Reduction,
     /// A weight for each class, `[C]`.
     pub weight: Option<Tensor>,
-    /// A class that counts nothing where it is the target: -100 if not said otherwise.
+    /// A class that counts nothing where it is the target, as -100 does in PyTorch. It costs a launch: how many rows count is then known
+    /// on the device alone.
     pub ignore_index: Option<i32>,
 }
 
 impl Default for Nll {
     fn default() -> Nll {
-        Nll { reduction: Reduction::default(), weight: None, ignore_index: IGNORED }
+        Nll { reduction: Reduction::default(), weight: None, ignore_index: None }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Average, Fault, Grad, Model, Net, Node, Of, Optimizer, Shown, Step, Var, Want,
     super::actions::{Action, Kind, Machine, OptSpec, RATES, Stmt, rule},
-    Done,
+    Average, Done, Fault, Grad, Model, Net, Node, Of, Optimizer, Shown, Step, Var, Want,
+    steps::By,
     update::Slots,
 };
 
@@ -77,10 +77,8 @@ impl Model {
     pub fn act(&mut self, id: usize, action: &Action, saw_stale: bool) -> Want {
         self.saw_stale = saw_stale;
         // Of an error that may have been met at the first of several steps or at another, it is not known what was done before.
-        self.compound = matches!(
-            action,
-            Action::Call(..) | Action::WriteAverage(_) | Action::Do(Stmt::Both(..) | Stmt::Micro(..))
-        );
+        self.compound =
+            matches!(action, Action::Call(..) | Action::WriteAverage(_) | Action::Do(Stmt::Both(..) | Stmt::Micro(..)));
         let mut shown = Shown::default();
         match action {
             Action::Param(e) | Action::State(e) => {
@@ -274,9 +272,9 @@ impl Model {
             Stmt::Both(a, b, loss) => {
                 let loss: Node = self.loss(loss);
                 let mut grads = self.backward(loss)?;
-                self.advance(self.opt(*a), &grads, None)?;
+                self.advance(self.opt(*a), &grads, By::Gradients)?;
                 grads.of.values_mut().for_each(|g| g.done = Done::Yes);
-                self.advance(self.opt(*b), &grads, None)?;
+                self.advance(self.opt(*b), &grads, By::Gradients)?;
             }
             Stmt::Micro(opt, losses) => {
                 for loss in losses {

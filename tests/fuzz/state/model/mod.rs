@@ -327,4 +327,3 @@ impl Machine for Model {
         self.tensor(Of::Mean(*x), vec![mean], tracked)
     }
 }
-

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Node, Of, Tensor,
     super::actions::{One, Two},
+    Node, Of, Tensor,
 };
 
 impl One {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Average, Fault, Handles, Model, Need, NetSave, OptSave, Optimizer, STALE, Step, Var, Want,
     super::actions::{Expr, Kind, Machine, Stmt, Thing},
+    Average, Fault, Handles, Model, Need, NetSave, OptSave, Optimizer, STALE, Step, Var, Want,
     update::{Keeps, Slots},
 };
 
@@ -87,7 +87,8 @@ impl Model {
             Thing::Opt(opt) => {
                 let (at, save) = (self.opt(opt), self.opt_saves[&save].clone());
                 let o: &mut Optimizer = &mut self.opts[at];
-                let known: Vec<&String> = o.params.iter().map(|(n, _)| n).filter(|n| save.slots.contains_key(*n)).collect();
+                let known: Vec<&String> =
+                    o.params.iter().map(|(n, _)| n).filter(|n| save.slots.contains_key(*n)).collect();
                 let fits = |name: &&String| {
                     let keeps = o.rule(name).keeps();
                     keeps == Keeps::Nothing || keeps == save.slots[*name].0
@@ -108,7 +109,8 @@ impl Model {
             Thing::Average(a) => {
                 let (values, shown) = self.average_saves[&save].clone();
                 let Average { params, values: vars, .. } = self.averages[&a].clone();
-                let find = |name: &String| values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+                let find =
+                    |name: &String| values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
                 let found: Option<Vec<Vec<f64>>> = params.iter().map(|(name, _)| find(name)).collect();
                 let Some(found) = found else { return Err(vec![Fault::Invalid]) };
                 self.before_writing();
@@ -125,7 +127,8 @@ impl Model {
         self.before_writing();
         for ((_, param), average) in params.into_iter().zip(values) {
             let (theta, a) = (&self.vars[param].value, &self.vars[average].value);
-            let next = |(t, a): (&f64, &f64)| if exponential { a * 0.75 + t * 0.25 } else { a + (t - a) / (shown + 1.0) };
+            let next =
+                |(t, a): (&f64, &f64)| if exponential { a * 0.75 + t * 0.25 } else { a + (t - a) / (shown + 1.0) };
             let new = theta.iter().zip(a).map(next).collect();
             self.write(average, new);
         }

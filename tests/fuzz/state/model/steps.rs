@@ -4,6 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Done, Fault, Grad, Grads, Model, Need, Node, Of, STALE, Var, Want, ops::gradients};
 
+/// What a step goes by: only a sum's gradients are looked at without being asked.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum By {
+    Loss(Node),
+    Gradients,
+    Sum,
+}
+
 impl Model {
     pub(super) fn backward(&mut self, loss: Node) -> Want<Grads> {
         let t = &self.tensors[loss];
@@ -39,11 +47,12 @@ impl Model {
 
     pub(super) fn step(&mut self, opt: usize, loss: Node) -> Want<()> {
         let grads = self.backward(loss)?;
-        self.advance(opt, &grads, Some(loss))
+        self.advance(opt, &grads, By::Loss(loss))
     }
 
     /// A step by gradients.
-    pub(super) fn advance(&mut self, opt: usize, grads: &Grads, loss: Option<Node>) -> Want<()> {
+    pub(super) fn advance(&mut self, opt: usize, grads: &Grads, by: By) -> Want<()> {
+        let loss = if let By::Loss(loss) = by { Some(loss) } else { None };
         let o = self.opts[opt].clone();
         let moves: Vec<&(String, Var)> =
             o.params.iter().filter(|(_, v)| grads.of.contains_key(v) && !self.vars[*v].frozen).collect();
@@ -90,7 +99,8 @@ impl Model {
 
         let norm = moves.iter().flat_map(|(_, v)| &grads.of[v].value).map(|g| g * g).sum::<f64>().sqrt();
         let is_finite = loss.is_none_or(|l| self.tensors[l].value[0].is_finite());
-        let is_finite = is_finite && (norm.is_finite() || loss.is_some() && o.clip_norm.is_none());
+        let is_measured = o.clip_norm.is_some() || by == By::Sum;
+        let is_finite = is_finite && (norm.is_finite() || !is_measured);
         let clip = o.clip_norm.map_or(1.0, |c| (c / (norm + 1e-6)).min(1.0));
         for (name, var) in moves {
             let mut value = self.vars[*var].value.clone();
@@ -122,7 +132,7 @@ impl Model {
     /// Gradients that somebody holds are all computed by the step that applies them: others may apply them as well.
     pub(super) fn apply(&mut self, opt: usize, id: usize) -> Want<()> {
         let grads = self.grads[&id].clone();
-        self.advance(opt, &grads, None)?;
+        self.advance(opt, &grads, By::Gradients)?;
         for grad in self.grads.get_mut(&id).into_iter().flat_map(|g| g.of.values_mut()) {
             grad.done = Done::Yes;
         }
@@ -150,7 +160,7 @@ impl Model {
     pub(super) fn step_accumulated(&mut self, opt: usize) -> Want<()> {
         let Some((mut sum, n)) = self.opts[opt].sum.clone() else { return Err(vec![Fault::Invalid]) };
         sum.of.values_mut().for_each(|g| g.value.iter_mut().for_each(|x| *x /= f64::from(n)));
-        let result = self.advance(opt, &sum, None);
+        let result = self.advance(opt, &sum, By::Sum);
         // What can never be applied any more is let go.
         if result.as_ref().err().is_none_or(|faults| faults.contains(&Fault::Stale)) {
             self.opts[opt].sum = None;
@@ -180,4 +190,3 @@ impl Grad {
         }
     }
 }
-

@@ -120,4 +120,3 @@ impl Model {
         Ok(self.tensors[node].value.clone())
     }
 }
-

@@ -69,8 +69,8 @@ impl Model {
 
     /// Whether all variables are small: else rounding may grow without bounds.
     pub fn is_tame(&self) -> bool {
-        let shown = |v: &Variable| v.pending.as_ref().is_none_or(|(n, _)| Model::is_tame_value(&self.tensors[*n].value));
+        let shown =
+            |v: &Variable| v.pending.as_ref().is_none_or(|(n, _)| Model::is_tame_value(&self.tensors[*n].value));
         !self.unsure && self.vars.iter().all(|v| Model::is_tame_value(&v.value) && shown(v))
     }
 }
-
