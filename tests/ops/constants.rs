@@ -144,7 +144,7 @@ fn nothing_as_an_operand() {
             x.gather(1, &none(&[2, 0]).cast(DType::I32)),
             x.scatter_add(1, &none(&[2, 0]).cast(DType::I32), &none(&[2, 0])),
             x.concat_with(&[none(&[0, 3])], 0),
-            none(&[0, 3]).concat_with(&[x.clone()], 0),
+            none(&[0, 3]).concat_with(std::slice::from_ref(&x), 0),
             none(&[0, 3]).sum(0),
             x.clone(),
         ]

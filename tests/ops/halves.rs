@@ -190,7 +190,11 @@ fn casts_that_round_are_kept() {
             let eye = Tensor::arange(&device, 8).reshape([8, 1]).eq(Tensor::arange(&device, 8)).cast(DType::F32);
             exactly(there_and_back(&x).matmul(&eye), &want, "in front of a matrix product");
             exactly(there_and_back(&x.matmul(&eye)), &want, "behind a matrix product");
-            exactly(there_and_back(&x).concat_with(&[x.clone()], 0).slice(0, ..8), &want, "in front of a join");
+            exactly(
+                there_and_back(&x).concat_with(std::slice::from_ref(&x), 0).slice(0, ..8),
+                &want,
+                "in front of a join",
+            );
             // The gradient is rounded as well.
             let p = Tensor::from_slice(&device, &[1.0f32; 64], [8, 8]).track();
             let grads = (there_and_back(&p) * &x).sum(..).backward().unwrap();

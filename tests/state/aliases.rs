@@ -17,7 +17,7 @@ const VIEWS: &[View] = &[
     ("cast", |t| t.cast(DType::F32)),
     ("concat of one", |t| Tensor::concat(std::slice::from_ref(t), 0)),
     ("track", |t| t.track()),
-    ("broadcast", |t| t.broadcast_to(&[4])),
+    ("broadcast", |t| t.broadcast_to([4])),
     ("permute twice", |t| t.reshape([2, 2]).t().t().reshape([4])),
 ];
 
@@ -87,7 +87,7 @@ fn slices_of_one_tensor_are_parted() -> Result<()> {
         let whole = vector(&device, &[1.0, 2.0, 3.0, 4.0]);
         whole.eval()?;
         let parts =
-            [whole.slice(0, ..2), whole.slice(0, 1..3), whole.slice(0, 2..), whole.select(0, 0).broadcast_to(&[2])];
+            [whole.slice(0, ..2), whole.slice(0, 1..3), whole.slice(0, 2..), whole.select(0, 0).broadcast_to([2])];
         let params = parts.map(|t| Param::new(t).expect("a parameter"));
         let opt = sgd(1.0).init(&params[..].iter().collect::<Vec<_>>())?;
         down(&opt, &params.iter().collect::<Vec<_>>())?;

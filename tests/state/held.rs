@@ -27,7 +27,7 @@ const WAYS: &[Way] = &[
     ("reshape", |t| t.reshape([-1])),
     ("slice", |t| t.slice(0, ..)),
     ("pad by nothing", |t| t.pad(&[(0, 0)], 0.0)),
-    ("broadcast", |t| t.broadcast_to(&[2])),
+    ("broadcast", |t| t.broadcast_to([2])),
     ("flip twice", |t| t.flip(0).flip(0)),
     ("roll by nothing", |t| t.roll(0, 0)),
     ("where", |t| t.ge(-9.0).where_(t, 0.0)),

@@ -62,7 +62,7 @@ fn down(opt: &Optimizer, params: &[&Param]) -> Result<()> {
 fn sum(params: &[&Param]) -> Tensor {
     let mut total = params[0].tensor().sum(..);
     for p in &params[1..] {
-        total = total + p.tensor().sum(..);
+        total += p.tensor().sum(..);
     }
     total
 }

@@ -75,7 +75,7 @@ impl Machine for World<'_> {
     }
 
     fn held(&mut self, id: usize) -> Tensor {
-        self.held[&id].broadcast_to(&[self.size, self.size])
+        self.held[&id].broadcast_to([self.size, self.size])
     }
 
     fn param(&mut self, id: usize) -> Tensor {

@@ -101,7 +101,7 @@ impl Commit<'_> {
             let Some(value) = variable.take_pending() else { continue };
             let kept = skip.as_ref().map(|_| value.clone());
             let value = match &skip {
-                Some(skip) => skip.where_(&variable.leaf(), value),
+                Some(skip) => skip.where_(variable.leaf(), value),
                 None => value,
             };
             set.push((variable.clone(), roots.len()));

@@ -99,7 +99,7 @@ impl CrossEntropy {
         if smooth != 0.0 {
             losses = losses * (1.0 - smooth) + weighted.sum(axis) * (smooth / log_p.shape()[axis] as f64);
         }
-        losses = losses * sound;
+        losses *= sound;
         if let Some(counted) = counted {
             losses = counted.where_(&losses, 0.0);
         }
@@ -130,7 +130,7 @@ impl CrossEntropy {
 
 /// The negative of log-probabilities at the target classes: `-w_t x_t`. A mean divides by the sum of the weights of the
 /// targets counted. [`CrossEntropy`] is this of a log-softmax.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Nll {
     /// What becomes of the rows' losses.
     pub reduction: Reduction,
@@ -139,12 +139,6 @@ pub struct Nll {
     /// A class that counts nothing where it is the target, as -100 does in PyTorch. It costs a launch: how many rows count is then known
     /// on the device alone.
     pub ignore_index: Option<i32>,
-}
-
-impl Default for Nll {
-    fn default() -> Nll {
-        Nll { reduction: Reduction::default(), weight: None, ignore_index: None }
-    }
 }
 
 impl Nll {
