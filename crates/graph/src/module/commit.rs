@@ -12,7 +12,7 @@ use super::{Arena, Param, State};
 use crate::{
     autodiff::Grads,
     device::Device,
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     eval::{self, Root},
     record,
     tensor::Tensor,
@@ -23,7 +23,7 @@ impl Grads {
     /// Whether a step by these gradients moves a parameter: it has one, and is not frozen.
     ///
     /// # Errors
-    /// [`ErrorKind::Stale`] for a gradient of an older version: since it was taken, something else than gradients of the same backward
+    /// [`crate::ErrorKind::Stale`] for a gradient of an older version: since it was taken, something else than gradients of the same backward
     /// pass was written to the parameter.
     #[track_caller]
     pub fn moves(&self, param: &Param) -> Result<bool> {
@@ -115,11 +115,9 @@ impl Commit<'_> {
         let ran = match eval::run(&roots, true) {
             Ok(ran) => ran,
             Err(error) => {
-                // What can never be computed any more is let go, so that one error does not stay for ever.
-                let lost = matches!(error.kind(), ErrorKind::Stale { .. });
-                for (variable, at) in set.into_iter().filter(|_| !lost) {
+                for (variable, at) in set {
                     let root = &roots[at];
-                    variable.put_back(root.kept.as_ref().unwrap_or(&root.tensor).clone());
+                    variable.put_back_unless_lost(root.kept.as_ref().unwrap_or(&root.tensor), &error);
                 }
                 return Err(error);
             }
