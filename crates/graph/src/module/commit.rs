@@ -37,6 +37,15 @@ impl Grads {
         }
     }
 
+    /// Those that have not been computed and still can be: what they read has not been written.
+    pub fn computable(&self) -> Vec<Tensor> {
+        let mut waiting: Vec<Tensor> = self.iter().filter(|g| !g.is_evaluated()).cloned().collect();
+        if !eval::is_computable(&waiting) {
+            waiting.retain(|g| eval::is_computable(std::slice::from_ref(g)));
+        }
+        waiting
+    }
+
     /// What is to be noted of these parameters once the gradients have been applied.
     pub fn applied<'a>(&self, params: impl IntoIterator<Item = &'a Param>) -> Applied {
         let version = |p: &Param| Some((p.clone(), self.version(p.0.key())?.recorded()));
@@ -165,6 +174,16 @@ pub fn depends_on(flag: &Arc<AtomicBool>) -> bool {
         move || flag.load(Ordering::Relaxed) == now
     });
     now
+}
+
+/// What `f` gives; a function that is being compiled does not do it again.
+pub fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
+    record::unrecorded(f)
+}
+
+/// The number of the recording that is being made on this thread, if one is.
+pub fn recording() -> Option<u64> {
+    record::number()
 }
 
 /// What `f` gives; states that it sets keep what they had, as if it had not been called.
