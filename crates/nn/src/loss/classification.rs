@@ -99,7 +99,8 @@ impl CrossEntropy {
         if smooth != 0.0 {
             losses = losses * (1.0 - smooth) + weighted.sum(axis) * (smooth / log_p.shape()[axis] as f64);
         }
-        losses *= sound;
+        // 0, or NaN for a class that there is not. Not a factor: the gradient would have to wait for it, in a launch of its own.
+        losses += sound - 1.0;
         if let Some(counted) = counted {
             losses = counted.where_(&losses, 0.0);
         }
