@@ -106,7 +106,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn fit(net: &Net, data: &Mnist, device: &Device, options: &Options) -> Result<()> {
     let opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
-    let mut journal = train::Journal::new(device, 10);
+    let journal = train::Journal::new(device, 10);
     let steps = data.train.len() / BATCH * options.epochs as usize;
     for epoch in 0..options.epochs {
         net.train();

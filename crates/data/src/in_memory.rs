@@ -49,6 +49,21 @@ impl InMemory {
         self.0.labels.is_empty()
     }
 
+    /// The first images, at most so many.
+    pub fn first(&self, n: usize) -> InMemory {
+        let n = n.min(self.len());
+        let size: usize = self.0.shape.iter().product();
+        let Inner { images, shape, labels } = &*self.0;
+        match n == self.len() {
+            true => self.clone(),
+            false => InMemory(Arc::new(Inner {
+                images: images[..n * size].to_vec(),
+                shape: shape.clone(),
+                labels: labels[..n].to_vec(),
+            })),
+        }
+    }
+
     /// The shape of one image.
     pub fn shape(&self) -> &[usize] {
         &self.0.shape
@@ -148,5 +163,6 @@ mod tests {
         let data = InMemory::new((0..6).map(|i| i as f32).collect(), &[2], vec![7, 8, 9]).unwrap();
         assert_eq!(data.get(1), Some((&[2.0, 3.0][..], 8)));
         assert_eq!(data.get(3), None);
+        assert_eq!((data.first(2).labels(), data.first(2).get(1), data.first(9).len()), (&[7, 8][..], data.get(1), 3));
     }
 }

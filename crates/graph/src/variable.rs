@@ -194,6 +194,11 @@ impl Variable {
         now.pending.as_ref().unwrap_or(&now.leaf).clone()
     }
 
+    /// What it was set to and nothing has written yet.
+    pub fn next(&self) -> Option<Tensor> {
+        self.now().pending.clone()
+    }
+
     /// A leaf of the version that is in memory.
     pub fn leaf(&self) -> Tensor {
         self.now().leaf.clone()

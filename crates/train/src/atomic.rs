@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::Path,
+    time::Duration,
 };
 
 use thalweg_graph::{Error, ErrorKind, Result};
@@ -27,7 +28,8 @@ pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// The same, with what the system says where it cannot.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -44,8 +46,28 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let _ = fs::remove_file(&aside);
         return Err(error);
     }
+    sweep(folder, path);
     // The rename itself reaches the disk with the folder. Windows cannot open folders, and does not need it.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// After so long without a byte, whoever wrote aside was stopped.
+const STOPPED: Duration = Duration::from_secs(3600);
+
+/// Removes what writers of this file left aside that were killed meanwhile. What cannot be removed stays: it harms nobody.
+fn sweep(folder: &Path, path: &Path) {
+    let (Some(name), Ok(files)) = (path.file_name().and_then(|name| name.to_str()), fs::read_dir(folder)) else {
+        return;
+    };
+    for file in files.flatten() {
+        let aside = file.file_name();
+        let writer = aside.to_str().and_then(|aside| aside.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".tmp"));
+        if writer.is_some_and(|writer| writer.parse::<u32>().is_ok())
+            && file.metadata().and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago > STOPPED))
+        {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +84,23 @@ mod tests {
         assert_eq!(fs::read_dir(dir.join("deep")).unwrap().count(), 1);
         let error = write_atomically(dir.join("deep/file.bin/below"), b"x").unwrap_err().to_string();
         assert!(error.contains("file.bin/below: cannot be written"), "{error}");
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_swept() {
+        let dir = std::env::temp_dir().join(format!("thalweg-sweep-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let names = ["file.bin.123.tmp", "file.bin.456.tmp", "file.bin.mine.tmp", "other.bin.123.tmp"];
+        for name in names {
+            let file = File::create(dir.join(name)).unwrap();
+            if name != "file.bin.456.tmp" {
+                file.set_modified(std::time::SystemTime::now() - 2 * STOPPED).unwrap();
+            }
+        }
+        write_atomically(dir.join("file.bin"), b"one").unwrap();
+        let left = names.map(|name| dir.join(name).exists());
+        assert_eq!(left, [false, true, true, true]);
         fs::remove_dir_all(dir).unwrap();
     }
 }

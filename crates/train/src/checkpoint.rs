@@ -1,274 +1,352 @@
-//! A model's parameters and states in a safetensors file.
+//! A whole run in a file.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    panic::Location,
-    path::Path,
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use thalweg_graph::{
+    Error, ErrorKind, Result,
+    module::snapshot::{Loading, Snapshot, Stateful, Value},
 };
 
-use safetensors::{SafeTensorError, SafeTensors, tensor::TensorView};
-use thalweg_graph::{DType, Element, Error, ErrorKind, Module, Param, Result, State, Tensor};
+use crate::{
+    file,
+    weights::{problem, relay, write},
+};
 
-use crate::atomic::write_atomically;
+/// The metadata's list of parts.
+const PARTS: &str = "parts";
 
-/// Writes every parameter and state of a model under its name (`conv1.weight`), atomically. Waits for the device.
+/// Everything that a run is, by names: model, optimizer, averages, loaders, generators, journal. A run that is loaded from its file
+/// goes on with the bits of one that was never stopped.
 ///
-/// # Errors
-/// [`ErrorKind::File`] when the file cannot be written; [`ErrorKind::DType`] for a dtype other than f32, i32 and u32; what
-/// went wrong on the device.
-#[track_caller]
-pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
-    let caller = Location::caller();
-    write(path.as_ref(), module).map_err(|error| error.seen_at(caller))
-}
-
-fn write(path: &Path, module: &dyn Module) -> Result<()> {
-    let tensors = parts(module).into_iter().map(|(name, part)| Ok((name, Stored::of(&part.tensor())?)));
-    let tensors = tensors.collect::<Result<Vec<_>>>()?;
-    let views = tensors.iter().map(|(name, stored)| Ok((name.as_str(), stored.view()?)));
-    let bytes = views.collect::<Result<Vec<_>, SafeTensorError>>().and_then(|views| {
-        let note = HashMap::from([("format".to_string(), "thalweg".to_string())]);
-        safetensors::serialize(views, Some(note))
-    });
-    let bytes = bytes.map_err(|e| problem("save", path, format!("cannot be written: {e}")))?;
-    write_atomically(path, &bytes)
-}
-
-/// Reads a file that [`save`] wrote into a model of the same structure. The model changes only if all of it fits.
+/// ```no_run
+/// # use std::cell::RefCell;
+/// # use thalweg_data::Batches;
+/// # use thalweg_graph::{Module, Result, Rng, Tensor};
+/// # use thalweg_optim::Optimizer;
+/// use thalweg_train::Checkpoint;
 ///
-/// # Errors
-/// [`ErrorKind::File`] naming the file and what is wrong: absent, truncated, damaged, or parameters that are missing, left
-/// over, or of another shape or dtype than the model's.
-#[track_caller]
-pub fn load(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
-    let caller = Location::caller();
-    read(path.as_ref(), module).map_err(|error| error.seen_at(caller))
+/// # fn train(net: impl Module, opt: Optimizer, batches: Batches, rng: RefCell<Rng>, loss: impl Fn() -> Tensor) -> Result<()> {
+/// let run = Checkpoint::new().part("model", &net).part("optimizer", &opt).part("data", &batches).part("rng", &rng);
+/// run.resume("run.safetensors")?;
+/// for batch in &batches {
+///     opt.step(&loss())?;
+///     run.save("run.safetensors")?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Files are safetensors: `model.conv1.weight` and `optimizer.exp_avg.conv1.weight` are tensors that others can read, and everything
+/// else is in the metadata. [`Load::part`](crate::Load::part) takes weights out of one.
+#[derive(Clone, Default)]
+#[must_use = "nothing is kept before save(path)"]
+pub struct Checkpoint<'a> {
+    parts: Vec<(String, &'a dyn Stateful)>,
+    problem: Option<Error>,
 }
 
-fn read(path: &Path, module: &dyn Module) -> Result<()> {
-    let problem = |text| problem("load", path, text);
-    let bytes = std::fs::read(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| problem(damage(&e)))?;
-    let parts = parts(module);
-    let mut values = Vec::with_capacity(parts.len());
-    for (name, part) in &parts {
-        values.push(fitting(&file, name, part).map_err(problem)?);
-    }
-    if let Some(extra) = file.names().into_iter().find(|name| !parts.contains_key(*name)) {
-        return Err(problem(format!("has '{extra}', which the model has not")));
-    }
-    values.iter().try_for_each(Tensor::check)?;
-    parts.values().zip(&values).try_for_each(|(part, value)| part.set(value))
-}
-
-/// What a file keeps of a model.
-enum Part {
-    Param(Param),
-    State(State),
-}
-
-impl Part {
-    fn tensor(&self) -> Tensor {
-        match self {
-            Part::Param(param) => param.tensor(),
-            Part::State(state) => state.tensor(),
-        }
-    }
-
-    fn set(&self, value: &Tensor) -> Result<()> {
-        match self {
-            Part::Param(param) => param.set(value),
-            Part::State(state) => {
-                state.set(value);
-                Ok(())
-            }
-        }
+impl fmt::Debug for Checkpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.parts.iter().map(|(name, _)| name)).finish()
     }
 }
 
-fn parts(module: &dyn Module) -> BTreeMap<String, Part> {
-    let params = module.params().into_iter().map(|(name, param)| (name, Part::Param(param)));
-    let states = module.states().into_iter().map(|(name, state)| (name, Part::State(state)));
-    params.chain(states).collect()
-}
+impl<'a> Checkpoint<'a> {
+    /// Of nothing yet.
+    pub fn new() -> Checkpoint<'a> {
+        Checkpoint::default()
+    }
 
-/// A tensor as the format stores it.
-struct Stored {
-    dtype: safetensors::Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Stored {
-    fn of(tensor: &Tensor) -> Result<Stored> {
-        let bytes = match tensor.dtype() {
-            DType::F32 => f32::bytes(&tensor.to_vec::<f32>()?),
-            DType::I32 => i32::bytes(&tensor.to_vec::<i32>()?),
-            DType::U32 => u32::bytes(&tensor.to_vec::<u32>()?),
-            got => {
-                return Err(Error::new(
-                    "save",
-                    ErrorKind::DType { got, problem: "has no place in a checkpoint".into() },
-                ));
-            }
+    /// With one part more. Its name is a prefix in the file: some letters, digits, `-` or `_`. One that is none, or given twice, is an
+    /// error of [`Checkpoint::save`] and [`Checkpoint::load`].
+    #[track_caller]
+    pub fn part(mut self, name: &str, part: &'a dyn Stateful) -> Checkpoint<'a> {
+        let fine = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        let problem = if name.is_empty() || !name.chars().all(fine) {
+            Some(format!("'{name}' is no name for a part: letters, digits, - and _ make one"))
+        } else if self.parts.iter().any(|(known, _)| known == name) {
+            Some(format!("there are two parts '{name}'"))
+        } else {
+            None
         };
-        let dtype = stored_dtype(tensor.dtype()).unwrap_or(safetensors::Dtype::F32);
-        Ok(Stored { dtype, shape: tensor.shape().to_vec(), bytes })
-    }
-
-    fn view(&self) -> Result<TensorView<'_>, SafeTensorError> {
-        TensorView::new(self.dtype, self.shape.clone(), &self.bytes)
-    }
-}
-
-fn stored_dtype(dtype: DType) -> Option<safetensors::Dtype> {
-    match dtype {
-        DType::F32 => Some(safetensors::Dtype::F32),
-        DType::I32 => Some(safetensors::Dtype::I32),
-        DType::U32 => Some(safetensors::Dtype::U32),
-        _ => None,
-    }
-}
-
-/// The file's tensor for this part, on the part's device, or why it does not fit.
-fn fitting(file: &SafeTensors<'_>, name: &str, part: &Part) -> Result<Tensor, String> {
-    let view = file.tensor(name).map_err(|_| format!("has no '{name}', which the model needs"))?;
-    let want = part.tensor();
-    if view.shape() != want.shape() {
-        return Err(format!("has '{name}' with shape {:?}, and the model's has {:?}", view.shape(), want.shape()));
-    }
-    if Some(view.dtype()) != stored_dtype(want.dtype()) {
-        return Err(format!("has '{name}' in {:?}, and the model's is {}", view.dtype(), want.dtype()));
-    }
-    let unreadable = || format!("is damaged in '{name}'");
-    Ok(match want.dtype() {
-        DType::I32 => upload(&want, i32::from_bytes(view.data(), DType::I32).ok_or_else(unreadable)?),
-        DType::U32 => upload(&want, u32::from_bytes(view.data(), DType::U32).ok_or_else(unreadable)?),
-        _ => upload(&want, f32::from_bytes(view.data(), DType::F32).ok_or_else(unreadable)?),
-    })
-}
-
-fn upload<T: Element>(like: &Tensor, values: Vec<T>) -> Tensor {
-    Tensor::from_slice(like.device(), &values, like.shape())
-}
-
-/// What a reader's error means to the owner of the file.
-fn damage(error: &SafeTensorError) -> String {
-    match error {
-        SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength => {
-            format!("is truncated, or no safetensors file ({error})")
+        if let (Some(problem), None) = (problem, &self.problem) {
+            self.problem = Some(Error::new("checkpoint", ErrorKind::Invalid(problem)));
         }
-        SafeTensorError::MetadataIncompleteBuffer => format!("is truncated or has bytes behind its end ({error})"),
-        _ => format!("is damaged, or no safetensors file ({error})"),
+        self.parts.push((name.into(), part));
+        self
     }
-}
 
-fn problem(op: &'static str, path: &Path, problem: String) -> Error {
-    Error::new(op, ErrorKind::File { path: path.display().to_string(), problem })
+    /// Writes all parts to a file, atomically: a crash at any moment leaves the old file or the new one. Waits for the device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::File`] when it cannot be written; two parts of one name; what went wrong on the device.
+    #[track_caller]
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.check()?;
+        let path = path.as_ref();
+        let mut all = Snapshot::new();
+        for (name, part) in &self.parts {
+            let mut snapshot = Snapshot::new();
+            if let Err(error) = part.save(&mut snapshot) {
+                return Err(relay("save", path, &format!("part '{name}': "), &error));
+            }
+            all.add(name, snapshot);
+        }
+        let names: Vec<&str> = self.parts.iter().map(|(name, _)| name.as_str()).collect();
+        write(path, &all, Some((PARTS, &names.join(" "))))
+    }
+
+    /// Brings all parts to what a file has of them; none changes unless all of them fit. A schedule is a function, and a loss scaling
+    /// its settings: these the program gives again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::File`] naming the file and what is wrong: absent, truncated, damaged, other parts than these, or the part with what
+    /// is missing, left over or of another kind in it.
+    #[track_caller]
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.check()?;
+        let path = path.as_ref();
+        let parts = match self.read(path) {
+            Ok(parts) => parts,
+            Err(text) => return Err(problem("load", path, text)),
+        };
+        let mut loading = Loading::new();
+        for ((name, part), snapshot) in self.parts.iter().zip(&parts) {
+            match part.prepare(snapshot) {
+                Ok(changes) => loading.and(changes),
+                Err(error) => return Err(relay("load", path, &format!("part '{name}': "), &error)),
+            }
+        }
+        match loading.commit() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(relay("load", path, "", &error)),
+        }
+    }
+
+    /// [`Checkpoint::load`] where there is such a file: says whether there was.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    #[track_caller]
+    pub fn resume(&self, path: impl AsRef<Path>) -> Result<bool> {
+        let path = path.as_ref();
+        match path.try_exists() {
+            Ok(false) => self.check().map(|()| false),
+            Ok(true) => self.load(path).map(|()| true),
+            Err(e) => Err(problem("load", path, format!("cannot be read: {e}"))),
+        }
+    }
+
+    #[track_caller]
+    fn check(&self) -> Result<()> {
+        match &self.problem {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// What a file has for each part.
+    fn read(&self, path: &Path) -> Result<Vec<Snapshot>, String> {
+        let contents = file::read(path)?;
+        let Some(there) = contents.notes.get(PARTS) else {
+            return Err("is no checkpoint of a run; for weights there is load(path, &net)".into());
+        };
+        let there: Vec<&str> = there.split_whitespace().collect();
+        let here: Vec<&str> = self.parts.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some(missing) = here.iter().find(|name| !there.contains(name)) {
+            return Err(format!("has no part '{missing}'; it has {}", there.join(", ")));
+        }
+        if let Some(left) = there.iter().find(|name| !here.contains(name)) {
+            return Err(format!("has a part '{left}', which is not among {}", here.join(", ")));
+        }
+        let mut parts: BTreeMap<&str, Snapshot> = here.iter().map(|name| (*name, Snapshot::new())).collect();
+        let mut put = |name: &str, value: Value| {
+            let (part, rest) = name.split_once('.').unwrap_or((name, ""));
+            let part = parts.get_mut(part).ok_or_else(|| format!("has '{name}', which is of none of its parts"))?;
+            part.insert(rest, value);
+            Ok::<(), String>(())
+        };
+        for (name, value) in contents.values {
+            put(&name, value)?;
+        }
+        for (name, stored) in contents.tensors {
+            let array = stored.as_is().map_err(|e| format!("has '{name}' in {:?}, {e}", stored.dtype))?;
+            put(&name, Value::Array(array))?;
+        }
+        Ok(here.iter().filter_map(|name| parts.remove(name)).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{path::PathBuf, sync::Arc};
+    use std::{
+        cell::{Cell, RefCell},
+        sync::Arc,
+    };
 
     use thalweg_cpu::StrictCpu;
-    use thalweg_derive::Module;
-    use thalweg_graph::Device;
+    use thalweg_data::{Dataset, InOrder, Seed, Shuffled, Stack};
+    use thalweg_graph::{Device, Param, Rng, Tensor};
+    use thalweg_optim::{Adam, Rule, Sgd};
 
     use super::*;
+    use crate::{Folder, Journal, scratch::Scratch};
 
-    #[derive(Module)]
-    struct Net {
-        weight: Param,
-        steps: State,
+    fn param(values: &[f32]) -> Param {
+        on(&Device::new(Arc::new(StrictCpu::new())), values)
     }
 
-    impl Net {
-        fn new(weights: &[f32], steps: i32) -> Net {
-            let device = Device::new(Arc::new(StrictCpu::new()));
-            Net {
-                weight: Param::new(Tensor::from_slice(&device, weights, [weights.len()])).unwrap(),
-                steps: State::new(Tensor::from_slice(&device, &[steps], [1])).unwrap(),
-            }
-        }
-
-        fn values(&self) -> (Vec<f32>, Vec<i32>) {
-            (self.weight.tensor().to_vec().unwrap(), self.steps.tensor().to_vec().unwrap())
-        }
+    fn on(device: &Device, values: &[f32]) -> Param {
+        Param::new(Tensor::from_slice(device, values, [values.len()])).unwrap()
     }
 
-    /// A file that goes away with the test.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            Scratch(std::env::temp_dir().join(format!("thalweg-{name}-{}.safetensors", std::process::id())))
+    fn all(parts: &[(&str, &dyn Stateful)]) -> Vec<(String, Value)> {
+        let mut all = Snapshot::new();
+        for (name, part) in parts {
+            let mut snapshot = Snapshot::new();
+            part.save(&mut snapshot).unwrap();
+            all.add(name, snapshot);
         }
+        all.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
     }
 
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.0);
-        }
-    }
-
+    /// Of a file cut anywhere, no part is loaded.
     #[test]
-    fn what_is_saved_is_loaded_bit_by_bit() {
-        let file = Scratch::new("round-trip");
-        let net = Net::new(&[1.5, -0.0, f32::MIN_POSITIVE / 2.0], 7);
-        save(&file.0, &net).unwrap();
-        let other = Net::new(&[0.0; 3], 0);
-        load(&file.0, &other).unwrap();
-        assert_eq!(other.values().1, [7]);
-        let bits = |net: &Net| net.values().0.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-        assert_eq!(bits(&other), bits(&net));
-    }
+    fn all_parts_change_or_none() {
+        let file = Scratch::new("whole-run");
+        let numbers = || (0..10).collect::<Vec<i32>>().loader(3, Shuffled(Seed(1)), Stack).unwrap();
+        let (net, epoch, best, rng, data) =
+            (param(&[1.0, 2.0]), Cell::new(3u64), Cell::new(0.1f64), RefCell::new(Rng::seed(9)), numbers());
+        let opt = Adam::default().init(&net).unwrap();
+        opt.step(&(net.tensor() * net.tensor()).sum(..)).unwrap();
+        data.next_batch().unwrap();
+        rng.borrow_mut().normal();
+        let journal = Journal::new(net.tensor().device(), 1);
+        journal.step(3, &net.tensor().sum(..), || net.tensor().mean(..)).unwrap();
+        let parts: [(&str, &dyn Stateful); 7] = [
+            ("model", &net),
+            ("opt", &opt),
+            ("epoch", &epoch),
+            ("best", &best),
+            ("rng", &rng),
+            ("data", &data),
+            ("journal", &journal),
+        ];
+        let run = parts.iter().fold(Checkpoint::new(), |run, (name, part)| run.part(name, *part));
+        let (saved, steps) = (all(&parts), journal.curve().clone());
+        run.save(&file.0).unwrap();
 
-    #[test]
-    fn files_that_do_not_fit_are_errors_and_change_nothing() {
-        let file = Scratch::new("misfit");
-        save(&file.0, &Net::new(&[1.0, 2.0], 7)).unwrap();
-        let net = Net::new(&[0.0; 3], 0);
-        let message = |module: &dyn Module| load(&file.0, module).unwrap_err().to_string();
-        assert!(message(&net).contains("has 'weight' with shape [2], and the model's has [3]"));
-        assert_eq!(net.values(), (vec![0.0; 3], vec![0]));
-        assert!(message(&net.weight).contains("has no '', which the model needs"));
-        assert!(message(&vec![net.weight.clone()]).contains("has no '0', which the model needs"));
+        // Other values of everything.
+        net.set(&(net.tensor() + 1.0)).unwrap();
+        opt.step(&(net.tensor() * net.tensor()).sum(..)).unwrap();
+        opt.set_lr(0.5).unwrap();
+        net.freeze(true);
+        (epoch.set(8), best.set(9.0));
+        rng.borrow_mut().uniform();
+        data.next_batch().unwrap();
+        journal.step(3, &net.tensor().sum(..), || net.tensor().mean(..)).unwrap();
+        let changed = all(&parts);
+        assert!(saved.iter().zip(&changed).all(|((a, _), (b, _))| a == b));
 
-        #[derive(Module)]
-        struct Less {
-            steps: State,
-        }
-        assert!(message(&Less { steps: net.steps.clone() }).contains("has 'weight', which the model has not"));
-
-        #[derive(Module)]
-        struct Other {
-            weight: State,
-            steps: State,
-        }
-        let integers = Tensor::from_slice(net.weight.tensor().device(), &[1, 2], [2]);
-        let other = Other { weight: State::new(integers).unwrap(), steps: net.steps.clone() };
-        assert!(message(&other).contains("has 'weight' in F32, and the model's is i32"));
-    }
-
-    #[test]
-    fn damaged_files_are_errors() {
-        let file = Scratch::new("damaged");
-        let net = Net::new(&[1.0, 2.0], 7);
-        let message = || load(&file.0, &net).unwrap_err().to_string();
-        assert!(message().contains("cannot be read"));
-        save(&file.0, &net).unwrap();
         let whole = std::fs::read(&file.0).unwrap();
         for end in 0..whole.len() {
             std::fs::write(&file.0, &whole[..end]).unwrap();
-            assert!(message().contains("is truncated"), "{end}: {}", message());
+            let error = run.load(&file.0).unwrap_err().to_string();
+            assert!(error.contains("whole-run") && error.contains("is truncated"), "{end}: {error}");
         }
-        std::fs::write(&file.0, [&whole[..], b"x"].concat()).unwrap();
-        assert!(message().contains("is truncated or has bytes behind its end"));
-        let mut broken = whole.clone();
-        broken[8] = b'!';
-        std::fs::write(&file.0, &broken).unwrap();
-        assert!(message().contains("is damaged, or no safetensors file (invalid JSON in header"), "{}", message());
-        assert_eq!(net.values(), (vec![1.0, 2.0], vec![7]));
+        assert_eq!(all(&parts), changed);
+        std::fs::write(&file.0, &whole).unwrap();
+
+        // The last part does not fit: the first ones stay as they are.
+        let others = (0..11).collect::<Vec<i32>>().loader(3, InOrder, Stack).unwrap();
+        let misfit = parts[..5].iter().fold(Checkpoint::new(), |run, (name, part)| run.part(name, *part));
+        let error =
+            misfit.clone().part("data", &others).part("journal", &journal).load(&file.0).unwrap_err().to_string();
+        assert!(
+            error.contains("part 'data': the position is one of a loader with 10 items, and this one has 11"),
+            "{error}"
+        );
+        let error = misfit.clone().part("data", &data).part("journal", &best).load(&file.0).unwrap_err().to_string();
+        assert!(error.contains("part 'journal': there is no '#value', which is needed"), "{error}");
+        let error = misfit.clone().part("data", &data).part("diary", &best).load(&file.0).unwrap_err().to_string();
+        assert!(error.contains("has no part 'diary'; it has model, opt, epoch, best, rng, data, journal"), "{error}");
+        let error = misfit.part("data", &data).load(&file.0).unwrap_err().to_string();
+        assert!(
+            error.contains("has a part 'journal', which is not among model, opt, epoch, best, rng, data"),
+            "{error}"
+        );
+        assert_eq!(all(&parts), changed);
+
+        assert_eq!(run.resume(file.0.with_extension("none")), Ok(false));
+        assert_eq!(all(&parts), changed);
+        assert_eq!(run.resume(&file.0), Ok(true));
+        assert_eq!(all(&parts), saved);
+        assert_eq!(format!("{:?}", *journal.curve()), format!("{steps:?}"));
+        assert_eq!((journal.steps(), epoch.get(), best.get(), net.is_frozen()), (1, 3, 0.1, false));
+    }
+
+    #[test]
+    fn another_rule_or_another_model_is_an_error() {
+        let file = Scratch::new("other-rule");
+        let first = param(&[1.0]);
+        let net = vec![first.clone(), on(first.tensor().device(), &[2.0, 3.0])];
+        let opt = Adam::default().init(&net).unwrap();
+        Checkpoint::new().part("opt", &opt).save(&file.0).unwrap();
+        let message = |opt: &dyn Stateful| Checkpoint::new().part("opt", opt).load(&file.0).unwrap_err().to_string();
+        let text = message(&Sgd::default().init(&net).unwrap());
+        assert!(text.contains("there is 'correction1.0', which this optimizer has not"), "{text}");
+        let text = message(&Sgd { momentum: 0.9, ..Sgd::default() }.init(&net).unwrap());
+        assert!(text.contains("part 'opt': there is no 'momentum_buffer.0', which is needed"), "{text}");
+        let text = message(&Adam::default().init(&net[..1].to_vec()).unwrap());
+        assert!(text.contains("which this optimizer has not: it has another rule, or other parameters"), "{text}");
+        let text = message(&net);
+        assert!(text.contains("part 'opt': there is no '0', which the model needs"), "{text}");
+    }
+
+    #[test]
+    fn names_of_parts_are_names() {
+        let (net, file) = (param(&[1.0]), Scratch::new("names"));
+        for name in ["", "a.b", "#a", "a b", "model"] {
+            let line = line!() + 1;
+            let run = Checkpoint::new().part("model", &net).part(name, &net);
+            for error in [run.save(&file.0).unwrap_err(), run.load(&file.0).unwrap_err()] {
+                assert_eq!((error.op(), error.location().line()), ("checkpoint", line), "{error}");
+            }
+            assert!(!file.0.exists());
+        }
+        crate::save(&file.0, &net).unwrap();
+        let error = Checkpoint::new().part("model", &net).load(&file.0).unwrap_err().to_string();
+        assert!(error.contains("is no checkpoint of a run; for weights there is load(path, &net)"), "{error}");
+    }
+
+    #[test]
+    fn folders_keep_the_latest_and_find_the_newest_that_is_whole() {
+        let dir = Scratch::new("folder");
+        let (step, folder) = (Cell::new(0u64), Folder::new(&dir.0, 3));
+        let run = Checkpoint::new().part("step", &step);
+        assert_eq!(folder.newest(), Ok(None));
+        for n in [9, 10, 999_999_999, 100, 11] {
+            step.set(n);
+            let path = folder.save(n, &run).unwrap();
+            assert!(path.exists(), "{n}");
+        }
+        std::fs::write(dir.0.join("notes.txt"), "mine").unwrap();
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(&dir.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let file = |n: u64| format!("step-{n:08}.safetensors");
+        let kept = [file(11), file(100), file(999_999_999)];
+        assert_eq!(names()[1..], kept);
+        run.load(folder.newest().unwrap().unwrap()).unwrap();
+        assert_eq!(step.get(), 999_999_999);
+        std::fs::write(dir.0.join(file(999_999_999)), "torn").unwrap();
+        run.load(folder.newest().unwrap().unwrap()).unwrap();
+        assert_eq!(step.get(), 100);
+        [11, 100].iter().for_each(|n| std::fs::write(dir.0.join(file(*n)), "torn").unwrap());
+        let error = folder.newest().unwrap_err().to_string();
+        assert!(error.contains("step-999999999.safetensors: is truncated"), "{error}");
     }
 }

@@ -10,8 +10,8 @@ use crate::atomic::write_atomically;
 /// Training loss by step, and test loss where it was measured.
 #[derive(Clone, Debug, Default)]
 pub struct Curve {
-    train: Vec<(f64, f64)>,
-    test: Vec<(f64, f64)>,
+    pub(crate) train: Vec<(f64, f64)>,
+    pub(crate) test: Vec<(f64, f64)>,
 }
 
 /// Width and height of the picture, in pixels.

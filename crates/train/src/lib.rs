@@ -5,19 +5,26 @@ mod checkpoint;
 mod curve;
 mod describe;
 mod evaluate;
+mod file;
+mod folder;
 mod journal;
 mod mean;
 mod meter;
 mod metrics;
 mod progress;
+#[cfg(test)]
+mod scratch;
+mod weights;
 
 pub use atomic::write_atomically;
-pub use checkpoint::{load, save};
+pub use checkpoint::Checkpoint;
 pub use curve::Curve;
 pub use describe::{one_cycle, plan, precision};
 pub use evaluate::{Score, evaluate};
+pub use folder::Folder;
 pub use journal::Journal;
 pub use mean::mean_over;
 pub use meter::Meter;
 pub use metrics::{accuracy, correct};
 pub use progress::Progress;
+pub use weights::{Load, Loaded, load, save};

@@ -276,6 +276,11 @@ impl Parts {
     fn flags(param: &str) -> String {
         format!("{VALUE}flags.{param}")
     }
+
+    /// The entry of what a state was set to and no step has written yet: if the step to come is skipped, it never was.
+    fn set(state: &str) -> String {
+        format!("{VALUE}set.{state}")
+    }
 }
 
 impl Visitor for Parts {
@@ -289,17 +294,20 @@ impl Visitor for Parts {
 }
 
 impl<M: Module + ?Sized> Stateful for M {
-    /// Parameters, states, modes, frozen flags and random streams.
+    /// Parameters, states (also what they were set to and no step has written yet), modes, frozen flags and random streams.
     fn save(&self, to: &mut Snapshot) -> Result<()> {
         let parts = Parts::of(self);
         let mut entries = Vec::new();
         for (name, param) in parts.params {
-            let (training, frozen) = param.0.flags();
-            entries.push((Parts::flags(&name), Value::Words(vec![training.into(), frozen.into()])));
+            let ((training, frozen), flags) = (param.0.flags(), Parts::flags(&name));
             entries.push((name, Value::Array(Array::of(&param.0.leaf())?)));
+            entries.push((flags, Value::Words(vec![training.into(), frozen.into()])));
         }
         for (name, state) in parts.states {
-            entries.push((name, Value::Array(Array::of(&state.tensor())?)));
+            if let Some(next) = state.0.next() {
+                entries.push((Parts::set(&name), Value::Array(Array::of(&next)?)));
+            }
+            entries.push((name, Value::Array(Array::of(&state.0.leaf())?)));
         }
         for (name, mode) in parts.modes {
             entries.push((name, Value::Words(vec![mode.is_training().into()])));
@@ -360,9 +368,20 @@ pub fn matching<'a>(module: &'a (impl Module + ?Sized), from: &Snapshot) -> Resu
     for (name, state) in &states {
         names.push(name.clone());
         if from.get(name).is_some() {
-            let value = fitting(from.array(name)?, name, &state.tensor())?;
+            let value = fitting(from.array(name)?, name, &state.0.leaf())?;
             let state = state.clone();
             loading.then(move || state.write(&value));
+        }
+        let name = Parts::set(name);
+        if from.get(&name).is_some() {
+            let next = fitting(from.array(&name)?, &name, &state.0.leaf())?;
+            let state = state.clone();
+            // When everything is written: a write in between would write this as well.
+            loading.last(move || {
+                state.set(&next);
+                Ok(())
+            });
+            names.push(name);
         }
     }
     for (name, mode) in modes {

@@ -50,10 +50,11 @@ impl Rng {
 
     /// A word.
     pub fn next_u32(&mut self) -> u32 {
-        let block = self.next / 4;
+        let at = self.next;
+        let block = at / 4;
         let words = philox([block as u32, (block >> 32) as u32, self.stream, 0x7468_616C], self.key);
-        self.next += 1;
-        words[((self.next - 1) % 4) as usize]
+        self.next = at.wrapping_add(1);
+        words[(at % 4) as usize]
     }
 
     /// Uniform in `[0, 1)`, 24 bits.
