@@ -117,7 +117,7 @@ fn files() {
     refuses(train::load("/no/such/file", &net), line!(), &["load: /no/such/file: cannot be read"]);
     refuses(Mnist::load("/no/such/folder"), line!(), &["mnist: /no/such/folder/train-images", "to get them"]);
     let folder = std::env::temp_dir();
-    refuses(train::save(&folder, &net), line!(), &["write", "cannot be written"]);
+    refuses(train::save(&folder, &net), line!(), &["save", "cannot be written"]);
     refuses(train::write_atomically(&folder, b"x"), line!(), &["write", "cannot be written"]);
 }
 

@@ -36,7 +36,7 @@ impl Interpreter {
             native_f16: true,
             mixed_gains: false,
             f64: true,
-            max_buffers: 8,
+            max_buffers: 12,
             max_binding_bytes: u64::MAX,
             max_tensor_bytes: 1 << 40,
             memory_bytes: None,
