@@ -12,6 +12,7 @@ mod groups;
 mod held;
 mod in_place;
 mod looks;
+mod modes;
 mod overlays;
 mod pending;
 mod resumed;
