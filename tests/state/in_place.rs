@@ -116,15 +116,17 @@ fn check(device: &Device, shape: &[usize], name: &str, next: fn(&Tensor) -> Tens
     Ok(())
 }
 
+/// What takes more than linear time on the reference.
+const SLOW: &[&str] = &["sort", "scatter", "cumsum"];
+
 #[test]
 fn a_vector_is_set_to_itself_at_other_places() -> Result<()> {
     for device in devices() {
-        for n in [6, 5000] {
-            for (name, next) in OF_A_VECTOR {
-                if n > 6 || !name.contains("queue") {
-                    check(&device, &[n], name, *next)?;
-                }
+        for (name, next) in OF_A_VECTOR {
+            if !name.contains("queue") {
+                check(&device, &[6], name, *next)?;
             }
+            check(&device, &[if SLOW.contains(name) { 300 } else { 5000 }], name, *next)?;
         }
     }
     Ok(())
@@ -145,7 +147,7 @@ fn a_matrix_is_set_to_itself_at_other_places() -> Result<()> {
 fn other_dtypes_move_alike() -> Result<()> {
     for device in devices() {
         for dtype in [DType::BF16, DType::F16, DType::I32] {
-            let start = (data(&device, &[3000]) * 100.0).cast(dtype);
+            let start = (data(&device, &[600]) * 100.0).cast(dtype);
             for (name, next) in OF_A_VECTOR.iter().filter(|(name, _)| ["flip", "roll", "sort", "gather"].contains(name))
             {
                 let s = State::new(start.clone())?;

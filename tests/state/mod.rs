@@ -153,8 +153,19 @@ fn snapshot(parts: &[&dyn Stateful]) -> Result<Snapshot> {
 
 /// What differs between two snapshots.
 fn changed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let (before, after) = (shown(before), shown(after));
     let differs = |(name, value): &(&str, &thalweg::module::snapshot::Value)| after.get(name) != Some(value);
     before.iter().filter(differs).map(|(name, _)| name.to_string()).collect()
+}
+
+/// With the values that states show: one that was set and is not written yet stands beside the one in memory.
+fn shown(snapshot: &Snapshot) -> Snapshot {
+    let mut shown = snapshot.clone();
+    for (name, value) in snapshot.iter().filter(|(name, _)| name.contains("#set.")) {
+        shown.remove(name);
+        shown.insert(name.replace("#set.", ""), value.clone());
+    }
+    shown
 }
 
 fn load(from: &Snapshot, parts: &[&dyn Stateful]) -> Result<()> {

@@ -54,7 +54,10 @@ impl Model {
 fn evaluation_is_the_same_every_time() -> Result<()> {
     for device in devices() {
         let model = Model::new(&device)?;
-        assert_eq!(model.params().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["pair.1", "shapes.1.scale"]);
+        assert_eq!(
+            model.params().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["pair.1", "shapes.1.scale"]
+        );
         let x = Tensor::arange(&device, 48).cast(DType::F32).reshape([1, 6, 8]) * 0.1;
         for _ in 0..2 {
             let (one, two) = (model.forward(&x), model.forward(&x));

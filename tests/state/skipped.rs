@@ -46,7 +46,8 @@ fn train(device: &Device, rule: &str, how: How, bad: &[f32]) -> Result<(thalweg:
     // A counter beside the model, which a bad batch must not advance either.
     let seen = state(device, &[0.0])?;
     let mut opt = thalweg::optim::rule(rule, &[("lr", 0.01)])?.init(&net)?;
-    if how == How::Clipped {
+    // Gradients are looked at only where they are measured.
+    if matches!(how, How::Clipped | How::Apply) {
         opt = opt.clip_norm(1.0);
     }
     let step = |[x]: [Tensor; 1]| {

@@ -1,9 +1,10 @@
 //! The handle that tensors hold to their device.
 
 use std::{
+    cell::RefCell,
     fmt,
     panic::Location,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use crate::{
@@ -50,12 +51,18 @@ pub struct Device {
     backend: Arc<dyn Backend>,
     precision: Precision,
     eager: bool,
+    writes: Arc<Mutex<()>>,
+}
+
+thread_local! {
+    /// The devices whose variables this thread is writing.
+    static WRITING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Device {
     /// A device over a backend.
     pub fn new(backend: Arc<dyn Backend>) -> Device {
-        Device { backend, precision: Precision::F32, eager: false }
+        Device { backend, precision: Precision::F32, eager: false, writes: Arc::default() }
     }
 
     /// The same device with another precision policy.
@@ -110,6 +117,24 @@ impl Device {
     /// The backend.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
+    }
+
+    /// What `f` gives while no other thread writes a variable of this device: where a step looks at what it moves and then writes it,
+    /// another must not come between.
+    pub fn writing<T>(&self, f: impl FnOnce() -> T) -> T {
+        /// Ends it, also when `f` panics.
+        struct End;
+        impl Drop for End {
+            fn drop(&mut self) {
+                WRITING.with_borrow_mut(|held| drop(held.pop()));
+            }
+        }
+        let lock = Arc::as_ptr(&self.writes) as usize;
+        let is_mine = WRITING.with_borrow(|held| held.contains(&lock));
+        let _lock = (!is_mine).then(|| self.writes.lock().unwrap_or_else(PoisonError::into_inner));
+        WRITING.with_borrow_mut(|held| held.push(lock));
+        let _end = End;
+        f()
     }
 
     /// Whether both are the same device, whatever their precision.

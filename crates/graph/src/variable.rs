@@ -340,11 +340,16 @@ impl Variable {
     /// Writes a value over it, and before that computes whatever was set to something of its old value.
     #[track_caller]
     pub fn write(&self, value: &Tensor) -> Result<()> {
+        let location = Location::caller();
+        self.leaf().device().writing(|| self.write_alone(value, location))
+    }
+
+    fn write_alone(&self, value: &Tensor, location: &'static Location<'static>) -> Result<()> {
         // Its own pending value is overwritten unseen.
         let unseen = self.take_pending();
         let pending = pending(value.device());
         if let (true, Some(from)) = (pending.is_empty() && !record::is_recording(), value.region()) {
-            eval::check_version(value, Location::caller())?;
+            eval::check_version(value, location)?;
             if !from.overlaps(&self.target()) {
                 value.device().backend().copy(&[(from, self.target())])?;
                 self.was_written();
@@ -353,7 +358,7 @@ impl Variable {
         }
         // A node of its own: the value's may have been computed already, and it is wanted in this place.
         let (shape, device) = (value.shape().to_vec(), value.device());
-        let fresh = Tensor::node(Op::Detach, vec![value.clone()], shape, value.dtype(), device, Location::caller());
+        let fresh = Tensor::node(Op::Detach, vec![value.clone()], shape, value.dtype(), device, location);
         let result = write_all(vec![(self.clone(), fresh)], pending);
         if let (Err(_), Some(unseen)) = (&result, unseen) {
             self.put_back(unseen);

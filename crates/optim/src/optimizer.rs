@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::Location,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -369,6 +370,13 @@ impl Optimizer {
 
     #[track_caller]
     fn run(&self, grads: Grads, by: By) -> Result<()> {
+        // Not in the closure: the caller's position does not go through it.
+        let caller = Location::caller();
+        self.device().writing(|| self.run_alone(grads, by)).map_err(|error| error.seen_at(caller))
+    }
+
+    #[track_caller]
+    fn run_alone(&self, grads: Grads, by: By) -> Result<()> {
         for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
                 return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));

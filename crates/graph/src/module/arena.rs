@@ -50,7 +50,7 @@ impl Arena {
         let flat = Variable::over(region, vec![layout.len()], &device, false);
         let params = params.into_iter().map(|(_, p)| p).collect();
         let arena = Arena { layout, params, flat, device };
-        arena.bring_home()?;
+        arena.device.writing(|| arena.bring_home())?;
         Ok(arena)
     }
 
