@@ -2,4 +2,5 @@
 
 mod compiled;
 mod recomputed;
+mod resumed;
 mod steady;
