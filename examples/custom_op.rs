@@ -36,7 +36,7 @@ impl CustomOp for RippledMish {
 /// Trains a small network with it; gives the accuracy on the held-out digits.
 pub fn train(device: &Device) -> Result<f64> {
     let (rng, digits) = (&mut Rng::seed(0), Digits::embedded()?);
-    let mut layers = [Linear::new(64, 64).init(device, rng)?, Linear::new(64, 10).init(device, rng)?];
+    let layers = [Linear::new(64, 64).init(device, rng)?, Linear::new(64, 10).init(device, rng)?];
     let opt = AdamW { lr: 4e-3, ..AdamW::default() }.init(&layers)?;
     let forward = |layers: &[Linear; 2], x: &Tensor| {
         let hidden = layers[0].forward(&x.flatten(1..));

@@ -68,7 +68,7 @@ impl Net {
             norm1: BatchNorm2d::new(32).init(device, rng)?,
             conv2: Conv2d::new(32, 64, 3).padding(1).bias(false).init(device, rng)?,
             norm2: BatchNorm2d::new(64).init(device, rng)?,
-            dropout: Dropout::new(0.25, rng)?,
+            dropout: Dropout::new(0.25).init(device, rng)?,
             head: Linear::new(64 * 2 * 2, 10).init(device, rng)?,
         })
     }

@@ -75,7 +75,7 @@ impl Net {
             conv2: Conv2d::new(16, 32, 3).padding(1).bias(false).init(device, rng)?,
             norm2: BatchNorm2d::new(32).init(device, rng)?,
             hidden: Linear::new(32 * 7 * 7, 128).init(device, rng)?,
-            dropout: Dropout::new(0.25, rng)?,
+            dropout: Dropout::new(0.25).init(device, rng)?,
             head: Linear::new(128, 10).init(device, rng)?,
         })
     }

@@ -51,22 +51,30 @@ pub use thalweg_train as train;
 
 /// What almost every program needs.
 pub mod prelude {
-    pub use thalweg_data::{Batch, Digits, InMemory, Mnist, Seed, Tail};
+    pub use thalweg_data::{
+        Batch, Dataset, Digits, InMemory, InOrder, Loader, Mnist, Pad, Seed, Shuffled, Stack, Tail,
+    };
     pub use thalweg_derive::Module;
     pub use thalweg_device::{DeviceExt, Verdict, verify};
     pub use thalweg_graph::{
         ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
-        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Step, Stream, Tensor, checkpoint, compile, s,
+        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Stateful, Step, Stream, Tensor, checkpoint,
+        compile, overlay, s,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
-        Losses, Reduction, RmsNorm, scaled_dot_product_attention,
+        Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
     };
-    pub use thalweg_optim::{Adam, AdamW, LossScale, Optimizer, Rate, Rule, Sgd};
+    pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, Select, Sgd};
     pub use thalweg_train::{Score, accuracy, evaluate};
 }
 
-/// The listing in the README compiles and runs.
+/// The listings in the README compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// So do those of the page for people who come from PyTorch.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/for-pytorch-users.md")]
+mod for_pytorch_users {}

@@ -7,4 +7,5 @@ mod nn;
 mod ops;
 mod optim;
 mod regression;
+mod state;
 mod training;

@@ -10,8 +10,8 @@ use thalweg_graph::{Op, ReduceOp, Result, Rng, Tensor, backend::trace, ops::bina
 use thalweg_tests::{Case, Seed, cases, strict};
 
 /// Methods whose results have no gradient: positions, counts, truth values, constants, and reads.
-const WITHOUT: &str = "all all_keepdim any any_keepdim argmax argmin argsort bit_not bucketize count_nonzero eval eval_all full \
-    is_finite item nonzero one_hot ones ones_like read_async to to_vec track zeros";
+const WITHOUT: &str = "all all_keepdim any any_keepdim argmax argmin argsort bit_not bucketize copy count_nonzero eval eval_all full \
+    is_finite item nonzero one_hot ones ones_like read_async sound_positions to to_vec track zeros";
 
 /// What an op is called here; `None` if no gradient passes through it, or if differences cannot see the one that does.
 fn rule(op: &Op) -> Option<String> {
@@ -146,7 +146,8 @@ fn layers(text: &str) -> Vec<String> {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("impl") {
             // `impl<L: Weighted> WeightNorm<L> {`
-            let rest = rest.split_once("> ").map_or(rest, |(_, rest)| rest).trim();
+            let generic = rest.starts_with('<').then(|| rest.split_once("> ")).flatten();
+            let rest = generic.map_or(rest, |(_, rest)| rest).trim();
             of = rest.split(['<', ' ']).next().unwrap_or_default();
         }
         if ["forward(", "loss(", "apply("].iter().any(|f| line.starts_with(&format!("    pub fn {f}"))) {

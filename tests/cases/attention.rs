@@ -8,10 +8,12 @@ pub fn attention() -> Vec<Case> {
     let qkv = |heads: usize, groups: usize| {
         vec![floats(&[2, heads, 5, 4]), floats(&[2, groups, 6, 4]), floats(&[2, groups, 6, 3])]
     };
-    let of = |attention: Attention| move |x: &[Tensor]| scaled_dot_product_attention(&x[0], &x[1], &x[2], &attention);
+    let of = |attention: Attention<'static>| {
+        move |x: &[Tensor]| scaled_dot_product_attention(&x[0], &x[1], &x[2], &attention)
+    };
     let masked = |mask: Draw| [qkv(2, 2), vec![mask]].concat();
     let with_mask = |x: &[Tensor]| {
-        let attention = Attention { mask: Some(x[3].clone()), ..Attention::default() };
+        let attention = Attention { mask: Some(&x[3]), ..Attention::default() };
         scaled_dot_product_attention(&x[0], &x[1], &x[2], &attention)
     };
     vec![

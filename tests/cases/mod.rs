@@ -16,6 +16,8 @@ mod scatter;
 mod settings;
 mod unary;
 
+use std::sync::Arc;
+
 use thalweg_graph::Tensor;
 
 use crate::{Draw, Tol};
@@ -42,7 +44,7 @@ pub struct Case {
     /// What its inputs are drawn from.
     pub inputs: Vec<Draw>,
     /// The function.
-    pub f: Box<dyn Fn(&[Tensor]) -> Tensor + Send + Sync>,
+    pub f: Arc<dyn Fn(&[Tensor]) -> Tensor + Send + Sync>,
     /// Whether it has a second derivative wherever its inputs are drawn from.
     pub smooth: bool,
     /// How far devices may be apart.
@@ -56,7 +58,7 @@ impl Case {
         inputs: Vec<Draw>,
         f: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
     ) -> Case {
-        Case { name: name.into(), inputs, f: Box::new(f), smooth: true, tol: Tol::ELEMENTWISE }
+        Case { name: name.into(), inputs, f: Arc::new(f), smooth: true, tol: Tol::ELEMENTWISE }
     }
 
     /// One with sums of this many terms.

@@ -22,8 +22,8 @@ pub fn movement() -> Vec<Case> {
         ("flip", |x| x.flip([0, 2])),
         ("pad", |x| x.pad(&[(1, 2), (0, 3)], 0.5)),
         ("pad by less", |x| x.pad(&[(-1, 2), (1, -2)], 0.0)),
-        ("repeat", |x| x.repeat(&[2, 1, 3])),
-        ("split", |x| x.split(&[1, 2, 2], 2).remove(1)),
+        ("repeat", |x| x.repeat([2, 1, 3])),
+        ("split", |x| x.split([1, 2, 2], 2).remove(1)),
         ("overlap", |x| x.slice(0, 1..) - x.slice(0, ..-1)),
     ];
     let mut cases: Vec<Case> = views
@@ -36,7 +36,7 @@ pub fn movement() -> Vec<Case> {
         x[0].t().concat_with(&[x[1].flip(1).t().square(), x[0].t()], -1)
     }));
     cases.push(Case::new("stack", vec![floats(&[3, 4]), floats(&[3, 4])], |x| {
-        Tensor::stack(&[x[0].square(), x[1].sin(), x[0].clone()], 1).unwrap_or_else(|e| panic!("{e}"))
+        Tensor::stack([&x[0].square(), &x[1].sin(), &x[0]], 1)
     }));
     cases.push(
         Case::new("where of views", vec![Draw::Bools(vec![5, 6]), floats(&[6, 5]), floats(&[1, 6])], |x| {

@@ -47,7 +47,8 @@ impl Code for Tensor {
     }
 }
 
-fn list<T: ToString>(items: &[T], suffix: &str) -> String {
+/// An array as Rust.
+pub fn list<T: ToString>(items: &[T], suffix: &str) -> String {
     if items.is_empty() {
         return format!("[0{suffix}; 0]");
     }

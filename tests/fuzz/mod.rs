@@ -28,6 +28,7 @@ mod script;
 mod series;
 mod shapes;
 mod shrink;
+pub mod state;
 
 pub use check::{Contender, Failure, check, silence_panics};
 pub use print::print;

@@ -30,8 +30,7 @@ pub fn print(program: &Program, failure: &Failure) -> String {
                     tracked.push(format!("t{at}"));
                 }
                 let track = if x.is_tracked() { ".track()" } else { "" };
-                let code = tensor(&leaf.values(), &leaf.shape, leaf.dtype(DType::F32));
-                let _ = writeln!(text, "        let t{at} = {code}{track};");
+                let _ = writeln!(text, "        let t{at} = {}{track};", leaf.code());
                 tensors.push(x);
             }
             Node::Step(step) => {

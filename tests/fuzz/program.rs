@@ -2,7 +2,10 @@
 
 use thalweg_graph::{DType, Device, Rng, Tensor, shape::count};
 
-use super::{draws::floats, rows::ROWS};
+use super::{
+    draws::{floats, list, tensor},
+    rows::ROWS,
+};
 
 /// A program, valid whatever its numbers are.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +52,12 @@ pub enum Fill {
     Integers,
     /// Truth values.
     Bools,
+    /// One number, which no upload made.
+    Number,
+    /// The row-major positions, counted on the device.
+    Positions,
+    /// Uniform between 0 and 1, drawn on the device.
+    Draw,
 }
 
 /// A step: operands by the ids of what they were when it was drawn, or modulo what there is.
@@ -104,15 +113,24 @@ impl Program {
                 // Too large together: 1 in place of what goes over.
                 shape.push(if count(&shape).max(1) * d > limit.min(6000) || chance(rng, 8) { 1 } else { d });
             }
-            let fill = match (id, rng.below(12)) {
+            let fill = match (id, rng.below(16)) {
                 (0, _) | (_, 0..=5) => Fill::Spread,
                 (_, 6) => Fill::Grid,
                 (_, 7..=8) => Fill::Order,
                 (_, 9) => Fill::Integers,
                 (_, 10) => Fill::Bools,
-                _ => Fill::Grid,
+                (_, 11) => Fill::Grid,
+                (_, 12..=13) => Fill::Number,
+                (_, 14) if count(&shape) <= 64 => Fill::Positions,
+                _ => Fill::Draw,
             };
-            leaves.push(Leaf { id, shape, fill, seed: u64::from(rng.next_u32()) + 1, tracked: !chance(rng, 5) });
+            leaves.push(Leaf {
+                id,
+                shape,
+                fill,
+                seed: u64::from(rng.next_u32()) + 1,
+                tracked: !chance(rng, 5) && fill.is_uploaded(),
+            });
         }
         let mut steps: Vec<Instruction> = Vec::new();
         for _ in 0..1 + rng.below(4) + rng.below(12) {
@@ -157,6 +175,13 @@ fn extent(rng: &mut Rng, largest: usize) -> usize {
     d.min(largest)
 }
 
+impl Fill {
+    /// Whether the host knows every element: gradients are taken with respect to such leaves alone.
+    pub fn is_uploaded(self) -> bool {
+        !matches!(self, Fill::Number | Fill::Positions | Fill::Draw)
+    }
+}
+
 impl Leaf {
     /// Its numbers.
     pub fn values(&self) -> Vec<f64> {
@@ -170,7 +195,15 @@ impl Leaf {
             Fill::Ones => vec![1.0; n],
             Fill::Integers => (0..n).map(|_| f64::from(rng.below(19) as i32 - 9)).collect(),
             Fill::Bools => (0..n).map(|_| f64::from(rng.below(2))).collect(),
+            Fill::Number => vec![f64::from(rng.below(33) as i32 - 16) / 8.0; n],
+            Fill::Positions => (0..n).map(|i| i as f64).collect(),
+            Fill::Draw => self.draw(&crate::strict()).to_vec::<f64>().unwrap_or_default(),
         }
+    }
+
+    /// What a stream of its seed draws.
+    fn draw(&self, device: &Device) -> Tensor {
+        Rng::seed(self.seed).stream().uniform(device, &self.shape[..])
     }
 
     /// Its dtype in a world whose floats are these.
@@ -182,8 +215,35 @@ impl Leaf {
         }
     }
 
+    /// It on `device`, as Rust.
+    pub fn code(&self) -> String {
+        let shape = list(&self.shape, "usize");
+        match self.fill {
+            Fill::Number => {
+                let number = self.values().first().copied().unwrap_or(0.5);
+                format!("Tensor::full(device, {number:?}, {shape}, DType::F32)")
+            }
+            Fill::Positions => {
+                format!("Tensor::arange(device, {}).cast(DType::F32).reshape({shape})", count(&self.shape))
+            }
+            Fill::Draw => format!("Rng::seed({}).stream().uniform(device, {shape})", self.seed),
+            _ => tensor(&self.values(), &self.shape, self.dtype(DType::F32)),
+        }
+    }
+
     /// It on a device.
     pub fn tensor(&self, device: &Device, float: DType, track: bool) -> Tensor {
+        match self.fill {
+            Fill::Number => {
+                let number = self.values().first().copied().unwrap_or(0.5);
+                return Tensor::full(device, number, &self.shape[..], float);
+            }
+            Fill::Positions => {
+                return Tensor::arange(device, count(&self.shape)).cast(float).reshape(&self.shape[..]);
+            }
+            Fill::Draw => return self.draw(device).cast(float),
+            _ => {}
+        }
         let values = self.values();
         match self.dtype(float) {
             DType::I32 => {

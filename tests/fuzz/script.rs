@@ -150,13 +150,16 @@ impl Script {
     /// # Errors
     /// What a device says, or an op.
     pub fn run(&self, world: &World) -> Result<Vec<Reading>> {
-        let (mut tensors, mut tracked) = (Vec::<Tensor>::new(), Vec::new());
+        let (mut tensors, mut tracked, mut inputs) = (Vec::<Tensor>::new(), Vec::new(), Vec::new());
         for (at, node) in self.nodes.iter().enumerate() {
             let y = match node {
                 Node::Leaf(leaf) => {
                     let x = leaf.tensor(world.device, world.float, self.habits.gradient);
                     if x.is_tracked() {
                         tracked.push((format!("t{at}"), x.clone()));
+                    }
+                    if leaf.fill.is_uploaded() {
+                        inputs.push((format!("t{at} afterwards"), x.clone()));
                     }
                     x
                 }
@@ -194,7 +197,10 @@ impl Script {
             wanted.extend(first);
         }
         drop(outputs);
-        read(&wanted, self.habits.together)
+        let mut readings = read(&wanted, self.habits.together)?;
+        // Nothing may have written to an input.
+        readings.extend(read(&inputs, false)?);
+        Ok(readings)
     }
 
     /// One step, and the leaves it made.

@@ -99,7 +99,7 @@ fn candidates(p: &Program) -> Vec<Program> {
             }
         }
         with(&|q| {
-            if q.leaves[i].fill == Fill::Spread || q.leaves[i].fill == Fill::Order {
+            if matches!(q.leaves[i].fill, Fill::Spread | Fill::Order | Fill::Number | Fill::Positions | Fill::Draw) {
                 q.leaves[i].fill = Fill::Grid;
             }
         });

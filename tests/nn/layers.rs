@@ -80,7 +80,7 @@ fn dropout_is_the_same_everywhere_and_new_every_time() {
     let masks: Vec<Vec<f32>> = [strict(), cpu(), test_gpu!()]
         .iter()
         .flat_map(|device| {
-            let dropout = Dropout::new(0.25, &mut Rng::seed(7)).unwrap();
+            let dropout = Dropout::new(0.25).init(device, &mut Rng::seed(7)).unwrap();
             let x = Tensor::ones(device, [64, 33]);
             [dropout.forward(&x).to_vec::<f32>().unwrap(), dropout.forward(&x).to_vec::<f32>().unwrap()]
         })
@@ -92,4 +92,44 @@ fn dropout_is_the_same_everywhere_and_new_every_time() {
     let kept = masks[0].iter().filter(|m| **m != 0.0).count() as f64 / masks[0].len() as f64;
     assert!((kept - 0.75).abs() < 0.04, "{kept}");
     assert!(masks[0].iter().all(|m| *m == 0.0 || (m - 4.0 / 3.0).abs() < 1e-6));
+}
+
+/// As in PyTorch: an empty batch moves nothing, and one value has no variance to normalise by.
+#[test]
+fn norms_of_too_few_values() {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let rng = &mut Rng::seed(0);
+        let batch = BatchNorm2d::new(3).init(&device, rng).unwrap();
+        let instance = InstanceNorm::new(3).track_running_stats(true).init(&device, rng).unwrap();
+        for shape in [[0, 3, 2, 2], [2, 3, 0, 2]] {
+            let x = Tensor::zeros(&device, shape);
+            assert_eq!(batch.forward(&x).shape(), shape);
+            assert_eq!(instance.forward(&x).shape(), shape);
+            for (mean, var) in [
+                (&batch.running_mean, &batch.running_var),
+                (instance.running_mean.as_ref().unwrap(), instance.running_var.as_ref().unwrap()),
+            ] {
+                assert_eq!(mean.tensor().to_vec::<f32>().unwrap(), [0.0; 3], "{device}");
+                assert_eq!(var.tensor().to_vec::<f32>().unwrap(), [1.0; 3], "{device}");
+            }
+        }
+        let fails = |y: Tensor, op: &str| {
+            let text = y.to_vec::<f32>().unwrap_err().to_string();
+            assert!(
+                text.starts_with(op) && text.contains("one value for each") && text.contains("layers.rs"),
+                "{text}"
+            );
+        };
+        let one = Tensor::ones(&device, [1, 3, 1, 1]);
+        fails(batch.forward(&one), "batch_norm2d");
+        fails(instance.forward(&Tensor::ones(&device, [4, 3, 1, 1])), "instance_norm");
+        fails(InstanceNorm::new(3).init(&device, rng).unwrap().forward(&one), "instance_norm");
+        fails(GroupNorm::new(3, 3).init(&device, rng).unwrap().forward(&one), "group_norm");
+        assert_eq!(batch.running_var.tensor().to_vec::<f32>().unwrap(), [1.0; 3], "{device}");
+        // By running statistics one value will do.
+        batch.eval();
+        instance.eval();
+        let near = |y: Tensor| y.to_vec::<f32>().unwrap().iter().all(|v| (v - 1.0).abs() < 1e-4);
+        assert!(near(batch.forward(&one)) && near(instance.forward(&one)), "{device}");
+    }
 }

@@ -117,7 +117,7 @@ fn attention_to_nothing_is_zero() {
         let floats =
             Tensor::from_slice(&device, &[f32::NEG_INFINITY, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY], [2, 2]);
         for mask in [bools, floats] {
-            let y = Attention { mask: Some(mask), ..Attention::default() }.apply(&x, &x, &x);
+            let y = Attention { mask: Some(&mask), ..Attention::default() }.apply(&x, &x, &x);
             assert_eq!(y.to_vec::<f32>().unwrap(), [0.0, 0.0, 0.5, -1.0], "{device}");
             let grads = y.sum(..).backward().unwrap();
             assert_eq!(grads.get(&x).unwrap().to_vec::<f32>().unwrap(), [1.0, 1.0, 0.0, 0.0], "{device}");

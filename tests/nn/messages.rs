@@ -1,6 +1,6 @@
 //! What is wrong with the arguments of losses, norms, products and samplers is said, with the caller's line.
 
-use thalweg::{graph::Outside, nn::*, prelude::*};
+use thalweg::{graph::Outside, nn::*, prelude::*, train};
 use thalweg_tests::strict;
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -79,7 +79,7 @@ fn norms_and_distances() {
 fn products() {
     let (m, v) = (ones(&[2, 3]), ones(&[4]));
     says(&m.dot(&v), line!(), &["dot", "[2, 3]", "two vectors"]);
-    says(&v.dot(&v.repeat(&[2])), line!(), &["dot", "one length"]);
+    says(&v.dot(&v.repeat([2])), line!(), &["dot", "one length"]);
     says(&m.outer(&v), line!(), &["outer", "[2, 3]", "two vectors"]);
     says(&m.bilinear(&v, &ones(&[5, 3, 2]), None), line!(), &["bilinear", "[.., 3] and [.., 2]"]);
     says(&m.bilinear(&v, &v, None), line!(), &["bilinear", "[outputs, left, right]"]);
@@ -96,9 +96,29 @@ fn attention() {
     says(&plain.apply(&q, &k, &k), line!(), &["attention", "3 heads of keys do not divide 4"]);
     says(&plain.apply(&q, &ones(&[2, 4, 6, 7]), &k), line!(), &["attention", "[.., L, E]"]);
     says(&plain.apply(&k, &k, &q), line!(), &["attention", "no keys and values"]);
+    let (small, integers) = (ones(&[5, 6]), ids(&[6, 6]));
     let masked = |mask| Attention { mask: Some(mask), ..Attention::default() };
-    says(&masked(ones(&[5, 6])).apply(&k, &k, &k), line!(), &["attention", "cannot be broadcast"]);
-    says(&masked(ids(&[6, 6])).apply(&k, &k, &k), line!(), &["attention", "i32", "no mask"]);
+    says(&masked(&small).apply(&k, &k, &k), line!(), &["attention", "cannot be broadcast"]);
+    says(&masked(&integers).apply(&k, &k, &k), line!(), &["attention", "i32", "no mask"]);
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    refuses(MultiheadAttention::new(8, 3).init(&device, rng), line!(), &["3 heads do not divide vectors of 8"]);
+    refuses(MultiheadAttention::new(8, 0).init(&device, rng), line!(), &["multihead_attention", "0 heads"]);
+    refuses(MultiheadAttention::new(8, 2).dropout(1.5).init(&device, rng), line!(), &["dropout", "p = 1.5"]);
+    refuses(MultiheadAttention::new(usize::MAX, 1).init(&device, rng), line!(), &["init", "too large"]);
+    let layer = MultiheadAttention::new(8, 2).init(&device, rng).expect("a layer");
+    let [x, narrow, flat] = [&[2, 5, 8][..], &[2, 5, 7], &[8]].map(|shape| Tensor::ones(&device, shape));
+    says(&layer.forward(&narrow, &x, &x, None), line!(), &["multihead_attention", "[2, 5, 7]", "[.., length, 8]"]);
+    says(&layer.forward(&x, &flat, &x, None), line!(), &["multihead_attention", "[8]", "[.., length, 8]"]);
+}
+
+#[test]
+fn files() {
+    let net = Linear::new(2, 3).init(&strict(), &mut Rng::seed(0)).unwrap();
+    refuses(train::load("/no/such/file", &net), line!(), &["load: /no/such/file: cannot be read"]);
+    refuses(Mnist::load("/no/such/folder"), line!(), &["mnist: /no/such/folder/train-images", "to get them"]);
+    let folder = std::env::temp_dir();
+    refuses(train::save(&folder, &net), line!(), &["save", "cannot be written"]);
+    refuses(train::write_atomically(&folder, b"x"), line!(), &["write", "cannot be written"]);
 }
 
 #[test]
@@ -135,8 +155,8 @@ fn layers() {
     refuses(Conv2d::new(4, 3, 3).groups(2).init(&device, rng), line!(), &["conv2d", "4 to 3 channels in 2 groups"]);
     refuses(Conv2d::new(4, 4, 0).init(&device, rng), line!(), &["conv2d", "a kernel of [0, 0]"]);
     refuses(Conv2d::new(huge, huge, huge).init(&device, rng), line!(), &["init", "too large"]);
-    refuses(Dropout::new(1.0, rng), line!(), &["dropout", "p = 1 is not in [0, 1)"]);
-    refuses(Dropout::new(f64::NAN, rng), line!(), &["dropout", "p = NaN is not in [0, 1)"]);
+    refuses(Dropout::new(1.0).init(&device, rng), line!(), &["dropout", "p = 1 is not in [0, 1)"]);
+    refuses(Dropout::new(f64::NAN).init(&device, rng), line!(), &["dropout", "p = NaN is not in [0, 1)"]);
     refuses(BatchNorm2d::new(0).init(&device, rng), line!(), &["batch_norm2d", "0 channels"]);
     refuses(BatchNorm2d::new(huge).init(&device, rng), line!(), &["init", "too large"]);
     let norm = BatchNorm2d::new(3).init(&device, rng).expect("a layer");

@@ -1,5 +1,7 @@
 //! Layers.
 
+mod attention;
+mod classes;
 mod layers;
 mod losses;
 mod messages;

@@ -1,7 +1,7 @@
 //! Weight and spectral normalisation as wrappers of layers, and instance norm with running statistics.
 
 use thalweg::{
-    nn::{InstanceNorm, SpectralNormConfig, WeightNorm, Weighted},
+    nn::{InstanceNorm, SpectralNorm, WeightNorm, Weighted},
     prelude::*,
 };
 use thalweg_tests::{cpu, strict};
@@ -21,7 +21,8 @@ fn weight_norm_starts_as_the_layer_it_wraps() -> Result<()> {
     let conv = Conv2d::new(2, 3, 3).init(&device, rng)?;
     let (x, image) = (Tensor::ones(&device, [4, 5]), Tensor::ones(&device, [1, 2, 5, 5]));
     let (plain, plain_image) = (linear.forward(&x).to_vec::<f64>()?, conv.forward(&image).to_vec::<f64>()?);
-    let (linear, conv) = (WeightNorm::new(linear, Some(0))?, WeightNorm::new(conv, None)?);
+    let (linear, conv) =
+        (WeightNorm::new(linear).init(&device, rng)?, WeightNorm::new(conv).axis(None).init(&device, rng)?);
     close(&linear.forward(&x).to_vec::<f64>()?, &plain, 1e-6);
     close(&conv.forward(&image).to_vec::<f64>()?, &plain_image, 1e-6);
     assert_eq!((linear.g.shape(), conv.g.shape()), (vec![3, 1], vec![1, 1, 1, 1]));
@@ -32,7 +33,7 @@ fn weight_norm_starts_as_the_layer_it_wraps() -> Result<()> {
     let (v, g) = (linear.layer.weight.tensor(), grads.get(&linear.layer.weight.tensor()));
     let along = g.map(|g| (g * v).sum(1).to_vec::<f64>()).transpose()?;
     close(&along.unwrap_or_default(), &[0.0; 3], 1e-5);
-    let text = WeightNorm::new(Linear::new(5, 3).init(&device, rng)?, Some(2)).unwrap_err().to_string();
+    let text = WeightNorm::new(Linear::new(5, 3)).axis(Some(2)).init(&device, rng).unwrap_err().to_string();
     assert!(text.contains("weight_norm") && text.contains("axis 2"), "{text}");
     Ok(())
 }
@@ -44,17 +45,15 @@ fn spectral_norm_finds_the_largest_singular_value() -> Result<()> {
         let linear = Linear::new(2, 2).bias(false).init(&device, rng)?;
         // diag(3, -1) turned by 45 degrees: singular values 3 and 1.
         linear.weight.set(&Tensor::from_slice(&device, &[1.0f32, 2.0, 2.0, 1.0], [2, 2]))?;
-        let norm = SpectralNormConfig::default().init(linear, rng)?;
+        let norm = SpectralNorm::new(linear).init(&device, rng)?;
         let weight = norm.weight();
         close(&weight.to_vec::<f64>()?, &[1.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0], 1e-5);
         let before = norm.u.tensor().to_vec::<f64>()?;
         norm.eval();
         norm.forward(&Tensor::ones(&device, [1, 2])).eval()?;
         assert_eq!(norm.u.tensor().to_vec::<f64>()?, before);
-        let text = SpectralNormConfig { iterations: 0, ..Default::default() }
-            .init(Linear::new(2, 2).init(&device, rng)?, rng)
-            .unwrap_err()
-            .to_string();
+        let none = SpectralNorm::new(Linear::new(2, 2)).iterations(0);
+        let text = none.init(&device, rng).unwrap_err().to_string();
         assert!(text.contains("spectral_norm") && text.contains("0 iterations"), "{text}");
     }
     Ok(())
@@ -101,12 +100,12 @@ fn reparametrised_weights_have_the_gradients_of_differences() -> Result<()> {
     let layer = |w: &[f64]| Ok::<_, Error>(Alone { weight: Param::new(Tensor::from_slice(&device, w, [2, 3]))? });
     type Loss<'a> = dyn Fn(&[f64]) -> Result<(Tensor, Tensor)> + 'a;
     let spectral = |w: &[f64]| {
-        let norm = SpectralNormConfig { iterations: 30, ..Default::default() }.init(layer(w)?, &mut Rng::seed(3))?;
+        let norm = SpectralNorm::new(layer(w)?).iterations(30).init(&device, &mut Rng::seed(3))?;
         Ok(((norm.forward(&x) * &c).sum(..), norm.layer.weight.tensor()))
     };
     let lengths = Tensor::from_slice(&device, &[1.5f64, -0.8], [2, 1]);
     let weight = |w: &[f64]| {
-        let norm = WeightNorm::new(layer(w)?, Some(0))?;
+        let norm = WeightNorm::new(layer(w)?).init(&device, &mut Rng::seed(3))?;
         norm.g.set(&lengths)?;
         Ok(((norm.forward(&x) * &c).sum(..), norm.layer.weight.tensor()))
     };

@@ -32,7 +32,7 @@ fn check(device: &Device) {
     let truncated = stream(6).truncated_normal(device, 0.0, 1.0, (-1.0, 1.0), [N]);
     moments(&truncated, 0.0, 1.0 - 2.0 * 0.241_970_724_5 / 0.682_689_492_1, 2.0);
     assert!(truncated.abs().amax(..).item().unwrap() <= 1.0);
-    let p = Tensor::from_slice(device, &[0.0f32, 0.3, 1.0], [3, 1]).broadcast_to(&[3, N]);
+    let p = Tensor::from_slice(device, &[0.0f32, 0.3, 1.0], [3, 1]).broadcast_to([3, N]);
     let hits = stream(7).bernoulli_of(&p).cast(thalweg_graph::DType::F32).mean(1).to_vec::<f64>().unwrap();
     assert!(hits[0] == 0.0 && hits[2] == 1.0 && (hits[1] - 0.3).abs() < 0.01, "{hits:?}");
 }
@@ -79,7 +79,7 @@ fn classes_come_in_proportion() -> Result<()> {
         let share = drawn.iter().filter(|c| **c == 3).count() as f64 / 4000.0;
         assert!(drawn.iter().all(|c| *c == 1 || *c == 3) && (share - 0.75).abs() < 0.04, "{device}: {share}");
         // First of two without replacement: in proportion; both, for there are no others.
-        let rows = weights.unsqueeze(0).broadcast_to(&[2000, 5]);
+        let rows = weights.unsqueeze(0).broadcast_to([2000, 5]);
         let drawn = stream(6).multinomial(&rows, 2, false);
         assert_eq!(drawn.shape(), [2000, 2]);
         let drawn = drawn.to_vec::<i32>()?;

@@ -17,6 +17,21 @@ fn limited() -> Device {
     DEVICE.get_or_init(open).clone()
 }
 
+/// Workgroups of a size that is no power of two: trees halve what is left, and must not lose a third.
+#[test]
+fn trees_in_odd_workgroups() {
+    for workgroup in [96, 48, 7] {
+        let selector = Selector::Name(test_gpu!().profile().name.clone());
+        let limits = Limits { workgroup: Some(workgroup), ..Limits::default() };
+        let device = Device::new(Arc::new(GpuBackend::open_limited(&selector, limits).unwrap()));
+        let mut all = cases::reduce(&[&[3, 700], &[2, 3, 4], &[513, 3], &[1, 20_011]]);
+        all.extend(cases::norm(&[&[12, 64], &[5, 4099]]));
+        all.extend(cases::matmul(&[(&[40, 33], &[33, 35]), (&[3, 1000], &[1000, 2])]));
+        all.push(cases::strided(37, 101));
+        all.iter().for_each(|case| assert_agree(&device, case, Seed::of(&case.name)));
+    }
+}
+
 fn agree(cases: Vec<cases::Case>) {
     cases.iter().for_each(|case| assert_agree(&limited(), case, Seed::of(&case.name)));
 }

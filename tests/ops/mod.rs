@@ -2,15 +2,22 @@
 
 mod absurd;
 mod agree;
+mod constants;
 mod conventions;
 mod custom;
 mod division;
 mod draws;
 mod dtypes;
 mod dynamic;
+mod extremes;
 mod graphs;
+mod habits;
+mod halves;
+mod integers;
 mod large;
 mod limits;
 mod messages;
+mod nan;
 mod order;
 mod orthogonal;
+mod print;

@@ -17,7 +17,7 @@ fn valley(x: &Tensor) -> Tensor {
 }
 
 fn descend(device: &Device, rule: impl Rule, f: fn(&Tensor) -> Tensor, steps: usize) -> Result<f64> {
-    let mut param = Param::new(Tensor::from_slice(device, &[-0.5f32, 0.5, 0.3, 1.4], [4]))?;
+    let param = Param::new(Tensor::from_slice(device, &[-0.5f32, 0.5, 0.3, 1.4], [4]))?;
     let opt = rule.init(&param)?;
     for _ in 0..steps {
         let loss = f(&param.tensor());

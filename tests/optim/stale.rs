@@ -7,7 +7,7 @@ use thalweg_tests::{cpu, strict, test_gpu};
 #[test]
 fn a_graph_from_before_a_step_is_stale() {
     for device in [strict(), cpu(), test_gpu!()] {
-        let mut param = Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap();
+        let param = Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap();
         let opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&param).unwrap();
         let old = param.tensor() * 3.0;
         let loss = param.tensor().square().sum(..);
@@ -26,7 +26,7 @@ fn a_graph_from_before_a_step_is_stale() {
 #[test]
 fn a_step_whose_loss_is_not_finite_is_skipped_and_reported() {
     for device in [strict(), cpu(), test_gpu!()] {
-        let mut param = Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap();
+        let param = Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap();
         let opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&param).unwrap();
         let factor = Tensor::from_slice(&device, &[f32::NAN, 1.0], [2]);
         let loss = (param.tensor() * factor).sum(..);

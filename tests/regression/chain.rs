@@ -8,7 +8,7 @@ use thalweg_tests::{cpu, strict, test_gpu};
 fn a_chain_of_a_million_nodes_drops() {
     let mut x = Tensor::ones(&strict(), [1]).track();
     for _ in 0..1_000_000 {
-        x = x + 1.0;
+        x += 1.0;
     }
     drop(x);
 }
@@ -17,7 +17,7 @@ fn a_chain_of_a_million_nodes_drops() {
 fn an_untracked_chain_is_evaluated_on_the_way() {
     let mut x = Tensor::ones(&strict(), [1]);
     for _ in 0..3 * MAX_PENDING {
-        x = x + 1.0;
+        x += 1.0;
     }
     assert_eq!(x.item().ok(), Some(3.0 * MAX_PENDING as f64 + 1.0));
 }
@@ -48,7 +48,7 @@ fn chains_of_views_constants_and_sums_of_slices_are_cut() {
         for i in 0..3000 {
             constant = constant * 0.5 + 0.5;
             view = view.reshape([2, 4]).t().reshape([8]);
-            slices = slices + leaf.slice(0, i % 64..i % 64 + 1);
+            slices += leaf.slice(0, i % 64..i % 64 + 1);
             sum += 1.0;
         }
         assert_eq!(constant.to_vec::<f32>().unwrap(), [1.0; 4]);

@@ -54,8 +54,8 @@ fn views_and_joins_of_nothing() {
         let x = Tensor::zeros(device, [0]);
         let leaf = Tensor::from_slice::<f32>(device, &[], [2, 0]);
         Ok(vec![
-            x.repeat(&[2]),
-            leaf.repeat(&[2, 3]),
+            x.repeat([2]),
+            leaf.repeat([2, 3]),
             leaf.concat_with(std::slice::from_ref(&leaf), 1),
             leaf.t().exp() + 1.0,
         ])

@@ -76,6 +76,9 @@ fn run(
             }
         }
     }
+    for ((x, draw), values) in inputs.iter().zip(&case.inputs).zip(values) {
+        assert_eq!(x.to_vec::<f64>()?, *values, "{}: {draw:?} was written to on {device}", case.name);
+    }
     Ok(found)
 }
 

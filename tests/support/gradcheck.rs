@@ -26,7 +26,7 @@ pub fn check_second(case: &Case, seed: Seed) {
         for x in x.iter().filter(|x| x.dtype() == DType::F64) {
             let v = random(x.device(), x.shape(), rng);
             if let Some(g) = grads.get(x) {
-                sum = sum + (g * v).sum(..);
+                sum += (g * v).sum(..);
             }
         }
         Ok(sum)

@@ -18,7 +18,7 @@ impl Net {
         Ok(Net {
             conv: Conv2d::new(1, 4, 3).padding(1).init(device, &mut rng)?,
             norm: BatchNorm2d::new(4).init(device, &mut rng)?,
-            dropout: Dropout::new(0.25, &mut rng)?,
+            dropout: Dropout::new(0.25).init(device, &mut rng)?,
             head: Linear::new(4 * 4 * 4, 10).init(device, &mut rng)?,
         })
     }
@@ -44,7 +44,7 @@ struct Loop {
 
 /// Losses, weights and running statistics of a few steps with two sizes of batches.
 fn train(device: &Device, how: Loop) -> Result<Vec<f32>> {
-    let mut net = Net::new(device)?;
+    let net = Net::new(device)?;
     let mut opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?.clip_norm(1.0);
     if how.schedule {
         opt = opt.schedule(|step| 1e-2 / (1.0 + step as f64));
@@ -53,7 +53,7 @@ fn train(device: &Device, how: Loop) -> Result<Vec<f32>> {
     let mut found = Vec::new();
     let mut rng = Rng::seed(5);
     {
-        let mut body = |[x, y]: [Tensor; 2]| {
+        let body = |[x, y]: [Tensor; 2]| {
             let loss = net.forward(&x).cross_entropy(&y);
             opt.step(&loss)?;
             Ok([loss])
@@ -62,14 +62,14 @@ fn train(device: &Device, how: Loop) -> Result<Vec<f32>> {
         if how.compiled {
             let mut step = compile(body);
             for i in 0..40 {
-                rate.set(0.01 * f64::from(i % 3));
+                rate.set(0.01 * f64::from(i % 3)).unwrap();
                 let [x, y] = batch(device, &mut rng, 8 + 4 * (i as usize % 2));
                 losses.extend(step.call([&x, &y])?);
             }
             assert_eq!(step.recordings(), 2, "one for each batch size");
         } else {
             for i in 0..40 {
-                rate.set(0.01 * f64::from(i % 3));
+                rate.set(0.01 * f64::from(i % 3)).unwrap();
                 losses.extend(body(batch(device, &mut rng, 8 + 4 * (i as usize % 2)))?);
             }
         }

@@ -1,5 +1,6 @@
 //! Whole training loops: what they count, and that they repeat to the bit.
 
+mod adversarial;
 mod compiled;
 mod recomputed;
 mod resumed;

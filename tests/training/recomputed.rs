@@ -17,7 +17,7 @@ impl Block {
         Ok(Block {
             wide: Conv2d::new(2, 16, 3).padding(1).init(device, rng)?,
             norm: BatchNorm2d::new(16).init(device, rng)?,
-            dropout: Dropout::new(0.2, rng)?,
+            dropout: Dropout::new(0.2).init(device, rng)?,
             narrow: Conv2d::new(16, 2, 3).padding(1).init(device, rng)?,
         })
     }
@@ -30,7 +30,7 @@ impl Block {
 
 /// Losses, weights and running statistics after a few steps, the activation pool's bytes and the plans that were built.
 fn train(device: &Device, again: bool) -> Result<(Vec<f32>, u64, u64)> {
-    let mut blocks = (0..6)
+    let blocks = (0..6)
         .map({
             let mut rng = Rng::seed(2);
             move |_| Block::new(device, &mut rng)

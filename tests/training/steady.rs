@@ -34,7 +34,7 @@ fn batch(device: &Device, rng: &mut Rng) -> (Tensor, Tensor) {
 
 /// Trains for some steps, calling `watch` after each; gives every weight.
 fn train(device: &Device, steps: usize, mut watch: impl FnMut(usize)) -> thalweg_graph::Result<Vec<Vec<f32>>> {
-    let mut net = Net::new(device)?;
+    let net = Net::new(device)?;
     let opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
     let mut rng = Rng::seed(5);
     for step in 0..steps {

@@ -6,11 +6,14 @@ use anyhow::{Result, bail};
 use clap::Args;
 use thalweg_device::DeviceExt;
 use thalweg_graph::Device;
-use thalweg_tests::fuzz::{Contender, Series, Tally, silence_panics};
+use thalweg_tests::fuzz::{Contender, Series, Tally, silence_panics, state};
 
 /// Options of `fuzz`.
 #[derive(Args)]
 pub struct FuzzArgs {
+    /// Sequences of actions on modules, optimizers and states against a model of what they mean, instead of programs of ops.
+    #[arg(long)]
+    state: bool,
     /// Stop after so many minutes; 5 where neither this nor a count is given.
     #[arg(long)]
     minutes: Option<f64>,
@@ -38,29 +41,34 @@ const STRIDE: u64 = 1000;
 pub fn run(args: &FuzzArgs) -> Result<()> {
     let device = Device::named(&args.device)?;
     let minutes = args.minutes.or(args.count.is_none().then_some(5.0));
-    let series = Series {
-        seed: args.seed,
-        count: args.count,
-        until: minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0)),
-        contenders: Contender::both(if args.device == "cpu" { "cpu" } else { &device.profile().name }, &device),
-        shrink: Duration::from_secs(args.shrink),
-    };
-    println!("device: {device}, first seed {}", args.seed);
+    let (seed, count) = (args.seed, args.count);
+    let until = minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
+    let contenders = Contender::both(if args.device == "cpu" { "cpu" } else { &device.profile().name }, &device);
+    let shrink = Duration::from_secs(args.shrink);
+    println!("device: {device}, first seed {seed}");
     // Panics are caught and reported with their program.
     silence_panics();
-    let tally = series.run(|failure, tally| {
+    let what = if args.state { "sequences" } else { "programs" };
+    let report = |failure: Option<String>, tally: Tally| {
         if let Some(test) = failure {
             println!("\n{test}");
         }
         if tally.ran.is_multiple_of(STRIDE) {
-            println!("{} programs, {} failed", tally.ran, tally.failed);
+            println!("{} {what}, {} failed", tally.ran, tally.failed);
         }
         tally.failed < args.failures
-    });
-    let Tally { ran, failed } = tally;
-    println!("{ran} programs ran on {device}, {failed} failed");
+    };
+    let Tally { ran, failed } = match args.state {
+        true => state::Series { seed, count, until, contenders, shrink }.run(report),
+        false => Series { seed, count, until, contenders, shrink }.run(report),
+    };
+    if args.state {
+        println!("{ran} sequences, {failed} failed");
+    } else {
+        println!("{ran} programs ran on {device}, {failed} failed");
+    }
     if failed > 0 {
-        bail!("executors disagree on {failed} of {ran} programs");
+        bail!("{failed} of {ran} {what} failed");
     }
     Ok(())
 }

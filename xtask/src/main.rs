@@ -34,7 +34,7 @@ enum Task {
     Test(test::TestArgs),
     /// Golden reference vectors: a folder of them on one device.
     Golden(golden::GoldenArgs),
-    /// Random programs on the strict executor and a device, until one disagrees; failures shrink to a test.
+    /// Random programs on the strict executor and a device, or random actions against a model of state; failures shrink to a test.
     Fuzz(fuzz::FuzzArgs),
     /// Every kernel through validation and to SPIR-V, MSL and HLSL, without a GPU.
     Shaders(shaders::ShaderArgs),

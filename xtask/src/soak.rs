@@ -49,10 +49,10 @@ pub fn run(args: &SoakArgs) -> Result<()> {
     };
     let device = device.precision(args.precision);
     let rng = &mut Rng::seed(0);
-    let mut net = Net {
+    let net = Net {
         conv: Conv2d::new(1, 8, 3).padding(1).init(&device, rng)?,
         norm: BatchNorm2d::new(8).init(&device, rng)?,
-        dropout: Dropout::new(0.1, rng)?,
+        dropout: Dropout::new(0.1).init(&device, rng)?,
         head: Linear::new(8 * 4 * 4, 10).init(&device, rng)?,
     };
     let opt = Adam::default().init(&net)?;

@@ -18,7 +18,7 @@ const SHAPE: [usize; 2] = [100, 1000];
 pub fn adam(clock: &mut Clock) -> Result<()> {
     let device = clock.device.clone();
     let param = |k| Param::new(fill(&device, 1 + k, &SHAPE, 0.1));
-    let mut params = (0..TENSORS).map(param).collect::<thalweg::graph::Result<Vec<Param>>>()?;
+    let params = (0..TENSORS).map(param).collect::<thalweg::graph::Result<Vec<Param>>>()?;
     let constants: Vec<Tensor> = (0..TENSORS).map(|k| fill(&device, 1001 + k, &SHAPE, 0.1)).collect();
     let rule = Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, ..Adam::default() };
     let opt = rule.init(&params)?;

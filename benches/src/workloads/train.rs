@@ -27,7 +27,7 @@ pub fn mlp(clock: &mut Clock) -> Result<()> {
     let device = clock.device.clone();
     let rng = &mut Rng::seed(SEED);
     let layer = |inputs, outputs, rng: &mut Rng| Linear::new(inputs, outputs).init(&device, rng);
-    let mut net = Mlp { layers: [layer(784, 512, rng)?, layer(512, 512, rng)?, layer(512, 10, rng)?] };
+    let net = Mlp { layers: [layer(784, 512, rng)?, layer(512, 512, rng)?, layer(512, 10, rng)?] };
     let opt = adamw().init(&net)?;
     let (x, y) = (fill(&device, 1, &[128, 784], 1.0), targets(&device, 2, 128, 10));
     let work = flop("W11", (6 * 128 * (784 * 512 + 512 * 512 + 512 * 10)) as f64);
@@ -60,7 +60,7 @@ impl Cnn {
 pub fn cnn(clock: &mut Clock) -> Result<()> {
     let device = clock.device.clone();
     let rng = &mut Rng::seed(SEED);
-    let mut net = Cnn {
+    let net = Cnn {
         conv1: Conv2d::new(1, 32, 3).padding(1).init(&device, rng)?,
         conv2: Conv2d::new(32, 64, 3).padding(1).init(&device, rng)?,
         fc1: Linear::new(3136, 128).init(&device, rng)?,

@@ -178,8 +178,8 @@ fn views_of_every_kind() -> Result<()> {
         |x| Ok(x.slice_step(2, 3..30, 4) + x.slice_step(2, 1..28, 4)),
         |x| Ok(x.pad(&[(1, 2), (0, 3), (2, 1)], 0.5).exp()),
         |x| Ok(x.reshape([24isize, 35]).t().sum(0)),
-        |x| Tensor::concat(&[x.clone(), x.slice(1, 1..3), x * 3.0], 1),
-        |x| Ok(x.narrow(1, 2, 3).repeat(&[1, 2, 1])),
+        |x| Ok(Tensor::concat([x, &x.slice(1, 1..3), &(x * 3.0)], 1)),
+        |x| Ok(x.narrow(1, 2, 3).repeat([1, 2, 1])),
         |x| Ok(x.select(1, 4).unsqueeze(0).expand([3isize, 4, 35]) - 1.0),
         |x| Ok(Tensor::arange(x.device(), 1000).cast(DType::F32) * 0.5),
         |x| Ok(x.cast(DType::F16).permute([1isize, 2, 0]).cast(DType::F32)),
@@ -207,7 +207,7 @@ fn empty_tensors_and_scalars() -> Result<()> {
             &x + 1.0,
             y.matmul(&x),
             x.matmul(&tensor(d, 2, &[3, 5])),
-            Tensor::concat(&[x.clone(), tensor(d, 3, &[2, 3])], 0)?,
+            Tensor::concat([x, tensor(d, 3, &[2, 3])], 0),
             y.prod(1),
             &s * 2.0,
             s.sum(..).exp(),
@@ -342,15 +342,17 @@ fn random_numbers_are_the_same_everywhere() -> Result<()> {
 }
 
 #[test]
-fn an_index_out_of_range_is_reported_once() -> Result<()> {
+fn an_index_out_of_range_is_an_error_of_what_looks_there() -> Result<()> {
     let device = Device::new(Arc::new(FastCpu::with_threads(1)?));
     let x = tensor(&device, 1, &[4, 3]);
     let y = x.index_select(0, &Tensor::from_slice(&device, &[1, 4], [2]));
-    let error: Option<Error> = y.to_vec::<f32>().err();
-    let text = error.map(|e| e.to_string()).unwrap_or_default();
-    assert!(text.contains("out of range") && text.contains("gather"), "{text}");
-    let values = y.to_vec::<f32>()?;
-    assert_eq!(values[3..], x.select(0, 3).to_vec::<f32>()?);
+    for _ in 0..2 {
+        let error: Option<Error> = y.to_vec::<f32>().err();
+        let text = error.map(|e| e.to_string()).unwrap_or_default();
+        assert!(text.contains("index_select: index 4 is out of range for axis 0 of extent 4"), "{text}");
+        assert!(text.contains("fast.rs"), "{text}");
+    }
+    assert_eq!(x.to_vec::<f32>()?.len(), 12);
     Ok(())
 }
 

@@ -177,7 +177,7 @@ mod tests {
             _ => Err(Error::new("odd", ErrorKind::Invalid(format!("{x} is even")))),
         });
         assert_eq!(odd.item(0), Ok(1));
-        assert!(odd.item(1).unwrap_err().to_string().starts_with("odd: 2 is even (at"));
+        assert!(odd.item(1).unwrap_err().to_string().starts_with("odd: 2 is even"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The built-in data set.
 
-use std::io::Read;
+use std::{io::Read, panic::Location};
 
 use thalweg_graph::{Error, ErrorKind, Result};
 
@@ -32,8 +32,10 @@ const NAME: &str = "built-in digits.csv.gz";
 
 impl Digits {
     /// The copy that this crate carries.
+    #[track_caller]
     pub fn embedded() -> Result<Digits> {
-        Digits::parse(include_bytes!("../data/digits.csv.gz"))
+        let caller = Location::caller();
+        Digits::parse(include_bytes!("../data/digits.csv.gz")).map_err(|error| error.seen_at(caller))
     }
 
     /// Reads gzipped lines of 64 pixels (0 to 16) and a label (0 to 9).

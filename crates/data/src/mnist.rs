@@ -1,6 +1,9 @@
 //! MNIST, read from its four IDX files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    panic::Location,
+    path::{Path, PathBuf},
+};
 
 use thalweg_graph::Result;
 
@@ -35,9 +38,11 @@ impl Mnist {
     /// # Errors
     /// [`thalweg_graph::ErrorKind::File`] naming the file and what is wrong: absent (and how to get it), truncated, of
     /// another format, or images and labels that do not belong together.
+    #[track_caller]
     pub fn load(dir: impl AsRef<Path>) -> Result<Mnist> {
-        let dir = dir.as_ref();
-        Ok(Mnist { train: part(dir, "train")?, test: part(dir, "t10k")? })
+        let caller = Location::caller();
+        let part = |name| part(dir.as_ref(), name).map_err(|error| error.seen_at(caller));
+        Ok(Mnist { train: part("train")?, test: part("t10k")? })
     }
 }
 

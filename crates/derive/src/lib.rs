@@ -120,14 +120,15 @@ fn visits(input: &DeriveInput, module: &Tokens, access: Access) -> Result<Tokens
     let name = &input.ident;
     match &input.data {
         Data::Struct(data) => {
-            let arm = arm(quote!(#name), &data.fields, module, access)?;
+            let arm = arm(quote!(#name), &data.fields, false, module, access)?;
             Ok(quote!(match self { #arm }))
         }
         Data::Enum(data) if data.variants.is_empty() => Ok(quote!(match *self {})),
         Data::Enum(data) => {
             let arms = data.variants.iter().map(|variant| {
                 let of = &variant.ident;
-                arm(quote!(#name::#of), &variant.fields, module, access)
+                let alone = matches!(&variant.fields, Fields::Unnamed(fields) if fields.unnamed.len() == 1);
+                arm(quote!(#name::#of), &variant.fields, alone, module, access)
             });
             let arms = arms.collect::<Result<Vec<_>>>()?;
             Ok(quote!(match self { #(#arms)* }))
@@ -136,13 +137,11 @@ fn visits(input: &DeriveInput, module: &Tokens, access: Access) -> Result<Tokens
     }
 }
 
-/// The pattern of a struct or a variant, and the visits of its fields. A variant with one field without a name adds nothing to the path:
-/// `Layer::Conv(conv)` is called as the layer is.
-fn arm(pattern: Tokens, fields: &Fields, module: &Tokens, access: Access) -> Result<Tokens> {
+/// The pattern of a struct or a variant, and the visits of its fields. One that is `alone` adds nothing to the path: the parts of
+/// `Layer::Conv(conv)` are called as the layer is.
+fn arm(pattern: Tokens, fields: &Fields, alone: bool, module: &Tokens, access: Access) -> Result<Tokens> {
     let mut bindings = Vec::new();
     let mut visits = Vec::new();
-    let alone = matches!(fields, Fields::Unnamed(fields) if fields.unnamed.len() == 1)
-        && pattern.clone().into_iter().count() > 1;
     for (i, field) in fields.iter().enumerate() {
         if skipped(field)? {
             continue;

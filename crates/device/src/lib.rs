@@ -14,7 +14,7 @@
 mod select;
 mod verify;
 
-use std::sync::Arc;
+use std::{panic::Location, sync::Arc};
 
 use select::{Choice, choose};
 use thalweg_cpu::{FastCpu, StrictCpu};
@@ -70,7 +70,8 @@ impl DeviceExt for Device {
 
     #[track_caller]
     fn cpu() -> Result<Device> {
-        Ok(Device::new(Arc::new(FastCpu::new()?)))
+        let caller = Location::caller();
+        Ok(Device::new(Arc::new(FastCpu::new().map_err(|error| error.seen_at(caller))?)))
     }
 
     fn strict() -> Device {
@@ -79,12 +80,16 @@ impl DeviceExt for Device {
 
     #[track_caller]
     fn named(name: &str) -> Result<Device> {
+        let caller = Location::caller();
         // The CPU needs no driver: asking the system for adapters costs milliseconds.
         let adapters = if matches!(name, "cpu" | "strict") { Vec::new() } else { adapters() };
         let device = match choose(name, &adapters)? {
             Choice::Cpu => Device::cpu()?,
             Choice::Strict => Device::strict(),
-            Choice::Adapter(index) => Device::new(Arc::new(GpuBackend::open(&Selector::Index(index))?)),
+            Choice::Adapter(index) => {
+                let gpu = GpuBackend::open(&Selector::Index(index)).map_err(|error| error.seen_at(caller));
+                Device::new(Arc::new(gpu?))
+            }
         };
         log::info!("device: {device}");
         Ok(device)

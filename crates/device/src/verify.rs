@@ -1,11 +1,12 @@
 //! A model on its device against the reference, down to the op that disagrees.
 
-use std::fmt;
+use std::{fmt, panic::Location};
 
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
     DType, Error, ErrorKind, Module, Op, Result, Tensor,
     backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput, trace},
+    module::discarding,
     shape::count,
 };
 
@@ -79,15 +80,19 @@ impl fmt::Display for Verdict {
 /// An error that the loss carries; what goes wrong on a device. Disagreement is no error but a verdict.
 #[track_caller]
 pub fn verify<M: Module>(module: &M, loss: impl FnOnce(&M) -> Tensor) -> Result<Verdict> {
+    let caller = Location::caller();
     // Which also tells the parameters their names.
     let params = module.params();
-    let loss = loss(module);
-    loss.check()?;
-    let grads = loss.backward()?;
-    let of_params = params.into_iter().filter_map(|(_, p)| grads.get(&p.tensor()).cloned());
-    let roots: Vec<Tensor> = std::iter::once(loss.clone()).chain(of_params).collect();
-    let device = loss.device().backend().clone();
-    let trace = trace(&roots)?;
+    // Running statistics are held until the graph has been looked at, and stay where they were.
+    let (device, trace) = discarding(|| {
+        let loss = loss(module);
+        loss.check()?;
+        let grads = loss.backward()?;
+        let of_params = params.into_iter().filter_map(|(_, p)| grads.get(&p).cloned());
+        let roots: Vec<Tensor> = std::iter::once(loss.clone()).chain(of_params).collect();
+        Ok::<_, Error>((loss.device().backend().clone(), trace(&roots)?))
+    })
+    .map_err(|error| error.seen_at(caller))?;
     let reference = Reference::new(&trace, &*device)?;
 
     let outputs: Vec<usize> = trace.outputs.iter().map(|o| o.node).collect();

@@ -18,17 +18,19 @@ use crate::templates::{Caps, kernel::Kernel, kernels};
 
 mod contractions;
 
-/// Devices for which kernels differ: without f16 or subgroups, a GPU with both, one whose f16 conversions need help, and
-/// software Vulkan, with and without texts that contractions share, and one
-/// with small bindings.
+/// Devices for which kernels differ: without f16 or subgroups, a GPU with both, whose compiler knows infinity, one whose f16
+/// conversions need help, software Vulkan, with and without texts that contractions share, one with small bindings, and one whose
+/// workgroups are no power of two.
 pub fn devices() -> Vec<(&'static str, Caps)> {
     let portable = Caps::default();
-    let gpu = Caps { native_f16: true, exact_f16: true, subgroups: true, ..portable.clone() };
+    let gpu = Caps { native_f16: true, exact_f16: true, honest: true, subgroups: true, ..portable.clone() };
     let inexact = Caps { exact_f16: false, ..gpu.clone() };
-    let software = Caps { software: true, subgroup_size: 8, ..gpu.clone() };
+    let software = Caps { software: true, honest: false, subgroup_size: 8, ..gpu.clone() };
     let shared = Caps { shared_texts: true, ..software.clone() };
     let windows = Caps { max_binding: 1 << 20, ..portable.clone() };
+    let odd = Caps { max_workgroup: 96, ..gpu.clone() };
     vec![
+        ("odd", odd),
         ("portable", portable),
         ("windows", windows),
         ("gpu", gpu),
@@ -75,6 +77,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
             insts: vec![from, more],
             dtypes: vec![dtype; 2],
             stores: vec![Store { buf: 1, at: at(to), value: 1 }],
+            ..Body::default()
         };
         Loop { outer: outer.to_vec(), inner: vec![], body }
     };
@@ -85,6 +88,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
             insts: vec![load(coef), Inst::Reduce(op, 0)],
             dtypes: vec![dtype, if search { DType::I32 } else { dtype }],
             stores: vec![Store { buf: if search { 2 } else { 1 }, at: at(&to), value: 1 }],
+            ..Body::default()
         };
         Loop { outer: vec![outer], inner: inner.to_vec(), body }
     };
@@ -109,10 +113,15 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
     gather.body = Body {
         insts: vec![
             Inst::Load { buf: 2, at: access(&[1, 0]) },
-            Inst::Gather { buf: 0, at: access(&[0, 1]), index: Indirect { index: 0, stride: 36, bound: 100 } },
+            Inst::Gather {
+                buf: 0,
+                at: access(&[0, 1]),
+                index: Indirect { index: 0, stride: 36, bound: 100, check: 0 },
+            },
         ],
         dtypes: vec![DType::I32, dtype],
         stores: vec![Store { buf: 1, at: at(&[36, 1]), value: 1 }],
+        ..Body::default()
     };
     list.push(("gather", gather));
     for (op, name) in [(ReduceOp::Sum, "sum"), (ReduceOp::Prod, "prod"), (ReduceOp::Max, "max")] {
@@ -143,6 +152,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
                 dtypes: vec![DType::F32; insts.len()],
                 insts,
                 stores: vec![Store { buf: 1, at: at(&[cols, 1]), value: 5 }],
+                ..Body::default()
             };
             list.push((name, Loop { outer: vec![rows], inner: vec![cols as usize], body }));
         }

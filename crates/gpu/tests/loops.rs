@@ -11,6 +11,7 @@ use interp::{Case, noise, philox};
 use thalweg_gpu::{GpuBackend, Selector};
 use thalweg_graph::{
     DType, ReduceOp,
+    backend::Label,
     ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::*,
 };
@@ -287,7 +288,7 @@ fn random_words_are_those_of_the_reference() {
 }
 
 #[test]
-fn gathers_clamp_and_raise_the_flag() {
+fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
     use thalweg_graph::backend::Backend;
     // A flag is the device's: other tests must not meet it.
     let gpu = &open();
@@ -300,7 +301,9 @@ fn gathers_clamp_and_raise_the_flag() {
         let y = c.output(DType::F32, n * 8);
         let i = c.load(index, 0, &[1, 0]);
         let at = Access { base: Linear { offset: 0, coef: vec![0, 1] }, terms: vec![], fill: 0.0 };
-        let index = Indirect { index: i, stride: width, bound: table as i64 };
+        let index = Indirect { index: i, stride: width, bound: table as i64, check: 0 };
+        let label = Label { op: "embedding", path: None, location: std::panic::Location::caller() };
+        c.body.checks.push(Check { label, axis: 0, node: 0 });
         let v = c.inst(Inst::Gather { buf: x, at, index }, DType::F32);
         c.store(y, 0, &[width, 1], v);
         if !bad {
@@ -312,8 +315,11 @@ fn gathers_clamp_and_raise_the_flag() {
         c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "embedding of tokens".into() });
         let regions = gpu.run_schedule(c.schedule.clone(), &c.trace(gpu)).unwrap();
         let error = gpu.read(&regions[0]).unwrap_err().to_string();
-        assert!(error.contains("embedding of tokens"), "{error}");
-        assert_eq!(interp::decode(DType::F32, &gpu.read(&regions[0]).unwrap()), want[2]);
+        let outside = |i: i64| error.contains(&format!("embedding: index {i} is out of range for axis 0 of extent 10"));
+        assert!(outside(-1) || outside(99), "{error}");
+        let got = interp::decode(DType::F32, &gpu.read(&regions[0]).unwrap());
+        assert!(got.iter().zip(&want[2]).all(|(got, want)| got == want || (got.is_nan() && want.is_nan())));
+        assert_eq!(got.iter().filter(|x| x.is_nan()).count(), 16);
     }
 }
 

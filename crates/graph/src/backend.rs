@@ -11,7 +11,12 @@ use std::{
 };
 
 pub use crate::eval::trace;
-use crate::{dtype::DType, error::Error, op::Op};
+use crate::{
+    dtype::DType,
+    error::{Error, ErrorKind},
+    name::Name,
+    op::Op,
+};
 
 /// A buffer on a device. Its memory goes back to the device's pool with the last clone.
 #[derive(Clone)]
@@ -79,7 +84,7 @@ impl Region {
 }
 
 /// Where a node comes from; text is made only where it is printed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// The op.
     pub op: &'static str,
@@ -87,6 +92,13 @@ pub struct Label {
     pub path: Option<Arc<str>>,
     /// The caller's position.
     pub location: &'static Location<'static>,
+}
+
+impl Label {
+    /// The error of what a device met there.
+    pub fn error(&self, kind: ErrorKind) -> Error {
+        Error::at(self.op, kind, self.location, self.path.clone().map(Name::from))
+    }
 }
 
 impl fmt::Display for Label {

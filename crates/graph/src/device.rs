@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::Location,
     sync::{Arc, OnceLock},
 };
 
@@ -84,8 +85,10 @@ impl Device {
     }
 
     /// Waits for all queued work; returns what went wrong on the device.
+    #[track_caller]
     pub fn synchronize(&self) -> Result<()> {
-        self.backend.synchronize()
+        let caller = Location::caller();
+        self.backend.synchronize().map_err(|error| error.seen_at(caller))
     }
 
     /// Counts since the device was opened, and bytes now.

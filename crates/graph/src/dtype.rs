@@ -57,6 +57,14 @@ impl DType {
         }
     }
 
+    /// What is computed in: F32 for 16-bit floats.
+    pub(crate) const fn wide(self) -> DType {
+        match self {
+            DType::F16 | DType::BF16 => DType::F32,
+            other => other,
+        }
+    }
+
     /// Whether its values are floating-point numbers.
     pub const fn is_float(self) -> bool {
         matches!(self.class(), Class::Float)

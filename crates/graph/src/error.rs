@@ -1,6 +1,6 @@
 //! The error that a bad tensor carries, and that everything touching the world returns.
 
-use std::{panic::Location, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 use crate::{dtype::DType, name::Name};
 
@@ -45,7 +45,7 @@ pub enum ErrorKind {
         problem: String,
     },
     /// Operands on different devices.
-    #[error("operands live on different devices: {lhs} and {rhs}")]
+    #[error("operands live on different devices: {}", different(lhs, rhs))]
     Devices {
         /// The first device.
         lhs: String,
@@ -118,11 +118,21 @@ pub enum ErrorKind {
     },
 }
 
+/// Two devices, which may have one name.
+fn different(lhs: &str, rhs: &str) -> String {
+    match lhs == rhs {
+        true => format!("two that were opened separately, each {lhs}; open one and clone it"),
+        false => format!("{lhs} and {rhs}"),
+    }
+}
+
 /// An error: what, in which op, where in the caller's code, and near which parameter.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `Debug` is the same sentence as `Display`, because it is what a `main` that returns a [`Result`] prints.
+#[derive(Clone, PartialEq)]
 pub struct Error(Arc<Inner>);
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Inner {
     op: &'static str,
     kind: ErrorKind,
@@ -145,6 +155,14 @@ impl Error {
         Error(Arc::new(Inner { op, kind, location, near }))
     }
 
+    /// The same error, at `location` if it has no place in a caller's code yet: what backends report has none.
+    pub fn seen_at(self, location: &'static Location<'static>) -> Error {
+        if !ours(self.0.location.file()) {
+            return self;
+        }
+        Error(Arc::new(Inner { location, ..Inner::clone(&self.0) }))
+    }
+
     /// The op that failed.
     pub fn op(&self) -> &'static str {
         self.0.op
@@ -155,20 +173,49 @@ impl Error {
         &self.0.kind
     }
 
-    /// Where in the caller's code.
+    /// Where in the caller's code; where in Thalweg's for what has no place there, which is not printed.
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location
     }
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.0.op, self.0.kind)?;
-        if let Some(name) = self.0.near.as_ref().and_then(Name::get) {
+/// Whether a file is source of one of Thalweg's crates: a position there tells a user nothing.
+fn ours(file: &str) -> bool {
+    // Where the crates lie: what stands in front of `graph/src/error.rs`, or of `graph-0.1.0/src/error.rs` in a registry.
+    let home = file!().rfind("graph").map_or("", |at| &file!()[..at]);
+    file.strip_prefix(home).is_some_and(|rest| rest.contains("/src/") || rest.contains("\\src\\"))
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { op, kind, location, near } = &*self.0;
+        write!(f, "{op}: {kind}")?;
+        if let Some(name) = near.as_ref().and_then(Name::get) {
             write!(f, ", near parameter '{name}'")?;
         }
-        write!(f, " (at {}:{}:{})", self.0.location.file(), self.0.location.line(), self.0.location.column())
+        if !ours(location.file()) {
+            write!(f, " (at {}:{}:{})", location.file(), location.line(), location.column())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_main_prints_is_the_sentence_without_our_lines() {
+        let error = Error::new("device", ErrorKind::Invalid("no memory".into()));
+        assert_eq!(format!("{error:?}"), "device: no memory");
+        assert!(ours(file!()) && !ours("src/main.rs") && !ours("crates/graph/tests/schedule.rs"));
+    }
+}

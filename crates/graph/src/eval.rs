@@ -53,6 +53,12 @@ pub(crate) fn check_version(tensor: &Tensor, reader: &'static Location<'static>)
     }
 }
 
+/// Whether nothing that these need carries an error or has been written since.
+pub(crate) fn is_computable(tensors: &[Tensor]) -> bool {
+    let root = |t: &Tensor| Root { tensor: t.clone(), target: None, kept: None, swap: None };
+    gather(&tensors.iter().map(root).collect::<Vec<_>>(), Location::caller()).is_ok()
+}
+
 /// How many unevaluated nodes these need.
 pub(crate) fn count_pending(tensors: &[Tensor]) -> usize {
     let mut seen = HashSet::new();

@@ -15,9 +15,12 @@ mod eval;
 pub mod functional;
 pub mod module;
 mod name;
+mod nowhere;
 mod op;
+mod operators;
 pub mod ops;
 mod passes;
+mod print;
 mod record;
 mod remat;
 pub mod schedule;
@@ -37,6 +40,7 @@ pub use module::{
 };
 pub use name::Name;
 pub use op::{Conv, Once, Op, ReduceOp, Window};
+pub use operators::{IntoTensor, Number};
 pub use ops::{
     contraction::ConvConfig,
     counted::Unique,
@@ -50,8 +54,8 @@ pub use ops::{
     quantile::Interpolation,
     random::{Rng, Stream},
     scatter::Combine,
-    subscript::{Ellipsis, NewAxis, Subscript},
+    subscript::{Ellipsis, IntoSubscripts, NewAxis, Subscript, Subscripts},
 };
 pub use remat::checkpoint;
-pub use shape::{Axes, Axis, IntoShape};
-pub use tensor::{IntoTensor, MAX_PENDING, Tensor};
+pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
+pub use tensor::{MAX_PENDING, Tensor};

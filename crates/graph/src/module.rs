@@ -22,7 +22,7 @@ use std::{
 };
 
 pub use arena::Arena;
-pub use commit::{Applied, Commit, depends_on, discarding, write_states};
+pub use commit::{Applied, Commit, depends_on, discarding, recording, unrecorded, write_states};
 pub use layout::{CHUNK, Layout, Segment};
 pub use param::{Param, overlay};
 pub use state::{State, zeros_state};

@@ -24,6 +24,12 @@ impl Name {
     }
 }
 
+impl From<Arc<str>> for Name {
+    fn from(name: Arc<str>) -> Name {
+        Name(Arc::new(Mutex::new(Some(name))))
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.get().as_deref().unwrap_or("(unnamed)"))

@@ -56,9 +56,11 @@ pub struct Conv {
     pub groups: usize,
 }
 
-/// Positions of which none comes twice.
+/// Whether none of the positions that a gather looks at comes twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Once {
+    /// Some may. By this method, whose name labels and errors have.
+    No(&'static str),
     /// Each the one before plus 1, the same along all other axes.
     Run,
     /// Every position of the axis, in any order.
@@ -136,10 +138,10 @@ pub enum Op {
     /// `x [B, C, L..], dy [B, O, S..] → dw [O, C/g, K..]`: the adjoint in `w`.
     ConvWeight(Conv),
     /// `(x, index)`: `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis; index is I32 and shaped as y.
-    /// An index outside is clamped and raises the device's flag.
+    /// An index outside reads what is not a number (the nearest element, of integers) and is an error of the device.
     Gather(usize),
-    /// As [`Op::Gather`] where no position comes twice along the axis, in a way that tells where each came from: the gradient
-    /// is such a gather as well. A trace has it as [`Op::Gather`].
+    /// As [`Op::Gather`], and it is known whether a position comes twice along the axis. Where none does, in a way that tells
+    /// where each came from, the gradient is such a gather as well. A trace has it as [`Op::Gather`].
     GatherOnce(usize, Once),
     /// `(x, index, src)`: `x` plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`, in ascending `j`.
     ScatterAdd(usize),
@@ -190,6 +192,7 @@ impl Op {
             Op::Conv(_) => "conv",
             Op::ConvInput(_) => "conv_input",
             Op::ConvWeight(_) => "conv_weight",
+            Op::GatherOnce(_, Once::No(method)) => method,
             Op::Gather(_) | Op::GatherOnce(..) => "gather",
             Op::ScatterAdd(_) => "scatter_add",
             Op::Concat(_) => "concat",

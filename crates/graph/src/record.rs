@@ -97,6 +97,11 @@ pub(crate) fn is_recording() -> bool {
     TAPE.with_borrow(Option::is_some)
 }
 
+/// A number that only the recording has that is being made on this thread.
+pub(crate) fn number() -> Option<u64> {
+    TAPE.with_borrow(|tape| tape.as_ref().map(|tape| tape.first))
+}
+
 /// What a function does, as a tape. `first` is the id of the next node. One recording at a time.
 pub(crate) fn record<T>(first: u64, f: impl FnOnce() -> Result<T>) -> Result<(T, Tape)> {
     /// Ends the recording, also when the function panics.

@@ -1,6 +1,6 @@
 //! Shapes, axes and ranges as users write them.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use crate::error::ErrorKind;
 
@@ -48,6 +48,25 @@ pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
+/// A whole number of any type: an axis, a position, an extent, where negative ones have a meaning of their own.
+#[diagnostic::on_unimplemented(message = "`{Self}` is not an integer", label = "an integer is expected here")]
+pub trait Integer: Copy {
+    /// As an `isize`, saturating.
+    fn integer(self) -> isize;
+}
+
+macro_rules! integers {
+    ($($type:ty)*) => {$(
+        impl Integer for $type {
+            fn integer(self) -> isize {
+                #[allow(irrefutable_let_patterns, unused_comparisons, reason = "one text for every integer type")]
+                isize::try_from(self).unwrap_or(if self < 0 { isize::MIN } else { isize::MAX })
+            }
+        }
+    )*};
+}
+integers! { i8 i16 i32 i64 isize u8 u16 u32 u64 usize }
+
 /// An axis: counted from the front, or from the back when negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis(pub isize);
@@ -65,21 +84,21 @@ impl Axis {
     }
 }
 
-impl From<isize> for Axis {
-    fn from(a: isize) -> Axis {
-        Axis(a)
+impl<I: Integer> From<I> for Axis {
+    fn from(a: I) -> Axis {
+        Axis(a.integer())
     }
 }
-impl From<i32> for Axis {
-    fn from(a: i32) -> Axis {
-        Axis(a as isize)
-    }
-}
-impl From<usize> for Axis {
-    fn from(a: usize) -> Axis {
-        Axis(isize::try_from(a).unwrap_or(isize::MAX))
-    }
-}
+
+/// What a method takes as its axis: any integer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an axis",
+    label = "one axis is expected here: an integer, counted from the back when negative",
+    note = "`amax(..)`, `amin(..)`, `sum(..)`, `mean(..)` and the like take `..` for all axes, or an array of several; `max` and `min` \
+            take one axis, and give the position as well"
+)]
+pub trait IntoAxis: Into<Axis> {}
+impl<T: Into<Axis>> IntoAxis for T {}
 
 /// A set of axes: one, several, or `..` for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +127,16 @@ impl Axes {
     }
 }
 
-impl From<std::ops::RangeFull> for Axes {
-    fn from(_: std::ops::RangeFull) -> Axes {
+/// What a method takes as its axes: an integer, an array, slice or `Vec` of them, or `..` for all.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of axes",
+    label = "axes are expected here: an integer, an array, slice or `Vec` of them, or `..` for all"
+)]
+pub trait IntoAxes: Into<Axes> {}
+impl<T: Into<Axes>> IntoAxes for T {}
+
+impl From<RangeFull> for Axes {
+    fn from(_: RangeFull) -> Axes {
         Axes::All
     }
 }
@@ -128,19 +155,33 @@ impl<A: Into<Axis> + Copy> From<&[A]> for Axes {
         Axes::Some(a.iter().map(|a| (*a).into()).collect())
     }
 }
-impl From<Vec<isize>> for Axes {
-    fn from(a: Vec<isize>) -> Axes {
-        Axes::Some(a.into_iter().map(Axis).collect())
+impl<A: Into<Axis> + Copy, const N: usize> From<&[A; N]> for Axes {
+    fn from(a: &[A; N]) -> Axes {
+        a.as_slice().into()
+    }
+}
+impl<A: Into<Axis>> From<Vec<A>> for Axes {
+    fn from(a: Vec<A>) -> Axes {
+        Axes::Some(a.into_iter().map(Into::into).collect())
     }
 }
 
-/// A shape as users write it: `[2, 3]`, `&[usize]`, `Vec<usize>`, or `()` for a scalar.
+/// A shape as users write it: `[2, 3]`, `(2, 3)`, `&[usize]`, `Vec<usize>`, one extent, or `()` for a scalar.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shape",
+    label = "a shape is expected here: `[2, 3]`, a slice or a `Vec` of `usize`, or `()` for a scalar"
+)]
 pub trait IntoShape {
     /// The extents.
     fn into_shape(self) -> Vec<usize>;
 }
 
 impl<const N: usize> IntoShape for [usize; N] {
+    fn into_shape(self) -> Vec<usize> {
+        self.to_vec()
+    }
+}
+impl<const N: usize> IntoShape for &[usize; N] {
     fn into_shape(self) -> Vec<usize> {
         self.to_vec()
     }
@@ -160,28 +201,136 @@ impl IntoShape for &Vec<usize> {
         self.clone()
     }
 }
+impl IntoShape for usize {
+    fn into_shape(self) -> Vec<usize> {
+        vec![self]
+    }
+}
 impl IntoShape for () {
     fn into_shape(self) -> Vec<usize> {
         Vec::new()
     }
 }
 
-/// A range along an axis, of positions that count from the back when negative: `1..`, `..-1`, `2..5`.
-pub fn bounds(range: impl RangeBounds<isize>, extent: usize) -> (usize, usize) {
+/// A shape of which one extent may be -1, whose meaning is the method's: `[b, c]`, or `(b, -1)` where the types differ.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shape",
+    label = "a shape is expected here: `[2, 3]`, `(b, -1)`, a slice or a `Vec` of integers, or `()` for a scalar"
+)]
+pub trait IntoReshape {
+    /// The extents as given.
+    fn into_reshape(self) -> Vec<isize>;
+}
+
+impl<I: Integer, const N: usize> IntoReshape for [I; N] {
+    fn into_reshape(self) -> Vec<isize> {
+        self.as_slice().into_reshape()
+    }
+}
+impl<I: Integer, const N: usize> IntoReshape for &[I; N] {
+    fn into_reshape(self) -> Vec<isize> {
+        self.as_slice().into_reshape()
+    }
+}
+impl<I: Integer> IntoReshape for &[I] {
+    fn into_reshape(self) -> Vec<isize> {
+        self.iter().map(|d| d.integer()).collect()
+    }
+}
+impl<I: Integer> IntoReshape for Vec<I> {
+    fn into_reshape(self) -> Vec<isize> {
+        self.as_slice().into_reshape()
+    }
+}
+impl<I: Integer> IntoReshape for &Vec<I> {
+    fn into_reshape(self) -> Vec<isize> {
+        self.as_slice().into_reshape()
+    }
+}
+impl<I: Integer> IntoReshape for I {
+    fn into_reshape(self) -> Vec<isize> {
+        vec![self.integer()]
+    }
+}
+impl IntoReshape for () {
+    fn into_reshape(self) -> Vec<isize> {
+        Vec::new()
+    }
+}
+
+macro_rules! tuples {
+    ($($(($name:ident $usize:ident))*;)*) => {$(
+        impl IntoShape for ($($usize,)*) {
+            fn into_shape(self) -> Vec<usize> {
+                #[expect(non_snake_case, reason = "a part is named like its type")]
+                let ($($name,)*) = self;
+                vec![$($name),*]
+            }
+        }
+        impl<$($name: Integer),*> IntoReshape for ($($name,)*) {
+            fn into_reshape(self) -> Vec<isize> {
+                #[expect(non_snake_case, reason = "a part is named like its type")]
+                let ($($name,)*) = self;
+                vec![$($name.integer()),*]
+            }
+        }
+    )*};
+}
+tuples! {
+    (A usize);
+    (A usize) (B usize);
+    (A usize) (B usize) (C usize);
+    (A usize) (B usize) (C usize) (D usize);
+    (A usize) (B usize) (C usize) (D usize) (E usize);
+    (A usize) (B usize) (C usize) (D usize) (E usize) (F usize);
+    (A usize) (B usize) (C usize) (D usize) (E usize) (F usize) (G usize);
+    (A usize) (B usize) (C usize) (D usize) (E usize) (F usize) (G usize) (H usize);
+}
+
+/// A range of positions, which count from the back when negative: `1..`, `..-1`, `0..n`, `..`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a range of integers",
+    label = "a range is expected here: `0..n`, `1..`, `..-1` or `..`"
+)]
+pub trait IntoRange {
+    /// Where it starts and ends.
+    fn into_range(self) -> (Bound<isize>, Bound<isize>);
+}
+
+impl IntoRange for RangeFull {
+    fn into_range(self) -> (Bound<isize>, Bound<isize>) {
+        (Bound::Unbounded, Bound::Unbounded)
+    }
+}
+
+macro_rules! ranges {
+    ($($range:ty)*) => {$(
+        impl<I: Integer> IntoRange for $range {
+            fn into_range(self) -> (Bound<isize>, Bound<isize>) {
+                (self.start_bound().map(|i| i.integer()), self.end_bound().map(|i| i.integer()))
+            }
+        }
+    )*};
+}
+ranges! { Range<I> RangeFrom<I> RangeTo<I> RangeInclusive<I> RangeToInclusive<I> (Bound<I>, Bound<I>) }
+
+/// The positions of a range along an axis: from the first to before the second.
+pub fn bounds(range: impl IntoRange, extent: usize) -> (usize, usize) {
     let clamp = |i: isize| {
         let i = if i < 0 { i.saturating_add(extent as isize) } else { i };
         i.clamp(0, extent as isize) as usize
     };
     // Behind the last position there is none that counts from the back.
     let behind = |i: isize| if i == -1 { extent } else { clamp(i.saturating_add(1)) };
-    let start = match range.start_bound() {
-        Bound::Included(i) => clamp(*i),
-        Bound::Excluded(i) => behind(*i),
+    let (start, end) = range.into_range();
+    let start = match start {
+        Bound::Included(i) => clamp(i),
+        Bound::Excluded(i) => behind(i),
         Bound::Unbounded => 0,
     };
-    let end = match range.end_bound() {
-        Bound::Included(i) => behind(*i),
-        Bound::Excluded(i) => clamp(*i),
+    let end = match end {
+        Bound::Included(i) => behind(i),
+        Bound::Excluded(i) => clamp(i),
         Bound::Unbounded => extent,
     };
     (start, end.max(start))
@@ -216,5 +365,7 @@ mod tests {
         let (start, end) = (4, 2);
         assert_eq!(bounds(start..end, 5), (4, 4));
         assert_eq!(bounds(..=-1, 5), (0, 5));
+        assert_eq!(bounds(..4usize, 5), (0, 4));
+        assert_eq!(bounds(..u64::MAX, 5), (0, 5));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    fmt,
     panic::Location,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -18,7 +17,7 @@ use crate::{
     name::Name,
     op::Op,
     record::{Live, unrecorded},
-    shape::{broadcast, count, excess},
+    shape::{IntoAxis, MAX_RANK, broadcast, count, excess},
     variable::Version,
 };
 
@@ -234,7 +233,8 @@ impl Tensor {
         Tensor(Arc::new(Node {
             id: next_id(),
             op: Op::Leaf,
-            shape: Vec::new(),
+            // A model that asks for an extent goes on, and the error reaches whatever needs the value.
+            shape: vec![1; MAX_RANK],
             dtype: DType::F32,
             device: device.clone(),
             origin,
@@ -325,9 +325,25 @@ impl Tensor {
         }))
     }
 
-    /// The extents of its axes; empty for a scalar and for a tensor that carries an error.
+    /// The extents of its axes; empty for a scalar. Of a tensor that carries an error they are 1, eight times: a model may ask
+    /// for `x.shape()[1]` on the way to whatever tells the error.
+    #[doc(alias = "size")]
     pub fn shape(&self) -> &[usize] {
         &self.0.shape
+    }
+
+    /// The extent of one axis, which counts from the back when negative, or the error the tensor carries.
+    ///
+    /// # Errors
+    /// An axis that there is not.
+    #[track_caller]
+    #[doc(alias = "size")]
+    pub fn dim(&self, axis: impl IntoAxis) -> Result<usize> {
+        self.check()?;
+        match axis.into().of(self.shape()) {
+            Ok(axis) => Ok(self.shape()[axis]),
+            Err(kind) => Err(Error::new("dim", kind)),
+        }
     }
 
     /// The extents of exactly `N` axes, or the error the tensor carries, or one that says how many axes there are.
@@ -345,11 +361,13 @@ impl Tensor {
     }
 
     /// The number of axes.
+    #[doc(alias = "ndim")]
     pub fn rank(&self) -> usize {
         self.0.shape.len()
     }
 
     /// The number of elements.
+    #[doc(alias = "numel")]
     pub fn count(&self) -> usize {
         count(&self.0.shape)
     }
@@ -449,114 +467,5 @@ impl Tensor {
         };
         let dtype = self.0.dtype.promote(other.0.dtype);
         Ok((self.cast(dtype).broadcast_to(&shape), other.cast(dtype).broadcast_to(&shape)))
-    }
-}
-
-impl fmt::Debug for Tensor {
-    /// Never evaluates.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.error {
-            Some(error) => write!(f, "Tensor(error: {error})"),
-            None => write!(
-                f,
-                "Tensor({} {}{:?}{})",
-                self.0.op.name(),
-                self.0.dtype,
-                self.0.shape,
-                if self.is_evaluated() { "" } else { ", not evaluated" }
-            ),
-        }
-    }
-}
-
-/// Something an op takes as its second operand: a tensor or a number.
-pub trait IntoTensor {
-    /// As a tensor on the device of `like`; a number takes the dtype of `like`, or F32 if it is a fraction, or beyond 32 bits,
-    /// and `like` holds integers.
-    fn into_tensor(self, like: &Tensor) -> Tensor;
-}
-
-impl IntoTensor for &Tensor {
-    fn into_tensor(self, _: &Tensor) -> Tensor {
-        self.clone()
-    }
-}
-impl IntoTensor for Tensor {
-    fn into_tensor(self, _: &Tensor) -> Tensor {
-        self
-    }
-}
-impl IntoTensor for f64 {
-    #[track_caller]
-    fn into_tensor(self, like: &Tensor) -> Tensor {
-        let dtype = match like.dtype() {
-            dtype if dtype.is_float() => dtype,
-            DType::I32 if self.fract() == 0.0 && self == DType::I32.round(self) => DType::I32,
-            // A negative one wraps, so that it can be added.
-            DType::U32 if self.fract() == 0.0 && self.abs() <= f64::from(u32::MAX) => DType::U32,
-            _ => DType::F32,
-        };
-        Tensor::number(like.device(), self, dtype)
-    }
-}
-impl IntoTensor for f32 {
-    #[track_caller]
-    fn into_tensor(self, like: &Tensor) -> Tensor {
-        f64::from(self).into_tensor(like)
-    }
-}
-impl IntoTensor for i32 {
-    #[track_caller]
-    fn into_tensor(self, like: &Tensor) -> Tensor {
-        f64::from(self).into_tensor(like)
-    }
-}
-
-macro_rules! operators {
-    ($($trait:ident $method:ident)*) => {$(
-        impl<R: IntoTensor> std::ops::$trait<R> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, rhs: R) -> Tensor {
-                Tensor::$method(self, rhs)
-            }
-        }
-        impl<R: IntoTensor> std::ops::$trait<R> for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, rhs: R) -> Tensor {
-                Tensor::$method(&self, rhs)
-            }
-        }
-        impl std::ops::$trait<&Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, rhs: &Tensor) -> Tensor {
-                Tensor::$method(&self.into_tensor(rhs), rhs)
-            }
-        }
-        impl std::ops::$trait<Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, rhs: Tensor) -> Tensor {
-                Tensor::$method(&self.into_tensor(&rhs), &rhs)
-            }
-        }
-    )*};
-}
-operators! { Add add Sub sub Mul mul Div div }
-
-impl std::ops::Neg for &Tensor {
-    type Output = Tensor;
-    #[track_caller]
-    fn neg(self) -> Tensor {
-        Tensor::neg(self)
-    }
-}
-impl std::ops::Neg for Tensor {
-    type Output = Tensor;
-    #[track_caller]
-    fn neg(self) -> Tensor {
-        Tensor::neg(&self)
     }
 }

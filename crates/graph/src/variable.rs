@@ -290,6 +290,14 @@ impl Variable {
         }
     }
 
+    /// As [`Variable::put_back`] after a run that failed. What can never be computed is let go, so that one error does not stay for
+    /// ever.
+    pub fn put_back_unless_lost(&self, value: &Tensor, error: &Error) {
+        if value.check().is_ok() && !matches!(error.kind(), ErrorKind::Stale { .. }) {
+            self.put_back(value.clone());
+        }
+    }
+
     /// A new leaf over a region that holds the current version.
     fn rebind(&self, home: Region) {
         let mut now = self.now();
@@ -409,10 +417,8 @@ pub(crate) fn write_all(writes: Vec<(Variable, Tensor)>, pending: Vec<Variable>)
             Ok(())
         }
         Err(error) => {
-            // What can never be computed any more is let go, so that one error does not stay for ever.
-            let lost = matches!(error.kind(), ErrorKind::Stale { .. });
-            let taken = variables.iter().zip(roots).skip(own).filter(|_| !lost);
-            taken.for_each(|(v, root)| v.put_back(root.tensor));
+            let taken = variables.iter().zip(&roots).skip(own);
+            taken.for_each(|(v, root)| v.put_back_unless_lost(&root.tensor, &error));
             Err(error)
         }
     }

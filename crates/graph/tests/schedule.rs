@@ -55,7 +55,7 @@ fn views() {
     same(&[&[3, 4, 5]], |x| x[0].flip([0, 2]).slice_step(2, .., 2).pad(&[(1, 0), (0, 2)], 3.0) * 2.0);
     same(&[&[4, 6], &[2, 6]], |x| x[0].sigmoid().concat_with(&[x[1].exp(), x[0].clone()], 0).square());
     same(&[&[2, 12]], |x| x[0].exp().reshape([2, 3, 4]).permute([1, 0, 2]).reshape([6, 4]).sin());
-    same(&[&[7]], |x| x[0].slice_step(0, .., -3).repeat(&[2, 2]));
+    same(&[&[7]], |x| x[0].slice_step(0, .., -3).repeat([2, 2]));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn labels(device: &Device, n: usize) -> Tensor {
 
 /// Parameters, losses and running statistics after three steps.
 fn train(device: &Device, norm: bool, momentum: bool) -> Vec<f64> {
-    let mut net = Cnn::new(device, [2, 3], 5, 8, norm);
+    let net = Cnn::new(device, [2, 3], 5, 8, norm);
     let x = normal(device, 3, &[4, 1, 8, 8]).cast(DType::F32);
     let target = labels(device, 4);
     let mut results = Vec::new();
@@ -199,7 +199,7 @@ fn training_steps() {
 fn a_step_of_the_mlp_is_few_launches() {
     let (device, backend) = Interpreter::device();
     let rng = &mut Rng::seed(0);
-    let mut net = Mlp(
+    let net = Mlp(
         Linear::new(12, 8).init(&device, rng).unwrap(),
         Linear::new(8, 8).init(&device, rng).unwrap(),
         Linear::new(8, 10).init(&device, rng).unwrap(),
@@ -220,7 +220,7 @@ fn a_step_of_the_mlp_is_few_launches() {
 #[test]
 fn a_step_of_the_cnn_is_few_launches() {
     let (device, backend) = Interpreter::device();
-    let mut net = Cnn::new(&device, [2, 3], 5, 8, false);
+    let net = Cnn::new(&device, [2, 3], 5, 8, false);
     let opt = AdamW::default().init(&net).unwrap();
     let x = normal(&device, 3, &[4, 1, 8, 8]).cast(DType::F32);
     x.eval().unwrap();

@@ -29,7 +29,7 @@ fn factors_multiply_to_the_matrix() -> Result<()> {
         for (m, n) in [(1, 1), (5, 3), (3, 5), (17, 17)] {
             let a = random(&device, &[2, 3, m, n], 1);
             let k = m.min(n);
-            let one = eye(&device, k).broadcast_to(&[2, 3, k, k]);
+            let one = eye(&device, k).broadcast_to([2, 3, k, k]);
             let (q, r) = a.qr()?;
             same(&q.matmul(&r), &a);
             same(&q.t().matmul(&q), &one);

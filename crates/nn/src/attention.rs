@@ -7,20 +7,32 @@ use crate::{Dropout, wide};
 /// The score of a position that takes no part: finite, so that a row of nothing else is no NaN.
 const MASKED: f64 = -1e30;
 
-/// How queries attend to keys.
+/// How queries attend to keys: the arguments of one call, by name.
 ///
 /// `y = softmax(s · q kᵀ + mask) v`. Rows in which no position takes part give zeros, and pass no gradient.
-#[derive(Clone, Debug, Default)]
-pub struct Attention {
+///
+/// It has no parameters, and it borrows the dropout of the module that attends, so that `eval()` reaches it there.
+/// [`MultiheadAttention`](crate::MultiheadAttention) is a module.
+///
+/// ```
+/// use thalweg_graph::Tensor;
+/// use thalweg_nn::{Attention, Dropout};
+///
+/// fn attend(q: &Tensor, k: &Tensor, v: &Tensor, dropout: &Dropout) -> Tensor {
+///     Attention { causal: true, dropout: Some(dropout), ..Attention::default() }.apply(q, k, v)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attention<'a> {
     /// Broadcast to the scores `[.., heads, queries, keys]`: Bool, where true takes part, or floats that are added; what is
     /// lower than -1e37 takes no part.
-    pub mask: Option<Tensor>,
+    pub mask: Option<&'a Tensor>,
     /// Whether query i sees the keys 0 to i alone.
     pub causal: bool,
     /// s; `1 / √E` if none is given.
     pub scale: Option<f64>,
     /// Applied to the weights.
-    pub dropout: Option<Dropout>,
+    pub dropout: Option<&'a Dropout>,
 }
 
 /// [`Attention::apply`] as a function.
@@ -30,11 +42,11 @@ pub struct Attention {
 /// # Errors
 /// As [`Attention::apply`].
 #[track_caller]
-pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, attention: &Attention) -> Tensor {
+pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, attention: &Attention<'_>) -> Tensor {
     attention.apply(q, k, v)
 }
 
-impl Attention {
+impl Attention<'_> {
     /// Attends.
     ///
     /// Where there are fewer heads of keys than of queries, query head i reads head `i / (heads / groups)`: the queries of a
@@ -60,7 +72,7 @@ impl Attention {
         if v.rank() < 2 || v.shape()[v.rank() - 2] != k.shape()[k.rank() - 2] || self::heads(v) != self::heads(k) {
             return unfit(k, v, "are no keys and values: they differ in length or heads");
         }
-        let p = match &self.dropout {
+        let p = match self.dropout {
             Some(dropout) => dropout.forward(&p),
             None => p,
         };
@@ -104,7 +116,7 @@ impl Attention {
     fn masked(&self, scores: &Tensor) -> Result<(Tensor, Option<Tensor>), Tensor> {
         scores.check().map_err(|_| scores.clone())?;
         let (mut scores, mut allowed) = (scores.clone(), None);
-        if let Some(mask) = &self.mask {
+        if let Some(mask) = self.mask {
             mask.check().map_err(|_| mask.clone())?;
             if shape::broadcast(mask.shape(), scores.shape()).as_deref() != Some(scores.shape()) {
                 return Err(unfit(mask, &scores, "do not fit: the mask cannot be broadcast to the scores"));
@@ -114,7 +126,7 @@ impl Attention {
                 got if got.is_float() => {
                     let mask = mask.cast(scores.dtype());
                     let finite = mask.gt(-1e37);
-                    scores = scores + finite.where_(mask, 0.0);
+                    scores += finite.where_(mask, 0.0);
                     allowed = Some(finite);
                 }
                 got => {

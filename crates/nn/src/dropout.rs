@@ -1,7 +1,7 @@
 //! Dropout.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Mode, Result, Rng, Stream, Tensor};
+use thalweg_graph::{Device, Mode, Result, Rng, Stream, Tensor};
 
 use crate::init::invalid;
 
@@ -18,17 +18,17 @@ pub struct Dropout {
     mode: Mode,
 }
 
+/// How to make a [`Dropout`].
+#[derive(Clone, Debug)]
+pub struct DropoutConfig {
+    p: f64,
+}
+
 impl Dropout {
     /// With this probability of 0.
-    ///
-    /// # Errors
-    /// A probability outside `[0, 1)`.
-    #[track_caller]
-    pub fn new(p: f64, rng: &mut Rng) -> Result<Dropout> {
-        match (0.0..1.0).contains(&p) {
-            true => Ok(Dropout { p, stream: rng.stream(), mode: Mode::default() }),
-            false => Err(invalid("dropout", format!("p = {p} is not in [0, 1)"))),
-        }
+    #[expect(clippy::new_ret_no_self, reason = "the layer exists once it has a stream of draws")]
+    pub fn new(p: f64) -> DropoutConfig {
+        DropoutConfig { p }
     }
 
     /// Applies it.
@@ -42,5 +42,19 @@ impl Dropout {
         }
         let keep = self.stream.bernoulli(x.device(), 1.0 - self.p, x.shape());
         keep.where_(x * (1.0 / (1.0 - self.p)), 0.0)
+    }
+}
+
+impl DropoutConfig {
+    /// Takes a stream of draws from the generator.
+    ///
+    /// # Errors
+    /// A probability outside `[0, 1)`.
+    #[track_caller]
+    pub fn init(self, _device: &Device, rng: &mut Rng) -> Result<Dropout> {
+        match (0.0..1.0).contains(&self.p) {
+            true => Ok(Dropout { p: self.p, stream: rng.stream(), mode: Mode::default() }),
+            false => Err(invalid("dropout", format!("p = {} is not in [0, 1)", self.p))),
+        }
     }
 }

@@ -1,10 +1,23 @@
 //! Thalweg's model crate: layers, losses, initialisers.
 //!
-//! A layer is a struct of parameters with a `forward`. It is made by a configuration whose `init` draws the weights:
+//! A layer is a struct of parameters with a `forward`. All are made alike ([`LayerConfig`]): `new` gives settings, `init` draws the
+//! weights.
 //!
-//! ```ignore
-//! let conv = Conv2d::new(1, 16, 3).padding(1).init(&device, &mut rng)?;
-//! let y = conv.forward(&x).relu().max_pool2d(2);
+//! ```
+//! use std::sync::Arc;
+//!
+//! use thalweg_cpu::FastCpu;
+//! use thalweg_graph::{Device, Rng, Tensor};
+//! use thalweg_nn::{BatchNorm2d, Conv2d, Dropout};
+//!
+//! let (device, rng) = (Device::new(Arc::new(FastCpu::new()?)), &mut Rng::seed(0));
+//! let conv = Conv2d::new(1, 16, 3).padding(1).init(&device, rng)?;
+//! let norm = BatchNorm2d::new(16).init(&device, rng)?; // nothing is drawn
+//! let dropout = Dropout::new(0.1).init(&device, rng)?;
+//! let x = Tensor::ones(&device, (8, 1, 28, 28));
+//! let y = dropout.forward(&norm.forward(&conv.forward(&x)).relu().max_pool2d(2));
+//! assert_eq!(y.shape(), [8, 16, 14, 14]);
+//! # Ok::<(), thalweg_graph::Error>(())
 //! ```
 
 /// A layer's settings by name: methods that set a field each and give the configuration back.
@@ -21,17 +34,20 @@ macro_rules! setters {
 use thalweg_graph::{DType, Tensor};
 
 mod attention;
+mod config;
 mod conv;
 mod dropout;
 pub mod init;
 mod linear;
 mod loss;
+mod multihead;
 mod norm;
 mod reparam;
 
 pub use attention::{Attention, scaled_dot_product_attention};
+pub use config::LayerConfig;
 pub use conv::{Conv2d, Conv2dConfig};
-pub use dropout::Dropout;
+pub use dropout::{Dropout, DropoutConfig};
 pub use init::Init;
 pub use linear::{Linear, LinearConfig};
 pub use loss::{
@@ -39,11 +55,12 @@ pub use loss::{
     HingeEmbedding, Huber, KlDivergence, L1, LogCosh, Losses, MarginRanking, Mse, MultiMargin, MultilabelMargin,
     MultilabelSoftMargin, Nll, PoissonNll, Reduction, SigmoidFocal, SmoothL1, SoftMargin, SoftmaxFocal, TripletMargin,
 };
+pub use multihead::{MultiheadAttention, MultiheadAttentionConfig};
 pub use norm::{
     BatchNorm2d, BatchNorm2dConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
     LayerNormConfig, RmsNorm, RmsNormConfig,
 };
-pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, Weighted};
+pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
 
 /// In F32 at least.
 #[track_caller]

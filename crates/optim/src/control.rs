@@ -17,7 +17,8 @@ const SCALE: usize = 0;
 const GOOD: usize = 1;
 /// Steps taken.
 pub(crate) const STEP: usize = 2;
-const SKIPPED: usize = 3;
+/// Steps skipped.
+pub(crate) const SKIPPED: usize = 3;
 const NORM: usize = 4;
 
 /// What the optimizer knows of the steps so far, read from the device.

@@ -202,7 +202,7 @@ impl Group {
             let mut new = new.remove(0);
             if ragged {
                 // One element of each parameter speaks for it.
-                let full = new.broadcast_to(&[layout.len()]);
+                let full = new.broadcast_to([layout.len()]);
                 let moved = mask.as_ref().map_or(full.clone(), |mask| mask.where_(full, &old[0]));
                 new = moved.gather(0, &self.speakers());
             }
@@ -237,7 +237,7 @@ impl Group {
         };
         let chunks: Vec<bool> = layout.segments().iter().zip(moves).flat_map(chunks).collect();
         let rows = chunks.len();
-        let mask = Tensor::from_slice(self.arena.device(), &chunks, [rows, 1]).broadcast_to(&[rows, CHUNK]);
+        let mask = Tensor::from_slice(self.arena.device(), &chunks, [rows, 1]).broadcast_to([rows, CHUNK]);
         let mask = mask.reshape([layout.len()]);
         *latest = Some((moves.to_vec(), mask.clone()));
         mask

@@ -19,6 +19,7 @@ mod saved;
 mod scale;
 mod select;
 mod settings;
+mod skips;
 
 use thalweg_graph::{Error, ErrorKind, Result};
 

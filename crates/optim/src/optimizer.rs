@@ -11,16 +11,17 @@ use std::{
 use thalweg_graph::{
     DType, Device, Error, ErrorKind, Grads, Param, Result, State, Tensor,
     autodiff::Squares,
-    module::{Commit, Module, depends_on, write_states},
+    module::{Commit, Module, depends_on, recording, unrecorded, write_states},
 };
 
 use crate::{
-    control::{Control, Report, STEP},
+    control::{Control, Report, SKIPPED, STEP},
     group::{Given, Group, Rules},
     rates::{Rate, Rates},
     rule::Rule,
     scale::LossScale,
     select::Select,
+    skips::Skips,
 };
 
 /// Update rules at work on the parameters of a module.
@@ -40,8 +41,31 @@ pub struct Optimizer {
     clip_value: Option<f64>,
     /// The backward pass whose gradients were applied last.
     pass: AtomicU64,
-    /// Gradients added up, and of how many losses.
-    pub(crate) sum: Mutex<Option<(Grads, u32)>>,
+    pub(crate) sum: Mutex<Option<Summed>>,
+    /// Set as soon as the rates come from elsewhere: from another schedule, or from none.
+    other_rates: Mutex<Arc<AtomicBool>>,
+    skips: Mutex<Skips>,
+}
+
+/// What a step goes by.
+enum By<'a> {
+    /// A loss, which tells whether it is finite.
+    Loss(&'a Tensor),
+    /// Gradients that a caller has: they are looked at only where they are measured anyway. Some are computed on the way, for others
+    /// to apply.
+    Gradients(Vec<Tensor>),
+    /// A sum of gradients whose losses nobody has any more: they are measured.
+    Sum,
+}
+
+/// Gradients added up for the step to come.
+#[derive(Clone)]
+pub(crate) struct Summed {
+    pub grads: Grads,
+    /// Of how many losses.
+    pub losses: u32,
+    /// In which recording, if they are a compiled function's.
+    pub recording: Option<u64>,
 }
 
 /// What moves with the steps.
@@ -110,6 +134,8 @@ impl Optimizer {
             clip_value: None,
             pass: AtomicU64::new(u64::MAX),
             sum: Mutex::new(None),
+            other_rates: Mutex::default(),
+            skips: Mutex::default(),
         })
     }
 
@@ -184,7 +210,7 @@ impl Optimizer {
 
     /// As [`Optimizer::schedule`], from the next step on.
     pub fn set_schedule(&self, rate: impl Fn(u64) -> f64 + Send + 'static) {
-        *lock(&self.rates) = Some(Rates::new(rate));
+        self.replace_rates(Some(Rates::new(rate)));
     }
 
     /// The learning rate of the next step, where there is no schedule.
@@ -204,8 +230,16 @@ impl Optimizer {
     #[track_caller]
     pub fn set_lr(&self, lr: f64) -> Result<()> {
         self.lr.set(lr)?;
-        *lock(&self.rates) = None;
+        if lock(&self.rates).is_some() {
+            self.replace_rates(None);
+        }
         Ok(())
+    }
+
+    /// Compiled functions that have the rates of before record again.
+    fn replace_rates(&self, rates: Option<Rates>) {
+        *lock(&self.rates) = rates;
+        std::mem::take(&mut *lock(&self.other_rates)).store(true, Ordering::Relaxed);
     }
 
     /// The rule of the parameters that no group has.
@@ -224,7 +258,9 @@ impl Optimizer {
     /// What went wrong on the device.
     #[track_caller]
     pub fn report(&self) -> Result<Report> {
-        self.control().report()
+        let report = self.control().report()?;
+        lock(&self.skips).note(report.steps as f64, report.skipped as f64);
+        Ok(report)
     }
 
     /// The gradients of a loss, with respect to every parameter and tracked tensor that it depends on. In mixed f16 the loss is scaled
@@ -258,7 +294,7 @@ impl Optimizer {
     #[track_caller]
     pub fn step(&self, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
-        self.run(grads, Some(loss))
+        self.run(grads, By::Loss(loss))
     }
 
     /// The update alone, by gradients of one backward pass, changed or not. Several optimizers may apply the same gradients, each once.
@@ -267,7 +303,10 @@ impl Optimizer {
     /// As [`Optimizer::step`]; gradients that it has applied already.
     #[track_caller]
     pub fn apply(&self, grads: &Grads) -> Result<()> {
-        self.run(grads.clone(), None)
+        // Those that another optimizer applies are computed before this one writes what they read.
+        let of_others = self.params.iter().filter(|(_, p)| grads.get(p).is_some()).count() < grads.len();
+        let waiting = if of_others { grads.computable() } else { Vec::new() };
+        self.run(grads.clone(), By::Gradients(waiting))
     }
 
     /// One step by a loss that a function computes; gives the loss.
@@ -284,38 +323,52 @@ impl Optimizer {
     /// Adds the gradients of a loss to those kept for [`Optimizer::step_accumulated`]. They are computed now (queued), and hold no batch.
     ///
     /// # Errors
-    /// As [`Optimizer::backward`].
+    /// As [`Optimizer::backward`]; a sum that was begun inside a compiled function and goes on outside, or the other way round.
     #[track_caller]
     pub fn accumulate(&self, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
+        let recording = recording();
         let before = lock(&self.sum).clone();
-        let (sum, n) = match before {
-            Some((sum, n)) => (sum + grads, n + 1),
+        let (sum, losses) = match before {
+            Some(sum) if sum.recording != recording => return Err(self.forget_sum()),
+            Some(Summed { grads: sum, losses, .. }) => (sum + grads, losses + 1),
             None => (grads, 1),
         };
-        let sum = sum.map(Tensor::detach);
-        let computed: Vec<Tensor> = sum.iter().chain([loss]).cloned().collect();
+        let grads = sum.map(Tensor::detach);
+        let computed: Vec<Tensor> = grads.iter().chain([loss]).cloned().collect();
         write_states(loss.device(), Vec::new(), &computed)?;
-        *lock(&self.sum) = Some((sum, n));
+        *lock(&self.sum) = Some(Summed { grads, losses, recording });
         Ok(())
+    }
+
+    /// A compiled function adds to the sum when it is recorded, and not when it is replayed: what it begins it must end.
+    #[track_caller]
+    fn forget_sum(&self) -> Error {
+        *lock(&self.sum) = None;
+        let problem = "gradients were accumulated inside a compiled function and are used outside of this call of it, or the other \
+                       way round; accumulate and step in the same call";
+        Error::new("accumulate", ErrorKind::Invalid(problem.into()))
     }
 
     /// One step by the mean of the accumulated gradients: with micro batches of equal size, and a loss that is a mean, what one large
     /// batch gives.
     ///
     /// # Errors
-    /// As [`Optimizer::apply`]; nothing was accumulated.
+    /// As [`Optimizer::apply`]; nothing was accumulated, or inside a compiled function and the step is outside.
     #[track_caller]
     pub fn step_accumulated(&self) -> Result<()> {
-        let Some((sum, n)) = lock(&self.sum).take() else {
+        let Some(Summed { grads, losses, recording: of }) = lock(&self.sum).take() else {
             let problem = "nothing was accumulated since the step before; call accumulate(&loss) first".into();
             return Err(Error::new("step", ErrorKind::Invalid(problem)));
         };
-        self.run(sum.map(|g| g * (1.0 / f64::from(n))), None)
+        if of != recording() {
+            return Err(self.forget_sum());
+        }
+        self.run(grads.map(|g| g * (1.0 / f64::from(losses))), By::Sum)
     }
 
     #[track_caller]
-    fn run(&self, grads: Grads, loss: Option<&Tensor>) -> Result<()> {
+    fn run(&self, grads: Grads, by: By) -> Result<()> {
         for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
                 return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));
@@ -354,7 +407,12 @@ impl Optimizer {
         let pass = grads.pass();
         // What nobody else holds needs no place of its own.
         drop(grads);
-        let measured = self.scaling.is_some() || self.clip_norm.is_some() || loss.is_none();
+        let (loss, watch) = match &by {
+            By::Loss(loss) => (Some(*loss), vec![(*loss).clone()]),
+            By::Gradients(waiting) => (None, waiting.clone()),
+            By::Sum => (None, Vec::new()),
+        };
+        let measured = self.scaling.is_some() || self.clip_norm.is_some() || matches!(by, By::Sum);
         let squares = active.iter().filter(|_| measured).map(|(.., g)| Squares::of(g)).reduce(Squares::plus);
         // The sum of squares is not finite as soon as one gradient is not. Without it, the loss tells.
         let finite = match (&squares, loss) {
@@ -393,15 +451,17 @@ impl Optimizer {
         let next = control.next(self.scaling.as_ref(), finite.as_ref(), norm, blocks);
         commit.states.push((control.state().clone(), next));
         commit.skip = skip;
-        commit.watch = loss.into_iter().cloned().collect();
+        commit.watch = watch;
         drop((clip, lr, finite));
         commit.run()?;
         self.pass.store(pass, Ordering::Relaxed);
+        lock(&self.skips).look(&control.state().tensor(), STEP, SKIPPED);
         Ok(())
     }
 
     /// η of the next step.
     fn next_lr(&self, control: &Control) -> Tensor {
+        depends_on(&lock(&self.other_rates));
         match &*lock(&self.rates) {
             Some(rates) => rates.lr(control.state(), STEP),
             None => {
@@ -424,9 +484,13 @@ impl Optimizer {
         // Those that have a place keep it, frozen or not.
         let kept = |(_, p): &&(String, Param)| work.has(p) || !p.is_frozen();
         let now: Vec<(String, Param)> = self.params.iter().filter(kept).cloned().collect();
-        let saved = crate::saved::save(&work)?;
-        let grown = Work::of(Group::all(&now, &self.rules)?, &device, 1.0)?;
-        crate::saved::prepare(&grown, &saved)?.commit(&grown)?;
+        // A replay finds the room there.
+        let grown = unrecorded(|| {
+            let saved = crate::saved::save(&work)?;
+            let grown = Work::of(Group::all(&now, &self.rules)?, &device, 1.0)?;
+            crate::saved::prepare(&grown, &saved)?.commit(&grown)?;
+            Ok::<_, Error>(grown)
+        })?;
         drop(work);
         self.replace(grown);
         if let Some(rates) = &*lock(&self.rates) {

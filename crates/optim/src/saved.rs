@@ -15,7 +15,7 @@ use thalweg_graph::{
 use crate::{
     control::LANES,
     group::Group,
-    optimizer::{Optimizer, Work, lock},
+    optimizer::{Optimizer, Summed, Work, lock},
     rule::{Kept, Slot},
 };
 
@@ -179,10 +179,10 @@ impl Stateful for Optimizer {
         saved.iter().for_each(|(name, value)| to.insert(name, value.clone()));
         to.insert(RATE, Value::Number(self.lr()));
         let sum = lock(&self.sum);
-        let Some((sum, n)) = &*sum else { return Ok(()) };
-        to.insert(SUMMED, Value::Words(vec![(*n).into()]));
+        let Some(Summed { grads, losses, .. }) = &*sum else { return Ok(()) };
+        to.insert(SUMMED, Value::Words(vec![(*losses).into()]));
         for (name, param) in &self.params {
-            if let Some(gradient) = sum.get(param) {
+            if let Some(gradient) = grads.get(param) {
                 to.insert(format!("{SUM}.{name}"), Value::Array(Array::of(gradient)?));
             }
         }
@@ -238,7 +238,7 @@ impl Stateful for Optimizer {
             let Some(n) = summed else { return Ok(()) };
             let mut grads = Grads::new();
             sum.iter().try_for_each(|(param, gradient)| grads.insert(*param, gradient))?;
-            *lock(&self.sum) = Some((grads, n as u32));
+            *lock(&self.sum) = Some(Summed { grads, losses: n as u32, recording: None });
             Ok(())
         });
         Ok(loading)

@@ -35,7 +35,11 @@ impl Curve {
     /// When the plot cannot be drawn.
     #[track_caller]
     pub fn svg(&self, title: &str) -> Result<String> {
-        self.draw(title).map_err(|e| Error::new("curve", ErrorKind::Invalid(format!("cannot be drawn: {e}"))))
+        // Not `map_err`: the caller's position does not go through a closure.
+        match self.draw(title) {
+            Ok(svg) => Ok(svg),
+            Err(e) => Err(Error::new("curve", ErrorKind::Invalid(format!("cannot be drawn: {e}")))),
+        }
     }
 
     /// Writes [`Curve::svg`] to a file, atomically.

@@ -58,6 +58,7 @@ impl Journal {
     ///
     /// # Errors
     /// What went wrong on the device.
+    #[track_caller]
     pub fn step(&self, samples: usize, loss: &Tensor, accuracy: impl FnOnce() -> Tensor) -> Result<()> {
         let step = self.steps().saturating_add(1);
         // Asked before anything is borrowed: it may look at the journal.
@@ -80,6 +81,7 @@ impl Journal {
     ///
     /// # Errors
     /// What went wrong on the device.
+    #[track_caller]
     pub fn end_epoch(&self, test: &Score) -> Result<()> {
         self.wait()?;
         let now = &mut *self.now.borrow_mut();

@@ -49,7 +49,7 @@ pub fn mean_over<B, const K: usize>(
         }
         // The measure of padding may be infinite, and 0 · ∞ is no 0.
         let weigh = |m: &Tensor| w.gt(0.0).where_(m.cast(DType::F32) * &w, 0.0).sum(..);
-        let sum = Tensor::stack(&measures.each_ref().map(weigh), 0)?;
+        let sum = Tensor::stack(measures.each_ref().map(weigh), 0);
         sum.eval()?;
         sums.push(sum);
     }

@@ -46,6 +46,7 @@ impl Meter {
     ///
     /// # Errors
     /// What went wrong on the device.
+    #[track_caller]
     pub fn all(&mut self, device: &Device) -> Result<Vec<(usize, f64)>> {
         let mut all = Vec::new();
         while !self.pending.is_empty() {

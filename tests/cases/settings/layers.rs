@@ -1,5 +1,5 @@
 use thalweg::{
-    nn::{Attention, InstanceNorm, WeightNorm, Weighted},
+    nn::{Attention, InstanceNorm, MultiheadAttention, SpectralNorm, WeightNorm, Weighted},
     prelude::*,
 };
 
@@ -29,15 +29,21 @@ pub fn layers() -> Vec<Case> {
         Case::new("GroupNorm", image(), |x| {
             made(GroupNorm::new(2, 2).init(x[0].device(), &mut Rng::seed(1))).forward(&x[0])
         }),
-        Case::new("Dropout", table(), |x| made(Dropout::new(0.4, &mut Rng::seed(1))).forward(&x[0].square())),
+        Case::new("Dropout", table(), |x| {
+            made(Dropout::new(0.4).init(x[0].device(), &mut Rng::seed(1))).forward(&x[0].square())
+        }),
+        Case::new("MultiheadAttention", vec![floats(&[2, 3, 4]), floats(&[2, 5, 4]), floats(&[2, 5, 4])], |x| {
+            let layer = MultiheadAttention::new(4, 2).dropout(0.2);
+            made(layer.init(x[0].device(), &mut Rng::seed(1))).forward(&x[0], &x[1], &x[2], None)
+        })
+        .terms(64),
         Case::new("WeightNorm", table(), |x| {
-            let linear = made(Linear::new(4, 5).init(x[0].device(), &mut Rng::seed(1)));
-            made(WeightNorm::new(linear, Some(0))).forward(&x[0].square())
+            let norm = WeightNorm::new(Linear::new(4, 5));
+            made(norm.init(x[0].device(), &mut Rng::seed(1))).forward(&x[0].square())
         }),
         Case::new("SpectralNorm", table(), |x| {
-            let rng = &mut Rng::seed(1);
-            let linear = made(Linear::new(4, 5).init(x[0].device(), rng));
-            let norm = made(thalweg::nn::SpectralNormConfig::default().init(linear, rng));
+            let norm = SpectralNorm::new(Linear::new(4, 5));
+            let norm = made(norm.init(x[0].device(), &mut Rng::seed(1)));
             norm.eval();
             norm.forward(&x[0].square())
         }),
@@ -74,21 +80,22 @@ fn attention() -> Vec<Case> {
     vec![
         Case::new("attention weights", qkv(2, 2), |x| Attention::default().weights(&x[0], &x[1]) * x[2].sum(..)),
         Case::new("attention with dropout", qkv(2, 1), |x| {
-            let dropout = Some(made(Dropout::new(0.3, &mut Rng::seed(4))));
-            Attention { dropout, ..Attention::default() }.apply(&x[0], &x[1], &x[2])
+            let dropout = made(Dropout::new(0.3).init(x[0].device(), &mut Rng::seed(4)));
+            Attention { dropout: Some(&dropout), ..Attention::default() }.apply(&x[0], &x[1], &x[2])
         }),
         Case::new("attention of a row to nothing", qkv(2, 2), |x| {
-            let mask = Some(Tensor::arange(x[0].device(), 3).unsqueeze(1).gt(0));
-            Attention { mask, ..Attention::default() }.apply(&x[0], &x[1], &x[2])
+            let mask = Tensor::arange(x[0].device(), 3).unsqueeze(1).gt(0);
+            Attention { mask: Some(&mask), ..Attention::default() }.apply(&x[0], &x[1], &x[2])
         }),
         Case::new("attention, causal, under a mask of grouped heads", qkv(4, 2), |x| {
-            let mask = Some(Tensor::arange(x[0].device(), 5).ne(1));
-            Attention { mask, causal: true, scale: Some(0.7), ..Attention::default() }.apply(&x[0], &x[1], &x[2])
+            let mask = Tensor::arange(x[0].device(), 5).ne(1);
+            Attention { mask: Some(&mask), causal: true, scale: Some(0.7), ..Attention::default() }
+                .apply(&x[0], &x[1], &x[2])
         }),
         Case::new("attention with -∞ added", qkv(2, 2), |x| {
             let far = Tensor::arange(x[0].device(), 5).ge(3);
-            let mask = Some(far.where_(f64::NEG_INFINITY, x[1].sum([0, 1, 3])));
-            Attention { mask, ..Attention::default() }.apply(&x[0], &x[1], &x[2])
+            let mask = far.where_(f64::NEG_INFINITY, x[1].sum([0, 1, 3]));
+            Attention { mask: Some(&mask), ..Attention::default() }.apply(&x[0], &x[1], &x[2])
         }),
         Case::new("attention without heads", vec![floats(&[3, 4]), floats(&[5, 4]), floats(&[5, 2])], |x| {
             Attention::default().apply(&x[0], &x[1], &x[2])

@@ -58,10 +58,10 @@ rows! { a;
         x.narrow(axis, 0, n).concat_with(&[y.clone(), x.clone()], axis);
     concat_any(x: joinable, y: alike) { axis = a.axis(x)? } x.concat_with(std::slice::from_ref(y), axis);
     stack(x: any, y: alike) { axis = a.size(0, x.rank())? }
-        Tensor::stack(&[x.clone(), y.clone(), x.clone()], axis).ok()?;
+        Tensor::stack([x, y, x], axis);
     concat_many(x: vector) { n = a.size(2, 40)?, axis = a.axis(x)? }
-        x.concat_with(&(0..n).map(|i| x + i as f64).collect::<Vec<_>>(), axis);
-    meshgrid(x: line, y: line) {} Tensor::meshgrid(&[x.clone(), y.clone()]).ok()?.iter().fold(x.sum(..), |s, t| s + t);
+        x.concat_with((0..n).map(|i| x + i as f64).collect::<Vec<_>>(), axis);
+    meshgrid(x: line, y: line) {} Tensor::meshgrid([x, y]).iter().fold(x.sum(..), |s, t| s + t);
 }
 
 fn line(_: &[&Slot], s: &Slot) -> bool {

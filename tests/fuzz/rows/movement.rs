@@ -27,7 +27,7 @@ rows! { a;
     pad_replicate(x: vector) { pads = a.pads(x, 3, false)? } x.pad_replicate(&pads);
     pad_circular(x: vector) { pads = a.inner_pads(x, 0)? } x.pad_circular(&pads);
     split(x: joinable) { axis = a.axis(x)?, n = a.size(0, extent(x, axis))? } {
-        let parts = x.split(&[n, extent(x, axis) - n], axis);
+        let parts = x.split([n, extent(x, axis) - n], axis);
         parts[1].concat_with(&parts[..1], axis)
     };
     repeat(x: joinable) { times = a.times(x)? } x.repeat(&times);

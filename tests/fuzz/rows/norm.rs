@@ -39,7 +39,7 @@ rows! { a;
         let k = k.reshape([1, 1, s, e]);
         let mask = masked.then(|| mask.clone());
         let q = x.reshape([1, x.count() / e / x.shape()[x.rank() - 2], x.shape()[x.rank() - 2], e]);
-        Attention { mask, ..Attention::default() }.apply(&q, &k, &(&k * 0.5))
+        Attention { mask: mask.as_ref(), ..Attention::default() }.apply(&q, &k, &(&k * 0.5))
     };
     cross_entropy(x: table) { classes = x.shape()[1], target = a.index(&x.shape()[..1], classes)? } x.cross_entropy(&target);
     cross_entropy_each(x: table) { classes = x.shape()[1], target = a.index(&x.shape()[..1], classes)? }

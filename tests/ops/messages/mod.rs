@@ -42,7 +42,7 @@ fn shapes_that_do_not_fit() {
     says(&(&a + &b), line!(), &["add", "[2, 3]", "[4, 5]", "do not broadcast"]);
     says(&a.matmul(&b), line!(), &["matmul", "[2, 3]", "[4, 5]", "3 columns against 4 rows"]);
     says(&a.reshape([4]), line!(), &["reshape", "[2, 3]", "[4]"]);
-    says(&a.broadcast_to(&[2, 4]), line!(), &["broadcast_to", "[2, 3]", "[2, 4]"]);
+    says(&a.broadcast_to([2, 4]), line!(), &["broadcast_to", "[2, 3]", "[2, 4]"]);
     says(&a.concat_with(std::slice::from_ref(&b), 0), line!(), &["concat", "[2, 3]", "[4, 5]"]);
     let small = ones(&[1, 1, 2, 2]).conv2d(&ones(&[1, 1, 3, 3]), &Default::default());
     says(&small, line!() - 1, &["conv", "larger than the padded"]);
@@ -115,10 +115,9 @@ fn rearrangements_that_do_not_fit() {
     says(&x.sliding_windows(1, 4, 1), line!(), &["sliding_windows", "4 elements", "axis 1"]);
     says(&x.unfold(&[4, 4], &Default::default()), line!(), &["unfold", "smaller than the window"]);
     says(&ones(&[5, 6]).fold(&[3, 3], &[2, 2], &Default::default()), line!(), &["fold", "4 elements at 4 places"]);
-    let error = Tensor::meshgrid(&[]).expect_err("an error").to_string();
-    assert!(error.contains("meshgrid") && error.contains("no tensors"), "{error}");
-    let error = Tensor::meshgrid_xy(&[x]).expect_err("an error").to_string();
-    assert!(error.contains("no vector"), "{error}");
+    let none: [&Tensor; 0] = [];
+    assert!(Tensor::meshgrid(none).is_empty());
+    says(&Tensor::meshgrid_xy(&[x])[0], line!(), &["meshgrid", "no vector"]);
 }
 
 #[test]
@@ -180,23 +179,95 @@ fn an_index_from_data_out_of_range() {
         let x = Tensor::ones(&device, [3, 4]);
         let index = Tensor::from_slice(&device, &[0i32, 7], [2]);
         let values = Tensor::ones(&device, [2, 4]);
-        let written = x.index_copy(0, &index, &values);
-        let wide = index.unsqueeze(1).broadcast_to(&[2, 4]);
-        let added = [x.index_add(0, &index, &values, 1.0), x.scatter_add(0, &wide, &values)];
-        for result in [x.index_select(0, &index), written, x.index_at(&[&index])].into_iter().chain(added) {
-            // A GPU clamps, and tells at the latest when it is asked to finish.
-            let error = result.to_vec::<f32>().err().or_else(|| device.synchronize().err());
-            let text = error.unwrap_or_else(|| panic!("{device} said nothing")).to_string();
-            assert!(text.contains("out of range"), "{device}: '{text}'");
+        let wide = index.unsqueeze(1).broadcast_to([2, 4]);
+        let across = Tensor::from_slice(&device, &[0i32, 7], [1, 2]);
+        type Method<'a> = (&'a str, usize, usize, Tensor);
+        let line = line!() + 2;
+        let methods: [Method; 12] = [
+            ("gather", 0, 3, x.gather(0, &wide)),
+            ("index_select", 1, 4, x.index_select(1, &index)),
+            ("embedding", 0, 3, x.embedding(&index)),
+            ("index_at", 0, 3, x.index_at(&[&index])),
+            ("take_along", 1, 4, x.take_along(1, &across)),
+            ("index_add", 0, 3, x.index_add(0, &index, &values, 1.0)),
+            ("index_copy", 0, 3, x.index_copy(0, &index, &values)),
+            ("scatter_add", 0, 3, x.scatter_add(0, &wide, &values)),
+            ("scatter", 0, 3, x.scatter(0, &wide, &values)),
+            ("scatter_reduce", 0, 3, x.scatter_reduce(0, &wide, &values, Combine::Sum, true)),
+            ("index_fill", 0, 3, x.index_fill(0, &index, 2.0)),
+            ("embedding", 0, 3, x.embedding_bag(&across, &Bags::new(Combine::Sum))),
+        ];
+        for (i, (name, axis, extent, result)) in methods.iter().enumerate() {
+            let error = result.to_vec::<f32>().expect_err("an error");
+            let text = error.to_string();
+            // The methods that combine positions of several axes look at each by itself, or at all as one.
+            let place =
+                if *name == "index_at" { String::new() } else { format!(" for axis {axis} of extent {extent}") };
+            assert!(text.starts_with(&format!("{name}: index 7 is out of range{place}")), "{device}: {text}");
+            assert_eq!(
+                (error.location().file(), error.location().line()),
+                (file!(), line + i as u32),
+                "{device}: {text}"
+            );
+            // What has nothing to do with it is read.
+            assert_eq!((&x + 1.0).to_vec::<f32>().unwrap(), [2.0; 12], "{device} after {name}");
         }
     }
+}
+
+/// What a GPU reads outside is not a number, so that no loss that depends on it is one; nothing else is changed, and a gradient
+/// goes nowhere.
+#[test]
+fn what_lies_outside_is_not_a_number() {
+    let device = own_gpu();
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let x = Tensor::ones(&device, [3, 4]).cast(dtype).track();
+        for bad in [-1i32, 3, i32::MIN, i32::MAX] {
+            let index = Tensor::from_slice(&device, &[0i32, bad, 2], [3]);
+            let y = x.embedding(&index);
+            let loss = (y.square() * 0.5).sum(..);
+            let grads = loss.backward().unwrap();
+            let g = grads.get(&x).unwrap();
+            Tensor::eval_all(&[y.clone(), loss.clone(), g.clone()]).unwrap();
+            let text = device.synchronize().unwrap_err().to_string();
+            assert!(text.contains(&format!("embedding: index {bad} is out of range for axis 0 of extent 3")), "{text}");
+            let rows = y.to_vec::<f32>().unwrap();
+            assert!(rows[4..8].iter().all(|v| v.is_nan()), "{dtype}: {rows:?}");
+            assert_eq!([&rows[..4], &rows[8..]].concat(), [1.0; 8], "{dtype}");
+            assert!(loss.item().unwrap().is_nan(), "{dtype}");
+            assert_eq!(
+                g.to_vec::<f32>().unwrap(),
+                [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0],
+                "{dtype}"
+            );
+        }
+    }
+    // Integers have none; they are the nearest.
+    let ints = Tensor::arange(&device, 4);
+    let y = ints.gather(0, &Tensor::from_slice(&device, &[-5i32, 9, 1], [3]));
+    y.eval().unwrap();
+    assert!(device.synchronize().is_err());
+    assert_eq!(y.to_vec::<i32>().unwrap(), [0, 3, 1]);
+}
+
+#[test]
+fn what_the_device_finds_is_at_the_line_that_asked_for_it() {
+    for device in [strict(), cpu()] {
+        let index = Tensor::from_slice(&device, &[0i32, 7], [2]);
+        let (row, line) = (Tensor::ones(&device, [3, 4]).index_select(0, &index).sum(..), line!());
+        refuses(row.item(), line, &["index_select: index 7 is out of range for axis 0 of extent 3"]);
+    }
+    let here = Location::caller();
+    let lost = Error::new("read", ErrorKind::Device("lost".into())).seen_at(here);
+    assert_eq!(lost.location().line(), line!() - 1);
+    assert_eq!(format!("{lost:?}"), lost.to_string());
 }
 
 #[test]
 fn an_error_travels_to_whatever_needs_the_value() {
     let bad = ones(&[2, 3]).matmul(&ones(&[4, 5]));
     let later = ((bad.exp() + 1.0).sum(0) * 2.0).reshape([7, 7]);
-    assert!(later.shape().is_empty());
+    assert_eq!(later.shape(), [1; 8]);
     for error in [later.to_vec::<f32>().err(), later.item().err(), later.backward().err(), later.eval().err()] {
         let error = error.expect("the first error");
         assert_eq!(error.op(), "matmul");
@@ -218,6 +289,9 @@ fn the_gradient_of_something_untracked() {
 fn devices_do_not_mix_and_names_must_match() {
     let sum = ones(&[2]) + Tensor::ones(&strict(), [2]);
     assert!(sum.to_vec::<f32>().expect_err("an error").to_string().contains("different devices"));
+    let twice = Tensor::ones(&cpu(), [2]) + Tensor::ones(&cpu(), [2]);
+    let error = twice.to_vec::<f32>().expect_err("an error").to_string();
+    assert!(error.contains("opened separately") && error.contains("clone it"), "{error}");
     let error = Device::named("no such adapter").expect_err("an error").to_string();
     assert!(error.contains("no device matches 'no such adapter'") && error.contains("cpu"), "{error}");
 }

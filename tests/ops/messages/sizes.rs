@@ -3,7 +3,7 @@
 use thalweg_graph::{ConvConfig, NewtonSchulz, Resample, Resize, Rng, Tensor};
 use thalweg_tests::strict;
 
-use super::{ones, refuses, says};
+use super::{ones, says};
 
 const HUGE: usize = usize::MAX / 3;
 
@@ -13,9 +13,9 @@ fn more_elements_than_fit_an_address() {
     says(&ones(&[HUGE, 7]), line!(), &["full", "7]", "too large", "an address"]);
     says(&Tensor::from_slice(&strict(), &[0f32; 0], [0, HUGE, 7]), line!(), &["from_slice", "[0, ", "too large"]);
     says(&x.reshape([0, isize::MAX, 7]), line!(), &["reshape", "[2, 3]", "7]", "too large"]);
-    says(&column.broadcast_to(&[3, HUGE]), line!(), &["broadcast_to", "[3, ", "too large"]);
+    says(&column.broadcast_to([3, HUGE]), line!(), &["broadcast_to", "[3, ", "too large"]);
     says(&column.expand([isize::MAX, 3, 2]), line!(), &["broadcast_to", "3, 2]", "too large"]);
-    says(&x.repeat(&[HUGE, HUGE]), line!(), &["repeat", "too large"]);
+    says(&x.repeat([HUGE, HUGE]), line!(), &["repeat", "too large"]);
     says(&x.repeat_interleave(HUGE, 1), line!(), &["repeat_interleave", "[2, ", "too large"]);
     says(&x.diag_embed(isize::MIN, -2, -1), line!(), &["diag_embed", "too large"]);
     says(&x.pad(&[(isize::MAX, isize::MAX)], 0.0), line!(), &["pad", "[2, ", "too large"]);
@@ -28,8 +28,8 @@ fn more_axes_than_eight() {
     says(&Tensor::ones(&strict(), [1; 9]), line!(), &["full", "[1, 1, 1, 1, 1, 1, 1, 1, 1]", "more than 8 axes"]);
     says(&Tensor::from_slice(&strict(), &[1.0f32], [1; 9]), line!(), &["from_slice", "more than 8 axes"]);
     says(&ones(&[1; 8]).unsqueeze(0), line!(), &["reshape", "[1, 1, 1, 1, 1, 1, 1, 1]", "more than 8 axes"]);
-    refuses(Tensor::meshgrid(&vec![ones(&[2]); 9]), line!(), &["meshgrid", "[2, 2, 2, 2, 2, 2, 2, 2, 2]", "8 axes"]);
-    says(&ones(&[2]).broadcast_to(&[2; 9]), line!(), &["broadcast_to", "[2, 2, 2, 2, 2, 2, 2, 2, 2]", "8 axes"]);
+    says(&Tensor::meshgrid(vec![ones(&[2]); 9])[8], line!(), &["meshgrid", "[2, 2, 2, 2, 2, 2, 2, 2, 2]", "8 axes"]);
+    says(&ones(&[2]).broadcast_to([2; 9]), line!(), &["broadcast_to", "[2, 2, 2, 2, 2, 2, 2, 2, 2]", "8 axes"]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn settings_of_windows() {
     let far = Resize::factor(1e12, Resample::Linear);
     says(&x.interpolate(&far), line!(), &["interpolate", "axis of 5", "5000000000000", "too large"]);
     says(&x.interpolate(&Resize::factor(f64::INFINITY, Resample::Linear)), line!(), &["interpolate", "not finite"]);
-    says(&x.split(&[], 0)[0], line!(), &["split", "[1, 1, 5]", "into [] at axis 0"]);
+    says(&x.split([], 0)[0], line!(), &["split", "[1, 1, 5]", "into [] at axis 0"]);
     says(&x.expand([2, -7, 1, 5]), line!(), &["expand", "[2, -7, 1, 5]", "below -1"]);
 }
 

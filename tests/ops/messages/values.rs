@@ -11,7 +11,7 @@ use thalweg_graph::{
 };
 use thalweg_tests::strict;
 
-use super::{ones, refuses};
+use super::{ones, refuses, says};
 
 #[test]
 fn reading_what_is_not_there() {
@@ -39,13 +39,19 @@ fn writing_what_does_not_fit() {
 
 #[test]
 fn no_tensors_to_join() {
-    refuses(Tensor::concat(&[], 0), line!(), &["concat", "no tensors given"]);
-    refuses(Tensor::stack(&[], 0), line!(), &["stack", "no tensors given"]);
+    let none: [&Tensor; 0] = [];
+    says(&Tensor::concat(none, 0), line!(), &["concat", "no tensors given"]);
+    says(&Tensor::stack(none, 0), line!(), &["stack", "no tensors given"]);
     let (a, b) = (ones(&[2]), ones(&[3]));
-    let stacked = Tensor::stack(&[a.clone(), b], 0).expect("a tensor");
-    refuses(stacked.eval(), line!() - 1, &["concat", "[1, 2]", "[1, 3]"]);
-    let far = Tensor::stack(&[a], 2).expect("a tensor");
-    refuses(far.eval(), line!() - 1, &["stack", "axis 2", "2 axes"]);
+    says(&Tensor::stack([&a, &b], 0), line!(), &["concat", "[1, 2]", "[1, 3]"]);
+    says(&Tensor::stack([&a], 2), line!(), &["stack", "axis 2", "2 axes"]);
+    // Such a tensor has a device to ask for, on which nothing can be put.
+    let (nothing, sum) = (Tensor::concat(none, 0), none.into_iter().sum::<Tensor>());
+    refuses(sum.eval(), line!(), &["sum", "no tensors given"]);
+    says(&(&nothing + &a), line!() - 2, &["concat"]);
+    says(&(&a + &nothing), line!() - 3, &["concat"]);
+    says(&Tensor::zeros(nothing.device(), [2]), line!(), &["a tensor made of no tensors"]);
+    refuses(nothing.backward(), line!() - 5, &["concat", "no tensors given"]);
 }
 
 #[test]

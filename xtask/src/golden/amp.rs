@@ -25,7 +25,7 @@ pub fn curve(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     };
     let device = run.device.precision(precision);
     let run = &Run { device: &device, ..*run };
-    let mut net = Mlp::new(run)?;
+    let net = Mlp::new(run)?;
     let mut opt = optimizer(&attrs.word("optimizer", "")?, &attrs, &net)?;
     if precision == Precision::MixedF16 {
         opt = opt.loss_scale(scaling(&attrs)?)?;
@@ -69,7 +69,7 @@ pub fn curve(run: &Run, case: &Value) -> Result<Outcome, Stop> {
 pub fn sequence(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let attrs = Attrs::new(&case["attrs"]);
     let bad = steps(&case["inf_or_nan_at"]);
-    let mut param = Param::new(Tensor::from_slice(run.device, &[1.0f32, 2.0, 3.0], [3]))?;
+    let param = Param::new(Tensor::from_slice(run.device, &[1.0f32, 2.0, 3.0], [3]))?;
     let sgd = Attrs::new(&serde_json::json!({"lr": 1e-3}));
     let opt = optimizer("SGD", &sgd, &param)?.loss_scale(scaling(&attrs)?)?;
     if let Some(unread) = attrs.unread() {

@@ -72,7 +72,7 @@ fn quantile(c: &Call, f: fn(&Tensor, f64, isize, Interpolation) -> Tensor) -> Re
     };
     let many: Option<Vec<f64>> = c.attrs.get("q").and_then(|v| v.as_array()?.iter().map(|q| q.as_f64()).collect());
     Ok(vec![match many {
-        Some(qs) => Tensor::stack(&qs.into_iter().map(one).collect::<Vec<_>>(), 0)?,
+        Some(qs) => Tensor::stack(qs.into_iter().map(one), 0),
         None => one(c.attrs.need("q")?),
     }])
 }

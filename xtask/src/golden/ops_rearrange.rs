@@ -13,7 +13,7 @@ pub const REARRANGE: Table = &[
         let (x, shifts) = (c.x()?, list(c, "shifts")?);
         Ok(vec![match c.attrs.ints("dims")? {
             Some(dims) => shifts.iter().zip(&dims).fold(x.clone(), |x, (shift, dim)| x.roll(*shift, *dim)),
-            None => x.reshape([-1]).roll(shifts.iter().sum(), 0).reshape(x.shape()),
+            None => x.reshape([-1]).roll(shifts.iter().sum::<isize>(), 0).reshape(x.shape()),
         }])
     }),
     ("rot90", |c| {
@@ -45,7 +45,7 @@ pub const REARRANGE: Table = &[
         let n = usize::try_from(c.attrs.int_or("n", 1)?).map_err(|_| Stop::wrong("negative n"))?;
         let parts: Vec<Tensor> =
             [c.named("prepend"), Some(c.x()?), c.named("append")].into_iter().flatten().cloned().collect();
-        Ok(vec![Tensor::concat(&parts, dim)?.diff(n, dim)])
+        Ok(vec![Tensor::concat(&parts, dim).diff(n, dim)])
     }),
     ("cross", |c| {
         let (a, b) = c.pair()?;
@@ -54,8 +54,8 @@ pub const REARRANGE: Table = &[
         Ok(vec![a.cross(b, c.attrs.int_or("dim", first)?)])
     }),
     ("meshgrid", |c| match c.attrs.word("indexing", "ij")?.as_str() {
-        "ij" => Ok(Tensor::meshgrid(&c.all())?),
-        "xy" => Ok(Tensor::meshgrid_xy(&c.all())?),
+        "ij" => Ok(Tensor::meshgrid(c.all())),
+        "xy" => Ok(Tensor::meshgrid_xy(c.all())),
         other => Err(Stop::Unsupported(format!("attribute indexing = {other}"))),
     }),
     ("tril", |c| Ok(vec![c.x()?.tril(c.attrs.int_or("diagonal", 0)?)])),

@@ -54,9 +54,9 @@ pub const JOINS: Table = &[
         let extent: usize = inputs.iter().filter_map(|x| x.shape().get(axis)).sum();
         let want = c.out_shape()?.get(axis).copied().unwrap_or(extent);
         let times = if extent > 0 && want % extent == 0 { want / extent } else { 1 };
-        Ok(vec![Tensor::concat(&vec![inputs; times.max(1)].concat(), dim)?])
+        Ok(vec![Tensor::concat(vec![inputs; times.max(1)].concat(), dim)])
     }),
-    ("stack", |c| Ok(vec![Tensor::stack(&c.all(), c.attrs.int("dim")?)?])),
+    ("stack", |c| Ok(vec![Tensor::stack(c.all(), c.attrs.int("dim")?)])),
     ("split", |c| {
         let axis = c.attrs.int("dim")?;
         let sizes = match c.attrs.sizes("sizes")? {
@@ -74,7 +74,7 @@ pub const JOINS: Table = &[
     ("tile", |c| {
         let dims = sizes(c, "dims")?;
         let new = vec![1; c.x()?.rank().saturating_sub(dims.len())];
-        Ok(vec![c.x()?.repeat(&[new, dims].concat())])
+        Ok(vec![c.x()?.repeat([new, dims].concat())])
     }),
     ("pad", |c| {
         let flat = list(c, "pad")?;

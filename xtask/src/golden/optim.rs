@@ -18,8 +18,7 @@ pub fn trajectory(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
     let attrs = Attrs::new(&case["attrs"]);
     let (start, grads) = (stored(run, &case["params"])?, stored(run, &case["grads"])?);
-    let mut params =
-        start.iter().map(|p| Param::new(p.upload(run.device, run.dtype))).collect::<Result<Vec<_>, _>>()?;
+    let params = start.iter().map(|p| Param::new(p.upload(run.device, run.dtype))).collect::<Result<Vec<_>, _>>()?;
     let mut opt = optimizer(case["op"].as_str().unwrap_or_default(), &attrs, &params)?;
     if let Some(unread) = attrs.unread() {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
@@ -62,7 +61,7 @@ pub fn clipping(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let attrs = Attrs::new(&case["attrs"]);
     let grads = stored(run, &case["grads"])?;
     let zeros = |g: &Stored| Stored { values: vec![0.0; g.values.len()], ..g.clone() };
-    let mut params =
+    let params =
         grads.iter().map(|g| Param::new(zeros(g).upload(run.device, run.dtype))).collect::<Result<Vec<_>, _>>()?;
     let opt = optimizer("SGD", &Attrs::new(&json!({"lr": 1.0})), &params)?;
     let by_norm = case["op"] == "clip_grad_norm";

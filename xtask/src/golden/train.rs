@@ -23,7 +23,7 @@ pub fn curve(run: &Run, family: &Value, case: &Value) -> Result<Outcome, Stop> {
     }
 }
 
-fn replay<M: Model>(run: &Run, case: &Value, mut net: M) -> Result<Outcome, Stop> {
+fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
     let variant = variant_name(run.dtype);
     let attrs = Attrs::new(&case["attrs"]);
@@ -95,7 +95,7 @@ fn loss<M: Model>(run: &Run, net: &M, data: &Data, rows: &[usize], micro: usize)
     let mut total = Tensor::scalar(run.device, 0.0, run.dtype);
     for part in rows.chunks(whole.div_ceil(micro)) {
         let (x, y) = data.rows(run.device, run.dtype, part)?;
-        total = total + sum.loss(&net.forward(&x), &y) * (1.0 / whole as f64);
+        total += sum.loss(&net.forward(&x), &y) * (1.0 / whole as f64);
     }
     Ok(total)
 }

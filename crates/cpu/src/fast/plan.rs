@@ -1,13 +1,6 @@
 //! A schedule compiled for the fast executor, and its runs.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::HashSet, sync::OnceLock, time::Instant};
 
 use thalweg_graph::{
     DType, Error, ErrorKind, Operand, Result,
@@ -20,7 +13,7 @@ use super::{
     contract::ContractKernel,
     kernel::{
         access,
-        machine::Bind,
+        machine::{Bind, Outside},
         program::{Options, Program},
     },
     pool::{Buffer, Pool},
@@ -46,6 +39,8 @@ pub struct Plan {
     zeroed: Vec<(BufId, Buffer)>,
     /// Outputs whose every element is not written by a launch of their own, and which so must start as zeros.
     cleared: Vec<bool>,
+    /// Outputs written by a launch that looks at positions: they go to their target when all is well.
+    held_back: Vec<bool>,
     pub report: PlanReport,
 }
 
@@ -96,6 +91,15 @@ impl Plan {
                 cleared[i] = windowed.contains(&buf) || !written.contains(&buf);
             }
         }
+        let mut held_back = vec![false; outputs];
+        for launch in schedule.launches.iter().filter(|l| !l.body().checks.is_empty()) {
+            for buf in launch.writes() {
+                let of = window(&schedule.buffers[buf].place).unwrap_or(buf);
+                if let Place::Output(i) = schedule.buffers[of].place {
+                    held_back[i] = true;
+                }
+            }
+        }
         let mut distinct: Vec<LaunchKind> = Vec::new();
         for launch in &schedule.launches {
             let structure = structure(&launch.kind);
@@ -108,7 +112,7 @@ impl Plan {
             kernels: distinct.len(),
             planned_bytes: schedule.slots.iter().map(|s| *s as u64).sum(),
         };
-        Ok(Plan { schedule, kernels, zeroed, cleared, report })
+        Ok(Plan { schedule, kernels, zeroed, cleared, held_back, report })
     }
 
     /// Bytes of each slot of the activation pool.
@@ -116,16 +120,15 @@ impl Plan {
         &self.schedule.slots
     }
 
-    /// Runs the plan. `slots` are at least as large as [`Plan::slots`]; `fault` gets the label of a launch with an index
-    /// out of range.
-    pub fn run(
-        &self,
-        trace: &Trace,
-        slots: &[Buffer],
-        pool: &std::sync::Arc<Pool>,
-        fault: &mut Option<String>,
-    ) -> Result<Vec<Region>> {
-        let mut made: Vec<Option<Region>> = trace.outputs.iter().map(|o| o.target.clone()).collect();
+    /// Runs the plan. `slots` are at least as large as [`Plan::slots`].
+    ///
+    /// # Errors
+    /// A position that is none of its axis: the launches behind it are not run, and nothing is written in place by those in front
+    /// of it, which the schedule puts there for its sake.
+    pub fn run(&self, trace: &Trace, slots: &[Buffer], pool: &std::sync::Arc<Pool>) -> Result<Vec<Region>> {
+        let targets = trace.outputs.iter().zip(&self.held_back);
+        let mut made: Vec<Option<Region>> =
+            targets.map(|(output, held_back)| output.target.clone().filter(|_| !held_back)).collect();
         for spec in &self.schedule.buffers {
             if let Place::Output(i) = spec.place
                 && made[i].is_none()
@@ -149,8 +152,8 @@ impl Plan {
             let views = self.views(slots, pool, &region_of)?;
             let scalars: Vec<u32> = trace.scalars.iter().map(|(_, word)| *word).collect();
             for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
-                let flag = AtomicBool::new(false);
-                let bind = Bind { views: &views, scalars: &scalars, flag: &flag };
+                let outside = Outside::default();
+                let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
                 let start = timed().then(Instant::now);
                 match kernel {
                     Kernel::Loop(program) => {
@@ -162,8 +165,9 @@ impl Plan {
                 if let Some(start) = start {
                     eprintln!("{:9.3} ms  {}", start.elapsed().as_secs_f64() * 1e3, launch.label);
                 }
-                if flag.load(Ordering::Relaxed) && fault.is_none() {
-                    *fault = Some(launch.label.clone());
+                if let Some(stray) = outside.stray() {
+                    let check = &launch.body().checks[stray.check];
+                    return Err(check.of(trace).error(i64::from(stray.index), stray.bound as usize));
                 }
             }
         }
@@ -174,6 +178,14 @@ impl Plan {
                 None => region_of(*buf).cloned(),
             };
             regions.push(region.ok_or_else(|| invalid(format!("output {i} has no memory")))?);
+        }
+        let held_back = trace.outputs.iter().zip(&self.held_back).zip(&mut regions).filter(|((_, held), _)| **held);
+        for ((output, _), region) in held_back {
+            if let Some(target) = &output.target {
+                let bytes = target.len * target.dtype.size_bytes();
+                view_of(target)?.slice_mut::<u8>(0, bytes).copy_from_slice(view_of(region)?.slice::<u8>(0, bytes));
+                *region = target.clone();
+            }
         }
         Ok(regions)
     }
@@ -249,6 +261,7 @@ fn structure(kind: &LaunchKind) -> LaunchKind {
         }
     }
     body.stores.iter_mut().for_each(|s| s.buf = 0);
+    body.checks.clear();
     kind
 }
 

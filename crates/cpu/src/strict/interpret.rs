@@ -101,7 +101,7 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
     }
     let range = |e: OutOfRange| {
         let OutOfRange { index, axis, extent } = e;
-        fault(node, &format!("index {index} is out of range for axis {axis} of extent {extent}"))
+        node.label.error(ErrorKind::Index { index, axis, extent })
     };
     let mut y = match &node.op {
         Op::Leaf | Op::Scalar(_) => return Err(fault(node, "not a computation")),

@@ -222,7 +222,7 @@ impl Backend for GpuBackend {
     fn synchronize(&self) -> Result<()> {
         let Inner { context, transfers, .. } = &*self.inner;
         context.check("synchronize")?;
-        // A read of nothing brings the flag word.
+        // A read of nothing brings the flag words.
         let nothing = Storage::new(self.inner.pool.take(context, 4, &"a flag")?);
         let copy = transfers
             .copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_graph::DType::U32 })?;

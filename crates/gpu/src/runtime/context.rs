@@ -1,16 +1,14 @@
 //! The open device: what the rest of the runtime shares.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
 };
 
 use thalweg_graph::{
     Error, ErrorKind, Result,
     backend::{Profile, Stats},
+    schedule::ir::Check,
 };
 use wgpu::{
     Adapter, Buffer, BufferUsages, Device, DeviceDescriptor, ExperimentalFeatures, Features, MemoryHints, Queue,
@@ -50,9 +48,9 @@ pub(crate) struct Context {
     pub counters: Counters,
     /// Bytes to which the offset of a storage binding must be aligned.
     pub alignment: u64,
-    /// Word 0: the greatest number of a launch that met an index outside its range.
+    /// Word 0: whether a kernel met a position outside its axis. Of the first: the number of the check, the position, the extent.
     pub flags: Buffer,
-    labels: Mutex<(HashMap<String, u32>, Vec<String>)>,
+    checks: Mutex<Vec<Check>>,
     /// What the device reported outside of any call.
     trouble: Arc<Mutex<Option<ErrorKind>>>,
 }
@@ -84,10 +82,11 @@ impl Context {
         let trouble = watch(&device);
         let native_f16 = features.contains(Features::SHADER_F16);
         let subgroups = features.contains(Features::SUBGROUP);
-        let probe::Found { subgroup_size, exact_f16 } = probe::find(&device, &queue, native_f16, subgroups)?;
+        let probe::Found { subgroup_size, exact_f16, honest } = probe::find(&device, &queue, native_f16, subgroups)?;
         let mut caps = Caps {
             native_f16,
             exact_f16,
+            honest,
             subgroups,
             subgroup_size,
             software,
@@ -128,33 +127,33 @@ impl Context {
             counters: Counters::default(),
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             flags,
-            labels: Mutex::default(),
+            checks: Mutex::default(),
             trouble,
         })
     }
 
-    /// The number that a kernel raises as a flag for the launch of this label.
-    pub fn flag_of(&self, label: &str) -> u32 {
-        let mut labels = lock(&self.labels);
-        if let Some(n) = labels.0.get(label) {
-            return *n;
-        }
-        labels.1.push(label.to_string());
-        let n = labels.1.len() as u32;
-        labels.0.insert(label.to_string(), n);
-        n
+    /// A number by which a kernel names a check.
+    pub fn number_of(&self, check: &Check) -> u32 {
+        let mut checks = lock(&self.checks);
+        checks.push(check.clone());
+        checks.len() as u32 - 1
+    }
+
+    /// Gives a check another place in the caller's code.
+    pub fn rename(&self, number: u32, check: Check) {
+        lock(&self.checks)[number as usize] = check;
     }
 
     /// The error of a raised flag, which is lowered.
-    pub fn flag_error(&self, word: u32) -> Result<()> {
-        if word == 0 {
+    pub fn flag_error(&self, [raised, check, position, extent]: [u32; 4]) -> Result<()> {
+        if raised == 0 {
             return Ok(());
         }
         self.queue.write_buffer(&self.flags, 0, &[0; FLAG_BYTES as usize]);
-        let labels = lock(&self.labels);
-        let label = labels.1.get(word as usize - 1).map_or("a kernel", |l| l.as_str());
-        let problem = format!("an index computed on the device was out of range and was clamped, in {label}");
-        Err(Error::new("gather", ErrorKind::Device(problem)))
+        match lock(&self.checks).get(check as usize) {
+            Some(check) => Err(check.error(i64::from(position as i32), extent as usize)),
+            None => Err(Error::new("gather", ErrorKind::Device("an index was out of range".into()))),
+        }
     }
 
     /// What the device reported since the last call.

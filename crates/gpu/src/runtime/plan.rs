@@ -12,7 +12,7 @@ use std::{
 use thalweg_graph::{
     Error, ErrorKind, Result,
     backend::{PlanReport, Region, Storage, Trace},
-    schedule::ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Place, Schedule},
+    schedule::ir::{BufId, BufferSpec, Check, Inst, Launch, LaunchKind, Linear, Place, Schedule},
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
 
@@ -74,7 +74,8 @@ struct Step {
     /// Set where the launch does nothing but copy: bytes are moved without a kernel, unless they stay in their buffer.
     copy: Option<Copy>,
     label: String,
-    flag: u32,
+    /// The body's checks, and the number of each on this device.
+    checks: Vec<(u32, Check)>,
     /// Where its words are.
     offset: usize,
     variants: Vec<Variant>,
@@ -140,10 +141,11 @@ impl Plan {
             made.iter().try_for_each(|kernel| check_bindings(kernel, &buffers, inner, &launch.label))?;
             for (kernel, copy) in made.into_iter().zip(std::iter::once(copies).chain(std::iter::repeat_with(|| None))) {
                 scratch = scratch.max(kernel.scratch_len * 4);
-                let flag = if kernel.words.contains(&Word::Flag) { context.flag_of(&launch.label) } else { 0 };
+                let checks =
+                    launch.body().checks.iter().map(|check| (context.number_of(check), check.clone())).collect();
                 let size = (kernel.words.len() * 4).next_multiple_of(16);
                 let label = launch.label.clone();
-                steps.push(Step { kernel, copy, label, flag, offset, variants: Vec::new(), clock: 0 });
+                steps.push(Step { kernel, copy, label, checks, offset, variants: Vec::new(), clock: 0 });
                 offset += size.next_multiple_of(WORDS_ALIGN);
             }
         }
@@ -207,6 +209,7 @@ impl Plan {
         trace: &Trace,
     ) -> Result<(Vec<Region>, Option<wgpu::SubmissionIndex>)> {
         let made = self.bind(inner, shared, trace)?;
+        self.name_checks(inner, trace);
         self.fill_words(inner, trace);
         let submission = self.record(inner)?;
         if let Some(ahead) = self.ahead.take() {
@@ -288,6 +291,17 @@ impl Plan {
         Ok(made)
     }
 
+    /// Has positions outside reported at the places in the caller's code that this trace comes from.
+    fn name_checks(&mut self, inner: &Inner, trace: &Trace) {
+        for (number, check) in self.launches.iter_mut().flat_map(|step| &mut step.checks) {
+            let here = check.of(trace);
+            if here != *check {
+                *check = here.clone();
+                inner.context.rename(*number, here);
+            }
+        }
+    }
+
     /// Computes the words, if a scalar or an address has changed, and queues their upload.
     fn fill_words(&mut self, inner: &Inner, trace: &Trace) {
         let Some(words) = &self.words else { return };
@@ -312,7 +326,7 @@ impl Plan {
                         Source::Buffer(buf) => elements.wrapping_add(self.remainders[buf]),
                         Source::Flags | Source::Scratch => *elements,
                     },
-                    Word::Flag => step.flag,
+                    Word::Flag(check) => step.checks[*check].0,
                 };
                 let at = step.offset + i * 4;
                 self.word_bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());

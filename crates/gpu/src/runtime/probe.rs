@@ -11,6 +11,8 @@ pub(super) struct Found {
     /// Whether the driver's conversions between f32 and f16 are exact: to nearest even, subnormals kept, overflow to
     /// infinity.
     pub exact_f16: bool,
+    /// Whether `0 x`, `x - x` and `(x + 1) - x` of infinities are not numbers, as they should be.
+    pub honest: bool,
 }
 
 /// Numbers whose conversion to f16 is easily got wrong: ties, subnormals, the edge of overflow.
@@ -41,7 +43,7 @@ pub(super) fn find(device: &Device, queue: &Queue, native_f16: bool, subgroups: 
     let there = if native_f16 { "pack2x16float(vec2f(f32(f16(v)), 0.0))" } else { "want" };
     let enable = if native_f16 { "enable f16;\n" } else { "" };
     let (argument, size) = if subgroups { (", @builtin(subgroup_size) size: u32", "size") } else { ("", "1u") };
-    // Thirds of y: f32 to f16 in the low half of a word, f16 to f32, the size.
+    // Quarters of y: f32 to f16 in the low half of a word, f16 to f32, the size, and what algebra makes of infinity.
     let text = format!(
         "{enable}@group(0) @binding(0) var<storage, read> x: array<u32>;
         @group(0) @binding(1) var<storage, read_write> y: array<u32>;
@@ -53,17 +55,28 @@ pub(super) fn find(device: &Device, queue: &Queue, native_f16: bool, subgroups: 
             y[i] = {there};
             y[i + 16u] = bitcast<u32>(unpack2x16float(want).x);
             y[i + 32u] = {size};
+            let inf = bitcast<f32>(x[48u + i]);
+            var odd = inf * 0.0;
+            switch i % 4u {{
+                case 0u: {{ odd = inf - inf; }}
+                case 1u: {{ odd = (inf + 1.0) - inf; }}
+                case 2u: {{ odd = inf / inf; }}
+                default: {{}}
+            }}
+            y[i + 48u] = bitcast<u32>(odd);
         }}"
     );
     let halves: Vec<u32> = TRICKY.iter().map(|v| u32::from(half::f16::from_f32(*v).to_bits())).collect();
     let mut input: Vec<u32> = TRICKY.iter().map(|v| v.to_bits()).collect();
     input.extend(&halves);
     input.resize(48, 0);
+    input.resize(64, f32::INFINITY.to_bits());
     let output = run(device, queue, &text, &input)?;
     let back = halves.iter().map(|h| half::f16::from_bits(*h as u16).to_f32().to_bits());
     let exact_f16 =
         output[..16].iter().map(|w| w & 0xffff).eq(halves.iter().copied()) && output[16..32].iter().copied().eq(back);
-    Ok(Found { subgroup_size: output[32].max(1), exact_f16 })
+    let honest = output[48..].iter().all(|w| f32::from_bits(*w).is_nan());
+    Ok(Found { subgroup_size: output[32].max(1), exact_f16, honest })
 }
 
 /// One workgroup of a kernel with one input and one output of the same length.

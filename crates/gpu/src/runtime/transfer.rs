@@ -82,7 +82,7 @@ impl Transfers {
         Ok(buffer)
     }
 
-    /// Queues a copy of a region and of the flag word into a mapped buffer.
+    /// Queues a copy of a region and of the flag words into a mapped buffer.
     pub fn copy(&self, context: &Context, region: &Region) -> Result<Copy> {
         let source = region.storage.downcast::<GpuBuffer>().ok_or_else(foreign)?;
         let each = region.dtype.size_bytes();
@@ -129,7 +129,7 @@ impl Transfers {
     pub fn take(&self, context: &Context, copy: Copy) -> Result<Vec<u8>> {
         let failed = |e: String| Error::new("read", ErrorKind::Device(format!("mapping failed: {e}")));
         let view = copy.buffer.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
-        let flag = u32::from_le_bytes([view[0], view[1], view[2], view[3]]);
+        let flag = [0, 4, 8, 12].map(|i| u32::from_le_bytes([view[i], view[i + 1], view[i + 2], view[i + 3]]));
         let bytes = view[copy.skip..copy.skip + copy.size].to_vec();
         drop(view);
         copy.buffer.unmap();

@@ -5,6 +5,7 @@
 
 use thalweg_graph::{
     Class, DType,
+    ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::{Access, Body, BufId, Indirect, Inst, Linear, Store, Val},
 };
 
@@ -258,6 +259,7 @@ impl<'w> Writer<'w> {
         let value = match &body.insts[v] {
             Inst::Load { buf, at } => self.load(k, v, *buf, at, None, point),
             Inst::Gather { buf, at, index } => self.load(k, v, *buf, at, Some(index), point),
+            Inst::Within { index, bound, check } => self.within(k, v, *index, *bound, *check, point),
             Inst::InBounds(at) => self.in_bounds(k, v, at, point),
             Inst::Const(c) => Value::One(self.constant(k, v, dtype, *c)),
             Inst::Scalar(i) => {
@@ -270,18 +272,29 @@ impl<'w> Writer<'w> {
             Inst::Random { at, stream } => self.random(k, v, at, *stream, point),
             Inst::Unary(op, a) => {
                 let class = body.class(*a);
-                self.map(k, point, &[*a], |x| ops::unary(*op, class, x[0]))
+                self.map(k, point, &[*a], |k, x| match (op, class) {
+                    // What it is added to may be the same number.
+                    (UnaryOp::Neg, Class::Float) => ops::unary(*op, class, &k.opaque(x[0])),
+                    _ => ops::unary(*op, class, x[0]),
+                })
             }
             Inst::Binary(op, a, b) => {
                 let class = body.class(*a);
-                self.map(k, point, &[*a, *b], |x| ops::binary(*op, class, x[0], x[1]))
+                self.map(k, point, &[*a, *b], |k, x| match (op, class) {
+                    // Not 0 where both are infinite, nor b where a is a + b.
+                    (BinaryOp::Sub, Class::Float) => ops::binary(*op, class, x[0], &k.opaque(x[1])),
+                    (BinaryOp::Div, Class::Float) if a == b => ops::binary(*op, class, x[0], &k.opaque(x[1])),
+                    (BinaryOp::Eq, Class::Float) if a == b => format!("!is_nan_bits({})", x[0]),
+                    (BinaryOp::Ne, Class::Float) if a == b => format!("is_nan_bits({})", x[0]),
+                    _ => ops::binary(*op, class, x[0], x[1]),
+                })
             }
             Inst::Select(c, a, b) => {
-                self.map(k, point, &[*c, *a, *b], |x| format!("select({}, {}, {})", x[2], x[1], x[0]))
+                self.map(k, point, &[*c, *a, *b], |_, x| format!("select({}, {}, {})", x[2], x[1], x[0]))
             }
             Inst::Cast(a) => {
-                let (caps, from) = (k.caps, body.dtypes[*a]);
-                self.map(k, point, &[*a], |x| ops::cast(caps, from, dtype, x[0]))
+                let from = body.dtypes[*a];
+                self.map(k, point, &[*a], |k, x| ops::cast(k.caps, from, dtype, x[0]))
             }
             Inst::Reduce(..) | Inst::Acc => unreachable!("a template sets value {v} itself"),
         };
@@ -289,22 +302,39 @@ impl<'w> Writer<'w> {
     }
 
     /// `f` of the operands, once if none of them varies.
-    fn map(&self, k: &mut Builder, point: &Point, operands: &[Val], f: impl Fn(&[&str]) -> String) -> Value {
+    fn map(
+        &self,
+        k: &mut Builder,
+        point: &Point,
+        operands: &[Val],
+        f: impl Fn(&mut Builder, &[&str]) -> String,
+    ) -> Value {
         let values: Vec<&Value> = operands.iter().map(|v| self.written(*v)).collect();
-        let at = |i: usize| f(&values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
+        let mut at = |i: usize| {
+            let expression = f(k, &values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
+            k.name(expression)
+        };
         if values.iter().all(|v| matches!(v, Value::One(_))) {
-            return Value::One(k.name(at(0)));
+            return Value::One(at(0));
         }
-        Value::Many((0..point.count()).map(|i| k.name(at(i))).collect())
+        Value::Many((0..point.count()).map(at).collect())
+    }
+
+    /// Whether the compiler may see that a value is 0: where it is no factor, nor added up and then one.
+    fn may_be_seen(&self, v: Val) -> bool {
+        self.body.insts.iter().all(|inst| match inst {
+            Inst::Binary(BinaryOp::Mul | BinaryOp::Div, a, b) => *a != v && *b != v,
+            Inst::Reduce(_, a) | Inst::Unary(_, a) | Inst::Cast(a) => *a != v,
+            _ => true,
+        })
     }
 
     /// A few numbers are part of the text; others are words, so that kernels that differ in them are one.
     fn constant(&mut self, k: &mut Builder, v: Val, dtype: DType, c: f64) -> String {
         match dtype.class() {
             Class::Bool => (c != 0.0).to_string(),
-            Class::Float if [0.0, 1.0, -1.0, 2.0, 0.5].contains(&c) && !(c == 0.0 && c.is_sign_negative()) => {
-                format!("{c:?}")
-            }
+            Class::Float if c == 0.0 && c.is_sign_positive() && (k.caps.honest || self.may_be_seen(v)) => "0.0".into(),
+            Class::Float if [1.0, -1.0, 2.0, 0.5].contains(&c) => format!("{c:?}"),
             Class::Int if [0.0, 1.0, -1.0, 2.0].contains(&c) => format!("{c}i"),
             Class::Uint if [0.0, 1.0, 2.0].contains(&c) => format!("{c}u"),
             class => {
@@ -334,7 +364,9 @@ impl<'w> Writer<'w> {
             let forms = Forms::new(k, at, Some(buf));
             if let Some(index) = index {
                 let words = [k.params.push(Word::Fixed(index.stride as u32)), k.params.fixed(index.bound as usize)];
-                self.extra[v].extend(words);
+                // What is no number has no literal.
+                let nan = k.params.push(Word::Fixed(f32::NAN.to_bits()));
+                self.extra[v].extend(words.into_iter().chain([nan]));
             }
             forms
         });
@@ -346,22 +378,26 @@ impl<'w> Writer<'w> {
         let positions = index.map(|i| self.written(i.index).clone());
         let varies = matches!(positions, Some(Value::Many(_)));
         let element = |k: &mut Builder, i: usize, wide: bool| {
-            let (mut address, mut guard) = forms.at(k, &point.coords(i));
-            if let Some(positions) = &positions {
+            let (mut address, guard) = forms.at(k, &point.coords(i));
+            let mut outside = None;
+            if let (Some(positions), Some(index)) = (&positions, index) {
                 let [stride, bound] = [self.extra[v][0].clone(), self.extra[v][1].clone()];
                 let position = positions.at(i);
                 let raw = k.name(format!("u32({position})"));
-                let bad = match &guard {
-                    Some(guard) => format!("{raw} >= {bound} && {guard}"),
-                    None => format!("{raw} >= {bound}"),
-                };
-                k.flag(&bad);
+                let bad = k.name(format!("{raw} >= {bound}"));
+                let reported = guard.as_ref().map_or(bad.clone(), |guard| format!("{bad} && {guard}"));
+                k.flag(&reported, index.check, &raw, &bound);
                 // A negative position clamps to the first element, a large one to the last.
                 let clamped = k.name(format!("u32(clamp(i32({position}), 0i, i32({bound}) - 1i))"));
                 address = k.name(format!("{address} + {clamped} * {stride}"));
-                guard = guard.take();
+                outside = Some(bad).filter(|_| class == Class::Float);
             }
-            let loaded = if wide { k.load4(buf, &address) } else { k.load(buf, &address) };
+            let mut loaded = if wide { k.load4(buf, &address) } else { k.load(buf, &address) };
+            if let Some(outside) = outside {
+                let nan = from_bits(Class::Float, &self.extra[v][2]);
+                let nan = if wide { format!("vec4<f32>({nan})") } else { nan };
+                loaded = format!("select({loaded}, {nan}, {outside})");
+            }
             match guard {
                 None => k.read(loaded),
                 Some(guard) if wide => {
@@ -386,18 +422,36 @@ impl<'w> Writer<'w> {
     fn fill(&mut self, k: &mut Builder, v: Val, class: Class, fill: f64) -> String {
         match class {
             Class::Bool => (fill != 0.0).to_string(),
+            // Whose magnitude no literal has.
+            Class::Int if fill as i32 == i32::MIN => "(-2147483647i - 1i)".into(),
             Class::Int => format!("{}i", fill as i32),
             Class::Uint => format!("{}u", fill as u32),
             Class::Float if fill == 0.0 => "0.0".into(),
             Class::Float => {
-                // Behind the two words of a gather, if there are any.
-                let position = if matches!(self.body.insts[v], Inst::Gather { .. }) { 2 } else { 0 };
+                // Behind the words of a gather, if there are any.
+                let position = if matches!(self.body.insts[v], Inst::Gather { .. }) { 3 } else { 0 };
                 if self.extra[v].len() == position {
                     let word = k.params.push(Word::Fixed((fill as f32).to_bits()));
                     self.extra[v].push(word);
                 }
                 k.name(from_bits(Class::Float, &self.extra[v][position]))
             }
+        }
+    }
+
+    fn within(&mut self, k: &mut Builder, v: Val, index: Val, bound: i64, check: usize, point: &Point) -> Value {
+        if self.extra[v].is_empty() {
+            self.extra[v].push(k.params.fixed(bound as usize));
+        }
+        let (positions, bound) = (self.written(index).clone(), self.extra[v][0].clone());
+        let mut one = |position: &str| {
+            let raw = k.name(format!("u32({position})"));
+            k.flag(&format!("{raw} >= {bound}"), check, &raw, &bound);
+            k.name(format!("{raw} < {bound}"))
+        };
+        match &positions {
+            Value::One(position) => Value::One(one(position)),
+            Value::Many(positions) => Value::Many((0..point.count()).map(|i| one(&positions[i])).collect()),
         }
     }
 

@@ -146,7 +146,10 @@ pub struct Builder<'a> {
     code: String,
     depth: usize,
     names: usize,
-    flag_word: Option<String>,
+    /// A word that is 0.
+    zero_word: Option<String>,
+    /// The word of each check.
+    flag_words: HashMap<usize, String>,
     /// Names of expressions in scope, by block depth.
     known: Vec<HashMap<String, String>>,
 }
@@ -167,7 +170,8 @@ impl<'a> Builder<'a> {
             code: String::new(),
             depth: 1,
             names: 0,
-            flag_word: None,
+            zero_word: None,
+            flag_words: HashMap::new(),
             known: vec![HashMap::new()],
         }
     }
@@ -220,15 +224,38 @@ impl<'a> Builder<'a> {
         self.line(format!("st4_{n}({at}, {v});"));
     }
 
-    /// Raises the device's flag where `condition` holds.
-    pub fn flag(&mut self, condition: &str) {
+    /// A float that the compiler does not know to be another.
+    pub fn opaque(&mut self, x: &str) -> String {
+        if self.caps.honest {
+            return x.to_string();
+        }
+        let zero = match &self.zero_word {
+            Some(zero) => zero.clone(),
+            None => self.zero_word.insert(self.params.fixed(0)).clone(),
+        };
+        self.name(format!("bitcast<f32>(bitcast<u32>({x}) ^ {zero})"))
+    }
+
+    /// Reports a position as one of the body's checks where `condition` holds: the first to raise the flag tells whose it is, the
+    /// position and the extent.
+    pub fn flag(&mut self, condition: &str, check: usize, position: &str, extent: &str) {
         let n = self.bind(Source::Flags);
         self.sources[n].1.store = true;
-        let word = match &self.flag_word {
+        let word = match self.flag_words.get(&check) {
             Some(word) => word.clone(),
-            None => self.flag_word.insert(self.params.push(Word::Flag)).clone(),
+            None => {
+                let word = self.params.push(Word::Flag(check));
+                self.flag_words.insert(check, word.clone());
+                word
+            }
         };
-        self.line(format!("if {condition} {{ atomicMax(&b{n}[0], {word}); }}"));
+        self.open(format!("if {condition} {{"));
+        self.open(format!("if atomicOr(&b{n}[0], 1u) == 0u {{"));
+        for (i, value) in [word.as_str(), position, extent].into_iter().enumerate() {
+            self.line(format!("atomicStore(&b{n}[{}], {value});", i + 1));
+        }
+        self.close();
+        self.close();
     }
 
     /// A line of the entry point.

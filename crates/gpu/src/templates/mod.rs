@@ -43,6 +43,9 @@ pub struct Caps {
     /// Whether the driver's own conversions between f32 and f16 round to nearest even, keep subnormals and overflow to
     /// infinity.
     pub exact_f16: bool,
+    /// Whether the compiler knows that `0 · x` and `x - x` may be other than 0. Where it does not, it is kept from seeing that a
+    /// factor is 0, or that two operands are one.
+    pub honest: bool,
     /// Whether subgroup operations may be used.
     pub subgroups: bool,
     /// Invocations of a subgroup, as measured. For choosing shapes only: kernels read the built-in.
@@ -70,6 +73,7 @@ impl Default for Caps {
         Caps {
             native_f16: false,
             exact_f16: false,
+            honest: false,
             subgroups: false,
             subgroup_size: 32,
             software: false,

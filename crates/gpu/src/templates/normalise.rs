@@ -107,6 +107,7 @@ mod tests {
                 insts: vec![Inst::Load { buf: 0, at: Access { base: at(from), terms: vec![], fill: 0.0 } }],
                 dtypes: vec![DType::F32],
                 stores: vec![Store { buf: 1, at: at(to), value: 0 }],
+                ..Body::default()
             },
         }
     }

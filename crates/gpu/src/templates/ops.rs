@@ -20,6 +20,8 @@ pub fn register(class: Class) -> &'static str {
 /// `f(x)`; `x` is an identifier.
 pub fn unary(op: UnaryOp, class: Class, x: &str) -> String {
     match (op, class) {
+        // The sign of what is no number is none.
+        (UnaryOp::Sign, Class::Float) => format!("select(sign({x}), {x}, is_nan_bits({x}))"),
         (UnaryOp::Relu, Class::Int) => format!("max({x}, 0i)"),
         // A comparison, because max(NaN, 0) may be 0.
         (UnaryOp::Relu, _) => format!("select({x}, 0.0, {x} < 0.0)"),
@@ -34,13 +36,18 @@ pub fn binary(op: BinaryOp, class: Class, a: &str, b: &str) -> String {
     match op {
         Max if integer => format!("max({a}, {b})"),
         Min if integer => format!("min({a}, {b})"),
-        // Division by zero gives 0 on every device.
+        // By zero it gives 0, and the smallest integer by -1 is itself, with nothing left: so on every device, though none of it is
+        // defined by SPIR-V.
         Div | Fmod if integer => {
             let sign = if op == Div { "/" } else { "%" };
-            let one = if class == Class::Int { "1i" } else { "1u" };
-            let zero = if class == Class::Int { "0i" } else { "0u" };
-            format!("select({a} {sign} select({b}, {one}, {b} == {zero}), {zero}, {b} == {zero})")
+            let (zero, one, wraps) = match class {
+                Class::Int => ("0i", "1i", format!(" || ({a} == -2147483647i - 1i && {b} == -1i)")),
+                _ => ("0u", "1u", String::new()),
+            };
+            format!("select({a} {sign} select({b}, {one}, {b} == {zero}{wraps}), {zero}, {b} == {zero})")
         }
+        // WGSL's `!=` of what is no number is false for some.
+        Ne if class == Class::Float => format!("!({a} == {b})"),
         Xor if class == Class::Bool => format!("({a} != {b})"),
         Xor => format!("({a} ^ {b})"),
         Shl => format!("({a} << (u32({b}) & 31u))"),

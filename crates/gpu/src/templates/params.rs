@@ -20,8 +20,8 @@ pub enum Word {
         /// The binding that it indexes.
         binding: usize,
     },
-    /// The number by which a raised flag is traced to its launch.
-    Flag,
+    /// The number by which a raised flag is traced to one of the body's checks.
+    Flag(usize),
 }
 
 /// The words of a kernel being written. In the kernel's text word `4 i + j` is component `j` of `q{i}`.

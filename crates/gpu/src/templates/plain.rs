@@ -28,7 +28,7 @@ pub fn as_loop(c: &Contract) -> Loop {
     let inner = b + m + n..rank;
     let a_axes: Vec<usize> = (0..b + m).chain(inner.clone()).collect();
     let b_axes: Vec<usize> = (0..b).chain(inner).chain(b + m..b + m + n).collect();
-    let mut body = Body::default();
+    let mut body = Body { checks: c.body.checks.clone(), ..Body::default() };
     let mut push = |inst: Inst, dtype: DType| {
         body.insts.push(inst);
         body.dtypes.push(dtype);
@@ -56,6 +56,7 @@ pub fn as_loop(c: &Contract) -> Loop {
                 index.index = at(index.index);
                 Inst::Gather { buf, at: spread_access(&access, &outer_axes), index }
             }
+            Inst::Within { index, bound, check } => Inst::Within { index: at(index), bound, check },
             Inst::InBounds(access) => Inst::InBounds(spread_access(&access, &outer_axes)),
             Inst::Index(form) => Inst::Index(spread(&form, &outer_axes)),
             Inst::Random { at: form, stream } => {

@@ -65,16 +65,18 @@ pub fn choose(l: &Loop, kinds: &dyn Fn(usize) -> Kind, caps: &Caps) -> Shape {
     if fits && (enough || cols <= 16) {
         return alone(64);
     }
+    // Reductions take up to 16 bytes of workgroup memory for each invocation, and a tree halves what is left until one is.
+    let most = caps.max_workgroup.min(caps.workgroup_bytes / 16).max(1);
+    let most = 1 << most.ilog2();
     let side = if caps.software { 8 } else { 16 };
-    let width = if column { side.min((invocations as u32).next_power_of_two()) } else { 1 };
+    let width = if column { side.min((invocations as u32).next_power_of_two()).min(most) } else { 1 };
     // Software is fastest without trees, as long as loops stay short; GPUs with as many lanes as there is work for.
     let whole = match caps.software {
         true if cols * sweeps < 16_384 => caps.subgroup_size.clamp(4, 64),
         false if cols <= 128 => 64,
         _ => 256,
     };
-    // Reductions take up to 16 bytes of workgroup memory for each invocation.
-    let whole = whole.max(width).min(caps.max_workgroup).min(caps.workgroup_bytes / 16);
+    let whole = whole.max(width).min(most);
     Shape { lanes, width, height: (whole / width).max(1) }
 }
 

@@ -202,12 +202,21 @@ fn eval(l: &Loop, v: Val, i: &[usize], reduced: &[Option<f64>], buffers: &[Vec<f
     match &l.body.insts[v] {
         Inst::Load { buf, at: access } => access.at(i).map_or(access.fill, |a| buffers[*buf][a]),
         Inst::Gather { buf, at: access, index } => {
-            let position = (at(index.index) as i64).clamp(0, index.bound - 1);
-            access.at(i).map_or(access.fill, |a| buffers[*buf][a + (position * index.stride) as usize])
+            let wanted = at(index.index) as i64;
+            let position = wanted.clamp(0, index.bound - 1);
+            match access.at(i) {
+                None => access.fill,
+                Some(_) if position != wanted && dtype.is_float() => f64::NAN,
+                Some(a) => buffers[*buf][a + (position * index.stride) as usize],
+            }
         }
         Inst::InBounds(access) => {
             let guards = Access { base: Linear { offset: 0, coef: vec![0; i.len()] }, ..access.clone() };
             f64::from(u8::from(guards.at(i).is_some()))
+        }
+        Inst::Within { index, bound, .. } => {
+            let i = at(*index) as i64;
+            f64::from(u8::from(i >= 0 && i < *bound))
         }
         Inst::Const(c) => *c,
         Inst::Scalar(s) => match dtype.class() {

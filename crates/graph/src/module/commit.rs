@@ -12,7 +12,7 @@ use super::{Arena, Param, State};
 use crate::{
     autodiff::Grads,
     device::Device,
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     eval::{self, Root},
     record,
     tensor::Tensor,
@@ -23,7 +23,7 @@ impl Grads {
     /// Whether a step by these gradients moves a parameter: it has one, and is not frozen.
     ///
     /// # Errors
-    /// [`ErrorKind::Stale`] for a gradient of an older version: since it was taken, something else than gradients of the same backward
+    /// [`crate::ErrorKind::Stale`] for a gradient of an older version: since it was taken, something else than gradients of the same backward
     /// pass was written to the parameter.
     #[track_caller]
     pub fn moves(&self, param: &Param) -> Result<bool> {
@@ -35,6 +35,15 @@ impl Grads {
             Some(kind) => Err(Error::new("step", kind)),
             None => Ok(true),
         }
+    }
+
+    /// Those that have not been computed and still can be: what they read has not been written.
+    pub fn computable(&self) -> Vec<Tensor> {
+        let mut waiting: Vec<Tensor> = self.iter().filter(|g| !g.is_evaluated()).cloned().collect();
+        if !eval::is_computable(&waiting) {
+            waiting.retain(|g| eval::is_computable(std::slice::from_ref(g)));
+        }
+        waiting
     }
 
     /// What is to be noted of these parameters once the gradients have been applied.
@@ -101,7 +110,7 @@ impl Commit<'_> {
             let Some(value) = variable.take_pending() else { continue };
             let kept = skip.as_ref().map(|_| value.clone());
             let value = match &skip {
-                Some(skip) => skip.where_(&variable.leaf(), value),
+                Some(skip) => skip.where_(variable.leaf(), value),
                 None => value,
             };
             set.push((variable.clone(), roots.len()));
@@ -115,11 +124,9 @@ impl Commit<'_> {
         let ran = match eval::run(&roots, true) {
             Ok(ran) => ran,
             Err(error) => {
-                // What can never be computed any more is let go, so that one error does not stay for ever.
-                let lost = matches!(error.kind(), ErrorKind::Stale { .. });
-                for (variable, at) in set.into_iter().filter(|_| !lost) {
+                for (variable, at) in set {
                     let root = &roots[at];
-                    variable.put_back(root.kept.as_ref().unwrap_or(&root.tensor).clone());
+                    variable.put_back_unless_lost(root.kept.as_ref().unwrap_or(&root.tensor), &error);
                 }
                 return Err(error);
             }
@@ -167,6 +174,16 @@ pub fn depends_on(flag: &Arc<AtomicBool>) -> bool {
         move || flag.load(Ordering::Relaxed) == now
     });
     now
+}
+
+/// What `f` gives; a function that is being compiled does not do it again.
+pub fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
+    record::unrecorded(f)
+}
+
+/// The number of the recording that is being made on this thread, if one is.
+pub fn recording() -> Option<u64> {
+    record::number()
 }
 
 /// What `f` gives; states that it sets keep what they had, as if it had not been called.

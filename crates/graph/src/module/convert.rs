@@ -1,6 +1,6 @@
 //! A model with other parts in the places of its own: copies, other devices, other dtypes.
 
-use std::{any::Any, collections::HashMap};
+use std::{any::Any, collections::HashMap, panic::Location};
 
 use super::{Mode, Module, Param, Path, State, VisitorMut};
 use crate::{
@@ -28,7 +28,10 @@ impl<P: Fn(&Param) -> Result<Param>, S: Fn(&State) -> Result<State>> Replace<P, 
         let (params, states, modes) = (HashMap::new(), HashMap::new(), HashMap::new());
         let mut this = Replace { param, state, apart, params, states, modes, problem: None };
         module.visit_mut(&Path::default(), &mut this);
-        this.problem.map_or(Ok(()), Err)
+        match this.problem {
+            Some(problem) => Err(problem.seen_at(Location::caller())),
+            None => Ok(()),
+        }
     }
 
     fn note<T>(&mut self, result: Result<T>) -> Option<T> {

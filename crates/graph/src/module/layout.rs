@@ -72,7 +72,7 @@ impl Layout {
     #[track_caller]
     pub fn spread(&self, per: &Tensor) -> Tensor {
         let chunks = per.gather(0, &self.owners(per));
-        chunks.unsqueeze(1).broadcast_to(&[self.len / CHUNK, CHUNK]).reshape([self.len])
+        chunks.unsqueeze(1).broadcast_to([self.len / CHUNK, CHUNK]).reshape([self.len])
     }
 
     /// A view of parameter `i`.

@@ -1,6 +1,11 @@
 //! Pooling to a given extent: window `o` of `O` over `L` elements runs from `⌊o L / O⌋` to `⌈(o + 1) L / O⌉`.
 
-use crate::{error::ErrorKind, ops::pool::Pool, shape::strides, tensor::Tensor};
+use crate::{
+    error::ErrorKind,
+    ops::{pool::Pool, scatter::lowest},
+    shape::strides,
+    tensor::Tensor,
+};
 
 /// The windows of one axis: Bool `[O, L]`, and their sizes, I32 `[O]`.
 #[track_caller]
@@ -38,7 +43,7 @@ impl Tensor {
     /// # Shapes
     /// `[.., L..]` → `[.., out..]`; an extent may grow
     /// # Errors
-    /// No extents, or more than axes; extents of 0.
+    /// No extents, or more than axes; extents of 0; not floats.
     #[track_caller]
     pub fn adaptive_avg_pool(&self, out: &[usize]) -> Tensor {
         let first = match self.adapting("adaptive_avg_pool", out) {
@@ -49,7 +54,10 @@ impl Tensor {
             let kernel: Vec<usize> = (0..out.len()).map(|d| self.shape()[first + d] / out[d]).collect();
             return self.avg_pool(&Pool::new(&kernel));
         }
-        let mut x = self.wide();
+        let mut x = match self.wide_floats("adaptive_avg_pool") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
         for (d, o) in out.iter().enumerate() {
             if x.check().is_err() {
                 return x;
@@ -95,7 +103,7 @@ impl Tensor {
             let axis = (first + d) as isize;
             let (member, _) = members(&x, *o, x.shape()[first + d]);
             let last = x.movedim(&[axis], &[-1]).unsqueeze(-2);
-            let (value, index) = member.where_(last, f64::NEG_INFINITY).max(-1);
+            let (value, index) = member.where_(last, lowest(self.dtype(), false)).max(-1);
             let index = index.movedim(&[-1], &[axis]);
             if at.rank() > 0 {
                 at = at.gather(axis, &index);

@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    shape::{Axis, broadcast, count},
+    shape::{IntoAxis, broadcast, count},
     tensor::Tensor,
 };
 
@@ -49,10 +49,11 @@ impl Tensor {
     /// # Source
     /// numpy's advanced indexing, with the indices in front.
     #[track_caller]
+    #[doc(alias = "index")]
     pub fn index_at(&self, indices: &[&Tensor]) -> Tensor {
         match self.flat_index("index_at", indices) {
             Ok((flat, shape)) => {
-                let rows = self.rows_of(indices.len()).index_select(0, &flat);
+                let rows = self.rows_of(indices.len()).index_select_of("index_at", 0, &flat);
                 rows.reshape([&shape, &self.shape()[indices.len()..]].concat())
             }
             Err(failed) => failed,
@@ -73,7 +74,7 @@ impl Tensor {
             Err(failed) => return failed,
         };
         let x = self.rows_of(indices.len());
-        let values = values.broadcast_to(&[&shape, &self.shape()[indices.len()..]].concat());
+        let values = values.broadcast_to([&shape, &self.shape()[indices.len()..]].concat());
         if values.check().is_err() {
             return values;
         }
@@ -103,7 +104,8 @@ impl Tensor {
     /// An axis that there is not; another number of axes; shapes that do not broadcast off the axis; an index that is not
     /// I32 or U32. Positions outside as in [`Tensor::gather`].
     #[track_caller]
-    pub fn take_along(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
+    #[doc(alias = "take_along_dim")]
+    pub fn take_along(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
         let axis = match self.axis("take_along", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -124,7 +126,7 @@ impl Tensor {
             shape[axis] = t.shape()[axis];
             t.broadcast_to(&shape)
         };
-        along(self).gather(axis, &along(index))
+        along(self).gather_of("take_along", axis, &along(index))
     }
 
     /// This with the elements of `src`, in order, where the mask holds. The gradient goes to what was put there, and to

@@ -2,7 +2,8 @@
 
 use crate::{
     dtype::{Class, DType},
-    tensor::{IntoTensor, Tensor},
+    operators::IntoTensor,
+    tensor::Tensor,
 };
 
 /// Builds [`BinaryOp`], its tables and the `Tensor` methods from rows of
@@ -88,9 +89,13 @@ binary_ops! {
     fmod Fmod: "`a - b · trunc(a / b)`, which has the sign of a; of integers 0 where b is 0.", "fmod_f32(a, b)",
         |a, b| a % b,
         |a, b, _, g| [Some(g.clone()), Some(-(g * (a / b).trunc()))];
-    atan2 Atan2: "The angle of the point (b, a), in radians from -π to π. The gradient at (0, 0) is NaN.",
+    atan2 Atan2: "The angle of the point (b, a), in radians from -π to π. The gradient at (0, 0) is 0, as in PyTorch.",
         "atan2_f32(a, b)", |a, b| a.atan2(b),
-        |a, b, _, g| { let r = g / (a * a + b * b); [Some(&r * b), Some(-(&r * a))] };
+        |a, b, _, g| {
+            let origin = a.eq(0.0).and(b.eq(0.0));
+            let r = origin.where_(0.0, g / (a * a + b * b));
+            [Some(&r * b), Some(-(&r * a))]
+        };
     eq Eq: "Whether `a = b`.", "(a == b)", |a, b| truth(a == b), |_, _, _, _| [None, None];
     ne Ne: "Whether `a ≠ b`.", "(a != b)", |a, b| truth(a != b), |_, _, _, _| [None, None];
     lt Lt: "Whether `a < b`.", "(a < b)", |a, b| truth(a < b), |_, _, _, _| [None, None];

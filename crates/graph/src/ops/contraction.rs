@@ -50,6 +50,7 @@ impl Tensor {
     /// # Errors
     /// Inner extents that differ; leading axes that do not broadcast; scalars; integers.
     #[track_caller]
+    #[doc(alias("mm", "bmm"))]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -86,11 +87,11 @@ impl Tensor {
             let problem = "is not multiplied as matrices; cast to a float first".to_string();
             return self.fail("matmul", ErrorKind::DType { got: dtype, problem });
         }
-        let lhs = self.cast(dtype).broadcast_to(&[&batch[..], &[m, k]].concat());
+        let lhs = self.cast(dtype).broadcast_to([&batch[..], &[m, k]].concat());
         // A right side without batch axes stays so: the product is then one of [batch · M, K] × [K, N].
         let rhs = match rb.iter().all(|d| *d == 1) {
             true => other.cast(dtype).reshape([k, n]),
-            false => other.cast(dtype).broadcast_to(&[&batch[..], &[k, n]].concat()),
+            false => other.cast(dtype).broadcast_to([&batch[..], &[k, n]].concat()),
         };
         let shape = [&batch[..], &[m, n]].concat();
         Tensor::node(Op::Matmul, vec![lhs, rhs], shape, dtype, self.device(), Location::caller())

@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
-    shape::Axis,
+    shape::IntoAxis,
     tensor::Tensor,
 };
 
@@ -77,7 +77,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; what evaluating this meets.
     #[track_caller]
-    pub fn unique_along(&self, axis: impl Into<Axis>) -> Result<Unique> {
+    pub fn unique_along(&self, axis: impl IntoAxis) -> Result<Unique> {
         self.check()?;
         let axis = match axis.into().of(self.shape()) {
             Ok(axis) => axis,

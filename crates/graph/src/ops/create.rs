@@ -10,7 +10,8 @@ use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
     op::Op,
-    shape::{Axis, IntoShape, count, excess},
+    operators::Number,
+    shape::{IntoAxis, IntoShape, count, excess},
     tensor::{Role, Tensor},
 };
 
@@ -20,7 +21,7 @@ pub trait Element: Copy + Send + Sync + 'static {
     const DTYPE: DType;
     /// Bytes as a device stores them.
     fn bytes(data: &[Self]) -> Vec<u8>;
-    /// From bytes of dtype `dtype`, or `None` where the conversion would lose something.
+    /// From bytes of dtype `dtype`, or `None` where the conversion would lose something: because of the dtypes, or of a value.
     fn from_bytes(bytes: &[u8], dtype: DType) -> Option<Vec<Self>>;
     /// Whether the dtype can hold all of it.
     fn fits(_data: &[Self]) -> bool {
@@ -43,7 +44,7 @@ macro_rules! element {
                 #[allow(unreachable_patterns, reason = "f64 holds every dtype")]
                 match dtype {
                     DType::$dtype => Some(words::<$type>(bytes).collect()),
-                    $(DType::$from => Some(words::<$raw>(bytes).map($convert).collect()),)*
+                    $(DType::$from => words::<$raw>(bytes).map($convert).collect(),)*
                     _ => None,
                 }
             }
@@ -52,13 +53,19 @@ macro_rules! element {
 }
 
 element! {
-    f32: F32, F16 as f16 => f16::to_f32, BF16 as bf16 => bf16::to_f32;
-    f64: F64, F32 as f32 => f64::from, F16 as f16 => f16::to_f64, BF16 as bf16 => bf16::to_f64,
-        I32 as i32 => f64::from, U32 as u32 => f64::from, Bool as u32 => f64::from;
+    f32: F32, F16 as f16 => |x| Some(x.to_f32()), BF16 as bf16 => |x| Some(x.to_f32()),
+        I32 as i32 => |n| exactly(n.into()), U32 as u32 => |n| exactly(n.into()), Bool as u32 => |b| exactly(b.into());
+    f64: F64, F32 as f32 => |x| Some(x.into()), F16 as f16 => |x| Some(x.to_f64()), BF16 as bf16 => |x| Some(x.to_f64()),
+        I32 as i32 => |n| Some(n.into()), U32 as u32 => |n| Some(n.into()), Bool as u32 => |b| Some(b.into());
     f16: F16;
     bf16: BF16;
-    i32: I32, Bool as u32 => |b| b as i32;
-    u32: U32, Bool as u32 => |b| b;
+    i32: I32, Bool as u32 => |b| Some(b as i32);
+    u32: U32, Bool as u32 => Some;
+}
+
+/// A whole number as an `f32`, if one is equal to it.
+fn exactly(n: f64) -> Option<f32> {
+    (f64::from(n as f32) == n).then_some(n as f32)
 }
 
 /// Read only: every integer and truth value as an `i64`.
@@ -100,6 +107,7 @@ impl Tensor {
     /// [`ErrorKind::Length`] when the shape has another number of elements, or one that fits no address; an `i64` that does
     /// not fit 32 bits; f64 on a device that has none; no memory.
     #[track_caller]
+    #[doc(alias("tensor", "from_numpy", "as_tensor"))]
     pub fn from_slice<T: Element>(device: &Device, data: &[T], shape: impl IntoShape) -> Tensor {
         let shape = shape.into_shape();
         if let Some(problem) = excess(&shape) {
@@ -122,7 +130,7 @@ impl Tensor {
                 let region = Region { storage, offset: 0, len: data.len(), dtype: T::DTYPE };
                 Tensor::leaf(region, shape, device, false, Role::Plain, Location::caller())
             }
-            Err(error) => Tensor::fail_with(device, error),
+            Err(error) => Tensor::fail_with(device, error.seen_at(Location::caller())),
         }
     }
 
@@ -131,8 +139,8 @@ impl Tensor {
     /// # Shapes
     /// → `[]`
     #[track_caller]
-    pub fn scalar(device: &Device, value: f64, dtype: DType) -> Tensor {
-        Tensor::number(device, dtype.round(value), dtype)
+    pub fn scalar(device: &Device, value: impl Number, dtype: DType) -> Tensor {
+        Tensor::number(device, dtype.round(value.number()), dtype)
     }
 
     /// A number beside a tensor of this dtype. It is not rounded to 16 bits: what is computed with it is, once.
@@ -146,7 +154,7 @@ impl Tensor {
     /// # Shapes
     /// → `shape`
     #[track_caller]
-    pub fn full(device: &Device, value: f64, shape: impl IntoShape, dtype: DType) -> Tensor {
+    pub fn full(device: &Device, value: impl Number, shape: impl IntoShape, dtype: DType) -> Tensor {
         let shape = shape.into_shape();
         if let Some(problem) = excess(&shape) {
             return Tensor::fail_on(device, "full", ErrorKind::Shape { shape, problem });
@@ -222,7 +230,12 @@ impl Tensor {
         if self.check().is_err() || self.device().same(device) {
             return self.clone();
         }
-        match self.read_bytes().and_then(|bytes| device.backend().upload(&bytes)) {
+        // Not `and_then`: the caller's position does not go through a closure.
+        let uploaded = match self.read_bytes() {
+            Ok(bytes) => here(device.backend().upload(&bytes), Location::caller()),
+            Err(error) => Err(error),
+        };
+        match uploaded {
             Ok(storage) => {
                 let region = Region { storage, offset: 0, len: self.count(), dtype: self.dtype() };
                 Tensor::leaf(region, self.shape().to_vec(), device, false, Role::Plain, Location::caller())
@@ -238,6 +251,7 @@ impl Tensor {
     /// # Errors
     /// Not floats; what evaluating this meets.
     #[track_caller]
+    #[doc(alias = "requires_grad_")]
     pub fn track(&self) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -251,11 +265,15 @@ impl Tensor {
             Role::Variable(_) => self.copy(),
             _ => self.eval().map(|()| self.clone()),
         };
-        match value.and_then(|value| value.region().ok_or_else(|| Error::new("track", no_value()))) {
-            Ok(region) => {
+        let region = match value {
+            Ok(value) => value.region(),
+            Err(error) => return Tensor::fail_with(self.device(), error),
+        };
+        match region {
+            Some(region) => {
                 Tensor::leaf(region, self.shape().to_vec(), self.device(), true, Role::Plain, Location::caller())
             }
-            Err(error) => Tensor::fail_with(self.device(), error),
+            None => self.fail("track", no_value()),
         }
     }
 
@@ -292,7 +310,7 @@ impl Tensor {
     /// The error the tensor carries; what goes wrong on the device.
     #[track_caller]
     pub fn eval(&self) -> Result<()> {
-        crate::eval::eval(std::slice::from_ref(self))
+        Tensor::eval_all(std::slice::from_ref(self))
     }
 
     /// Computes several values in one run, so that what they share is computed once.
@@ -301,35 +319,38 @@ impl Tensor {
     /// The first error that one carries; what goes wrong on the device.
     #[track_caller]
     pub fn eval_all(tensors: &[Tensor]) -> Result<()> {
-        crate::eval::eval(tensors)
+        here(crate::eval::eval(tensors), Location::caller())
     }
 
     #[track_caller]
     pub(crate) fn read_bytes(&self) -> Result<Vec<u8>> {
+        let location = Location::caller();
         crate::record::check_read("read")?;
         self.eval()?;
-        crate::eval::check_version(self, Location::caller())?;
+        crate::eval::check_version(self, location)?;
         match self.region() {
-            Some(region) => self.device().backend().read(&region),
+            Some(region) => here(self.device().backend().read(&region), location),
             None => Err(Error::new("read", no_value())),
         }
     }
 
-    /// The elements, row-major. Waits for the device. 16-bit floats can be read as `f32`, everything as `f64`.
+    /// The elements, row-major. Waits for the device.
+    ///
+    /// What loses nothing is converted: 16-bit floats, truth values and integers can be read as `f32` and `f64`, truth values as
+    /// integers. For all else there is [`Tensor::cast`].
     ///
     /// # Errors
-    /// The error the tensor carries; a `T` that cannot hold the dtype; what went wrong on the device.
+    /// The error the tensor carries; a `T` that cannot hold the dtype, or an integer that an `f32` cannot; what went wrong on
+    /// the device.
     #[track_caller]
+    #[doc(alias = "tolist")]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.check()?;
+        here(self.check(), Location::caller())?;
         let bytes = self.read_bytes()?;
         // Not `ok_or_else`: the caller's position does not go through a closure.
         match T::from_bytes(&bytes, self.dtype()) {
             Some(elements) => Ok(elements),
-            None => {
-                let problem = format!("cannot be read as {}; cast first", T::DTYPE);
-                Err(Error::new("to_vec", ErrorKind::DType { got: self.dtype(), problem }))
-            }
+            None => Err(Error::new("to_vec", unreadable::<T>(self.dtype()))),
         }
     }
 
@@ -339,7 +360,7 @@ impl Tensor {
     /// As [`Tensor::to_vec`]; a tensor with another number of elements.
     #[track_caller]
     pub fn item(&self) -> Result<f64> {
-        self.check()?;
+        here(self.check(), Location::caller())?;
         if self.count() != 1 {
             let problem = format!("has {} elements; item() reads one", self.count());
             return Err(Error::new("item", ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
@@ -353,23 +374,21 @@ impl Tensor {
     /// As [`Tensor::to_vec`], now for what is known now, else from the future.
     #[track_caller]
     pub fn read_async<T: Element>(&self) -> Result<impl Future<Output = Result<Vec<T>>> + Send + 'static> {
+        let location = Location::caller();
         crate::record::check_read("read_async")?;
         self.eval()?;
-        crate::eval::check_version(self, Location::caller())?;
-        let region = self.region().ok_or_else(|| Error::new("read", no_value()))?;
+        crate::eval::check_version(self, location)?;
+        let Some(region) = self.region() else { return Err(Error::new("read_async", no_value())) };
         let (dtype, pending) = (self.dtype(), self.device().backend().read_async(&region));
-        let location = Location::caller();
         Ok(async move {
-            T::from_bytes(&pending.await?, dtype).ok_or_else(|| {
-                let problem = format!("cannot be read as {}; cast first", T::DTYPE);
-                Error::at("read_async", ErrorKind::DType { got: dtype, problem }, location, None)
-            })
+            let bytes = here(pending.await, location)?;
+            T::from_bytes(&bytes, dtype).ok_or_else(|| Error::at("read_async", unreadable::<T>(dtype), location, None))
         })
     }
 
     /// Axes that a method was given, or the tensor that carries why not.
     #[track_caller]
-    pub(crate) fn axis(&self, op: &'static str, axis: impl Into<Axis>) -> Result<usize, Tensor> {
+    pub(crate) fn axis(&self, op: &'static str, axis: impl IntoAxis) -> Result<usize, Tensor> {
         self.check().map_err(|_| self.clone())?;
         // Not `map_err`: the caller's position does not go through a closure.
         match axis.into().of(self.shape()) {
@@ -377,6 +396,19 @@ impl Tensor {
             Err(kind) => Err(self.fail(op, kind)),
         }
     }
+}
+
+/// What went wrong, at the caller's position if it has none of its own.
+fn here<T>(result: Result<T>, location: &'static Location<'static>) -> Result<T> {
+    result.map_err(|error| error.seen_at(location))
+}
+
+fn unreadable<T: Element>(dtype: DType) -> ErrorKind {
+    let problem = match (dtype.is_float(), T::DTYPE) {
+        (false, DType::F32) => "holds an integer that f32 cannot hold exactly; read f64, or cast first".to_string(),
+        _ => format!("cannot be read as {}; cast first", T::DTYPE),
+    };
+    ErrorKind::DType { got: dtype, problem }
 }
 
 fn no_value() -> ErrorKind {

@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    shape::{Axis, count, excess},
+    shape::{Integer, IntoAxis, count, excess},
     tensor::Tensor,
 };
 
@@ -33,8 +33,8 @@ impl Tensor {
     /// # Errors
     /// Less than two axes.
     #[track_caller]
-    pub fn tril(&self, diagonal: isize) -> Tensor {
-        self.triangle("tril", |right| right.le(diagonal as f64))
+    pub fn tril(&self, diagonal: impl Integer) -> Tensor {
+        self.triangle("tril", |right| right.le(diagonal.integer()))
     }
 
     /// The upper triangle, zeros below: what has `column - row >= diagonal`.
@@ -44,8 +44,8 @@ impl Tensor {
     /// # Errors
     /// Less than two axes.
     #[track_caller]
-    pub fn triu(&self, diagonal: isize) -> Tensor {
-        self.triangle("triu", |right| right.ge(diagonal as f64))
+    pub fn triu(&self, diagonal: impl Integer) -> Tensor {
+        self.triangle("triu", |right| right.ge(diagonal.integer()))
     }
 
     /// The elements with `position along b - position along a = offset`, in a new last axis; `a` and `b` go away. None
@@ -56,7 +56,8 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; the same axis twice.
     #[track_caller]
-    pub fn diagonal(&self, offset: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn diagonal(&self, offset: impl Integer, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
+        let offset = offset.integer();
         let (a, b) = match (self.axis("diagonal", a), self.axis("diagonal", b)) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -83,7 +84,8 @@ impl Tensor {
     /// # Errors
     /// A scalar; axes that the result has not; the same axis twice.
     #[track_caller]
-    pub fn diag_embed(&self, offset: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn diag_embed(&self, offset: impl Integer, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
+        let offset = offset.integer();
         if self.check().is_err() {
             return self.clone();
         }
@@ -114,7 +116,7 @@ impl Tensor {
     /// # Errors
     /// Neither a vector nor a matrix.
     #[track_caller]
-    pub fn diag(&self, offset: isize) -> Tensor {
+    pub fn diag(&self, offset: impl Integer) -> Tensor {
         match self.rank() {
             1 => self.diag_embed(offset, -2, -1),
             2 => self.diagonal(offset, 0, 1),

@@ -2,7 +2,7 @@
 
 use crate::{
     error::ErrorKind,
-    shape::{Axis, broadcast},
+    shape::{IntoAxis, broadcast},
     tensor::Tensor,
 };
 
@@ -14,7 +14,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; a negative or undefined p.
     #[track_caller]
-    pub fn normalize(&self, p: f64, axis: impl Into<Axis>, eps: f64) -> Tensor {
+    pub fn normalize(&self, p: f64, axis: impl IntoAxis, eps: f64) -> Tensor {
         let axis = match self.axis("normalize", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -30,7 +30,7 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast; an axis that there is not.
     #[track_caller]
-    pub fn cosine_similarity(&self, other: &Tensor, axis: impl Into<Axis>, eps: f64) -> Tensor {
+    pub fn cosine_similarity(&self, other: &Tensor, axis: impl IntoAxis, eps: f64) -> Tensor {
         let (a, b) = match self.broadcast_with("cosine_similarity", other) {
             Ok(pair) => pair,
             Err(failed) => return failed,

@@ -1,6 +1,6 @@
 //! Quotients rounded down, and what they leave.
 
-use crate::tensor::{IntoTensor, Tensor};
+use crate::{operators::IntoTensor, tensor::Tensor};
 
 impl Tensor {
     /// The remainder of `a / b` with the sign of b: `a - ⌊a / b⌋ b`; [`Tensor::fmod`] has the sign of a. Of integers by 0
@@ -11,6 +11,7 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast; truth values.
     #[track_caller]
+    #[doc(alias = "mod")]
     pub fn remainder(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
         let r = self.fmod(&other);

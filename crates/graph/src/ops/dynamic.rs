@@ -6,7 +6,7 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::{Once, Op},
-    shape::Axis,
+    shape::IntoAxis,
     tensor::Tensor,
 };
 
@@ -73,7 +73,7 @@ impl Tensor {
     /// # Source
     /// `jax.lax.dynamic_slice`, one axis at a time.
     #[track_caller]
-    pub fn dynamic_slice(&self, axis: impl Into<Axis>, start: impl Offset, len: usize) -> Tensor {
+    pub fn dynamic_slice(&self, axis: impl IntoAxis, start: impl Offset, len: usize) -> Tensor {
         let axis = match self.axis("dynamic_slice", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -98,7 +98,7 @@ impl Tensor {
     /// # Source
     /// `jax.lax.dynamic_update_slice`, one axis at a time.
     #[track_caller]
-    pub fn dynamic_update_slice(&self, axis: impl Into<Axis>, start: impl Offset, src: &Tensor) -> Tensor {
+    pub fn dynamic_update_slice(&self, axis: impl IntoAxis, start: impl Offset, src: &Tensor) -> Tensor {
         let axis = match self.axis("dynamic_update_slice", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,

@@ -117,7 +117,11 @@ impl Factor {
         let product = match plain {
             false => a.matmul(&b),
             true if sum.is_empty() => a * b,
-            true => (a.unsqueeze(-1) * b.unsqueeze(1)).sum(2),
+            true => {
+                let dtype = a.dtype().promote(b.dtype());
+                let [a, b] = [&a, &b].map(|t| t.cast(dtype.wide()));
+                (a.unsqueeze(-1) * b.unsqueeze(1)).sum(2).cast(dtype)
+            }
         };
         Factor { tensor: product.reshape(shape), labels }
     }

@@ -6,8 +6,9 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::Op,
+    operators::{IntoTensor, Number},
     ops::{binary::BinaryOp, unary::UnaryOp},
-    tensor::{IntoTensor, Role, Tensor},
+    tensor::Tensor,
 };
 
 impl Tensor {
@@ -64,6 +65,7 @@ impl Tensor {
     /// # Errors
     /// This is not Bool; shapes that do not broadcast.
     #[track_caller]
+    #[doc(alias = "where")]
     pub fn where_(&self, a: impl IntoTensor, b: impl IntoTensor) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -71,17 +73,18 @@ impl Tensor {
         if self.dtype() != DType::Bool {
             return self.fail("where", ErrorKind::DType { got: self.dtype(), problem: "is no condition".into() });
         }
-        // A number takes its dtype from the other side, so the sides are made in two rounds.
+        // A number takes its dtype from the other side.
         let like = Tensor::scalar(self.device(), 0.0, DType::F32);
-        let (a, b) = (a.into_side(&like), b.into_side(&like));
-        let (a, b) = match (a, b) {
-            (Side::Tensor(a), Side::Tensor(b)) => (a, b),
-            (Side::Tensor(a), Side::Number(b)) => {
+        let (a, b) = match a.is_number() {
+            true => {
+                let b = b.into_tensor(&like);
+                (a.into_tensor(&b), b)
+            }
+            false => {
+                let a = a.into_tensor(&like);
                 let b = b.into_tensor(&a);
                 (a, b)
             }
-            (Side::Number(a), Side::Tensor(b)) => (a.into_tensor(&b), b),
-            (Side::Number(a), Side::Number(b)) => (a.into_tensor(&like), b.into_tensor(&like)),
         };
         let (a, b) = match a.broadcast_with("where", &b) {
             Ok(pair) => pair,
@@ -102,8 +105,8 @@ impl Tensor {
     /// # Errors
     /// A mask that is not Bool; shapes that do not broadcast.
     #[track_caller]
-    pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
-        mask.where_(value, self)
+    pub fn masked_fill(&self, mask: &Tensor, value: impl Number) -> Tensor {
+        mask.where_(value.number(), self)
     }
 
     /// The same numbers in another dtype. To a float it rounds to nearest, ties to even; from a float to an integer it
@@ -114,6 +117,7 @@ impl Tensor {
     /// # Errors
     /// F64 on a device that has none.
     #[track_caller]
+    #[doc(alias("type", "float", "half", "to"))]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if self.check().is_err() || self.dtype() == dtype {
             return self.clone();
@@ -141,8 +145,8 @@ impl Tensor {
     /// # Errors
     /// Integers and truth values, where what it is made of is not defined on them.
     #[track_caller]
-    pub fn powf(&self, e: f64) -> Tensor {
-        match e {
+    pub fn powf(&self, e: impl Number) -> Tensor {
+        match e.number() {
             1.0 => self.clone(),
             2.0 => self.square(),
             3.0 => self.square() * self,
@@ -151,7 +155,7 @@ impl Tensor {
             -0.5 => self.rsqrt(),
             -1.0 => self.recip(),
             -2.0 => self.square().recip(),
-            _ => self.pow(e),
+            e => self.pow(e),
         }
     }
 
@@ -161,7 +165,9 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn clamp(&self, min: f64, max: f64) -> Tensor {
+    #[doc(alias = "clip")]
+    pub fn clamp(&self, min: impl Number, max: impl Number) -> Tensor {
+        let (min, max) = (min.number(), max.number());
         let inside = self.gt(min).and(self.lt(max));
         // The bounds do not depend on x, so only the inside passes a gradient.
         let limited = self.detach().maximum(min).minimum(max);
@@ -173,7 +179,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn clamp_min(&self, min: f64) -> Tensor {
+    pub fn clamp_min(&self, min: impl Number) -> Tensor {
+        let min = min.number();
         self.le(min).where_(min, self)
     }
 
@@ -182,7 +189,8 @@ impl Tensor {
     /// # Shapes
     /// `[..]` → the same
     #[track_caller]
-    pub fn clamp_max(&self, max: f64) -> Tensor {
+    pub fn clamp_max(&self, max: impl Number) -> Tensor {
+        let max = max.number();
         self.ge(max).where_(max, self)
     }
 
@@ -206,7 +214,10 @@ impl Tensor {
     /// Not floats.
     #[track_caller]
     pub fn log10(&self) -> Tensor {
-        self.log2() * std::f64::consts::LOG10_2
+        match self.wide_floats("log10") {
+            Ok(x) => (x.log2() * std::f64::consts::LOG10_2).cast(self.dtype()),
+            Err(failed) => failed,
+        }
     }
 
     /// `|x|` with the sign of `sign`; the sign of a zero counts. The gradient of x is 0 where x is 0; `sign` gets none.
@@ -233,10 +244,15 @@ impl Tensor {
     #[track_caller]
     pub fn hypot(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
-        let scale = self.detach().abs().maximum(other.detach().abs());
+        let dtype = self.dtype().promote(other.dtype());
+        let (a, b) = match (self.wide_floats("hypot"), other.wide_floats("hypot")) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
+        let scale = a.detach().abs().maximum(b.detach().abs());
         let scale = scale.eq(0.0).or(scale.eq(f64::INFINITY)).where_(1.0, scale);
-        let (a, b) = (self / &scale, other / &scale);
-        (a.square() + b.square()).sqrt() * scale
+        let (a, b) = (a / &scale, b / &scale);
+        ((a.square() + b.square()).sqrt() * scale).cast(dtype)
     }
 
     /// `ln(e^a + e^b)`, without overflow on the way; -∞ adds nothing.
@@ -248,12 +264,17 @@ impl Tensor {
     #[track_caller]
     pub fn logaddexp(&self, other: impl IntoTensor) -> Tensor {
         let other = other.into_tensor(self);
+        let dtype = self.dtype().promote(other.dtype());
+        let (a, b) = match (self.wide_floats("logaddexp"), other.wide_floats("logaddexp")) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(failed), _) | (_, Err(failed)) => return failed,
+        };
         // Equal infinities have no difference, and what is added to nothing stays itself.
-        let none = other.eq(f64::NEG_INFINITY);
-        let gap = none.or(self.eq(&other).and(self.is_inf())).where_(0.0, self - &other);
+        let none = b.eq(f64::NEG_INFINITY);
+        let gap = none.or(a.eq(&b).and(a.is_inf())).where_(0.0, &a - &b);
         // The larger one and what the smaller adds to it: a small share keeps its digits in the gradient.
         let first = gap.ge(0.0);
-        none.where_(self, first.where_(self, other) + first.where_(-&gap, gap).softplus())
+        none.where_(&a, first.where_(&a, b) + first.where_(-&gap, gap).softplus()).cast(dtype)
     }
 
     /// Every bit of an integer turned over: `-1 - x` of I32, `2³² - 1 - x` of U32. Of truth values, see [`Tensor::not`].
@@ -263,6 +284,7 @@ impl Tensor {
     /// # Errors
     /// Not integers.
     #[track_caller]
+    #[doc(alias = "bitwise_not")]
     pub fn bit_not(&self) -> Tensor {
         match self.dtype() {
             _ if self.check().is_err() => self.clone(),
@@ -279,6 +301,7 @@ impl Tensor {
     /// # Errors
     /// Not floats.
     #[track_caller]
+    #[doc(alias = "isfinite")]
     pub fn is_finite(&self) -> Tensor {
         self.is_nan().or(self.is_inf()).not()
     }
@@ -290,29 +313,9 @@ impl Tensor {
     /// # Errors
     /// Not floats.
     #[track_caller]
-    pub fn nan_to_num(&self, nan: f64, max: f64, min: f64) -> Tensor {
+    pub fn nan_to_num(&self, nan: impl Number, max: impl Number, min: impl Number) -> Tensor {
+        let (nan, max, min) = (nan.number(), max.number(), min.number());
         let limited = self.is_inf().where_(self.gt(0.0).where_(max, self.zeros_like() + min), self);
         self.is_nan().where_(nan, limited)
-    }
-}
-
-/// One side of [`Tensor::where_`].
-enum Side {
-    Tensor(Tensor),
-    Number(f64),
-}
-
-trait IntoSide {
-    fn into_side(self, like: &Tensor) -> Side;
-}
-
-impl<T: IntoTensor> IntoSide for T {
-    #[track_caller]
-    fn into_side(self, like: &Tensor) -> Side {
-        let tensor = self.into_tensor(like);
-        match tensor.0.op {
-            Op::Scalar(value) if tensor.check().is_ok() && matches!(tensor.0.role, Role::Plain) => Side::Number(value),
-            _ => Side::Tensor(tensor),
-        }
     }
 }

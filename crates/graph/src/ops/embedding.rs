@@ -1,6 +1,11 @@
 //! Rows of a table by number, one by one or bag by bag.
 
-use crate::{dtype::DType, error::ErrorKind, ops::scatter::Combine, tensor::Tensor};
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    ops::scatter::{Combine, lowest},
+    tensor::Tensor,
+};
 
 /// How rows make a bag.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +88,7 @@ impl Tensor {
         }
         rows = rows.wide();
         if let Some(weights) = bags.weights {
-            rows = rows * weights.reshape([ids.count(), 1]);
+            rows *= weights.reshape([ids.count(), 1]);
         }
         let bag = match bags.padding {
             Some(padding) => ids.eq(padding as f64).where_(-1.0, bag),
@@ -93,7 +98,7 @@ impl Tensor {
         let member = bag.reshape([1, ids.count(), 1]).eq(Tensor::iota(self.device(), &[count, 1, 1], 0));
         let size = member.cast(DType::I32).sum(1);
         let y = match bags.combine {
-            Combine::Max => size.gt(0.0).where_(member.where_(rows, f64::NEG_INFINITY).amax(1), 0.0),
+            Combine::Max => size.gt(0.0).where_(member.where_(&rows, lowest(rows.dtype(), false)).amax(1), 0.0),
             Combine::Mean => member.where_(rows, 0.0).sum(1) / size.maximum(1.0),
             _ => member.where_(rows, 0.0).sum(1),
         };

@@ -98,7 +98,7 @@ impl Tensor {
             return self.clone();
         };
         let taps = weight.shape()[3];
-        let index = index.reshape([batch, 1, samples * taps]).broadcast_to(&[batch, channels, samples * taps]);
+        let index = index.reshape([batch, 1, samples * taps]).broadcast_to([batch, channels, samples * taps]);
         let values = x.gather(2, &index).reshape([batch, channels, samples, taps]);
         (values * weight).sum(-1).reshape([&[batch, channels], out].concat()).cast(self.dtype())
     }
@@ -139,7 +139,7 @@ impl Tensor {
             let mut along = vec![1; n + 2];
             along[1 + d] = *extent;
             let at = Tensor::arange(self.device(), *extent).cast(theta.dtype()) * step + first;
-            y = y + column(n - 1 - d) * at.reshape(along);
+            y += column(n - 1 - d) * at.reshape(along);
         }
         y.cast(self.dtype())
     }

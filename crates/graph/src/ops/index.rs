@@ -2,7 +2,13 @@
 
 use std::panic::Location;
 
-use crate::{dtype::DType, error::ErrorKind, op::Op, shape::Axis, tensor::Tensor};
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    op::{Once, Op},
+    shape::IntoAxis,
+    tensor::Tensor,
+};
 
 impl Tensor {
     #[track_caller]
@@ -27,7 +33,38 @@ impl Tensor {
             return Err(self.fail(op, ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
         }
         let all = Tensor::arange(self.device(), extent);
-        Ok(all.gather(0, &index.reshape([index.count()])).reshape(index.shape()))
+        Ok(all.gather_of(op, 0, &index.reshape([index.count()])).reshape(index.shape()))
+    }
+
+    /// A factor for what depends on these positions of an axis without being read there: 1 for each that is one of `extent`, else
+    /// not a number, so that no loss that it enters is one. A position outside is an error of `method`, as it is of
+    /// [`Tensor::gather`].
+    ///
+    /// # Shapes
+    /// `[..]` → the same, F32
+    /// # Errors
+    /// Not I32 or U32.
+    #[track_caller]
+    pub fn sound_positions(&self, method: &'static str, axis: usize, extent: usize) -> Tensor {
+        let index = match self.index_of(method, self) {
+            Ok(index) => index,
+            Err(failed) => return failed,
+        };
+        // The table has as many axes as the error is to count.
+        let mut shape = vec![1; axis];
+        shape.push(extent);
+        let ones = Tensor::full(self.device(), 1.0, &shape[..], DType::F32);
+        shape[axis] = self.count();
+        ones.gather_of(method, axis, &index.reshape(&shape[..])).reshape(self.shape())
+    }
+
+    /// Values for these positions, not a number where a position is none.
+    #[track_caller]
+    pub(crate) fn values_at(&self, op: &'static str, axis: usize, index: &Tensor, extent: usize) -> Tensor {
+        match self.dtype().is_float() && index.count() > 0 && extent > 0 {
+            true => self * index.sound_positions(op, axis, extent).cast(self.dtype()),
+            false => self.clone(),
+        }
     }
 
     /// The same, where negative positions count from the back.
@@ -40,15 +77,23 @@ impl Tensor {
     /// `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis. The gradient of an element is the sum over all
     /// that read it.
     ///
-    /// A position outside is clamped, and the next call that reads gives the error; so it is wherever positions are data.
+    /// A position outside is an error that names it, of the call that computes on a CPU, of the next that reads on a GPU. What it
+    /// reads on a GPU is not a number, so that a loss that depends on it is none and its step is skipped; of integers it is the
+    /// nearest element. It gets no gradient. So it is wherever positions are data.
     ///
     /// # Shapes
     /// `[.., N, ..]`, an index `[.., J, ..]` of as many axes, which off the axis may be shorter → shaped as the index
     /// # Errors
     /// An axis that there is not; shapes that do not fit; an index that is not I32 or U32.
     #[track_caller]
-    pub fn gather(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
-        let (index, axis) = match (self.index_of("gather", index), self.axis("gather", axis)) {
+    pub fn gather(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
+        self.gather_of("gather", axis, index)
+    }
+
+    /// As [`Tensor::gather`], for a method of this name.
+    #[track_caller]
+    pub(crate) fn gather_of(&self, method: &'static str, axis: impl IntoAxis, index: &Tensor) -> Tensor {
+        let (index, axis) = match (self.index_of(method, index), self.axis(method, axis)) {
             (Ok(index), Ok(axis)) => (index, axis),
             (Err(failed), _) | (_, Err(failed)) => return failed,
         };
@@ -57,11 +102,12 @@ impl Tensor {
         if !fits {
             let (lhs, rhs) = (self.shape().to_vec(), index.shape().to_vec());
             let problem = format!("do not fit: the index may be longer at axis {axis} only");
-            return self.fail("gather", ErrorKind::Shapes { lhs, rhs, problem });
+            return self.fail(method, ErrorKind::Shapes { lhs, rhs, problem });
         }
         let x = (0..self.rank()).filter(|d| *d != axis).fold(self.clone(), |x, d| x.strided(d, 0, 1, index.shape()[d]));
         let shape = index.shape().to_vec();
-        Tensor::node(Op::Gather(axis), vec![x, index], shape, self.dtype(), self.device(), Location::caller())
+        let op = if method == "gather" { Op::Gather(axis) } else { Op::GatherOnce(axis, Once::No(method)) };
+        Tensor::node(op, vec![x, index], shape, self.dtype(), self.device(), Location::caller())
     }
 
     /// This plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`. Equal positions are added in ascending order
@@ -73,7 +119,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::gather`]; an index into an axis without elements.
     #[track_caller]
-    pub fn scatter_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+    pub fn scatter_add(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor) -> Tensor {
         let (index, axis) = match (self.index_of("scatter_add", index), self.axis("scatter_add", axis)) {
             (Ok(index), Ok(axis)) => (index, axis),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -90,8 +136,10 @@ impl Tensor {
             let problem = format!("do not fit, with values of shape {:?}", src.shape());
             return self.fail("scatter_add", ErrorKind::Shapes { lhs, rhs, problem });
         }
-        match index.checked_index("scatter_add", self.shape()[axis]) {
-            Ok(index) => self.scatter_add_at(axis, index, src),
+        let extent = self.shape()[axis];
+        let used = (0..self.rank()).fold(src.clone(), |src, d| src.strided(d, 0, 1, index.shape()[d]));
+        match index.checked_index("scatter_add", extent) {
+            Ok(sound) => self.scatter_add_at(axis, sound, &used.values_at("scatter_add", axis, &index, extent)),
             Err(failed) => failed,
         }
     }
@@ -121,8 +169,14 @@ impl Tensor {
     /// An axis that there is not; an index that is no vector, or not I32 or U32. Positions outside as in
     /// [`Tensor::gather`].
     #[track_caller]
-    pub fn index_select(&self, axis: impl Into<Axis>, index: &Tensor) -> Tensor {
-        let axis = match self.axis("index_select", axis) {
+    pub fn index_select(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
+        self.index_select_of("index_select", axis, index)
+    }
+
+    /// As [`Tensor::index_select`], for a method of this name.
+    #[track_caller]
+    pub(crate) fn index_select_of(&self, method: &'static str, axis: impl IntoAxis, index: &Tensor) -> Tensor {
+        let axis = match self.axis(method, axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
@@ -131,13 +185,13 @@ impl Tensor {
         }
         if index.rank() != 1 {
             let problem = "is no vector of positions".to_string();
-            return self.fail("index_select", ErrorKind::Shape { shape: index.shape().to_vec(), problem });
+            return self.fail(method, ErrorKind::Shape { shape: index.shape().to_vec(), problem });
         }
         let mut along = vec![1; self.rank()];
         along[axis] = index.count();
         let mut shape = self.shape().to_vec();
         shape[axis] = index.count();
-        self.gather(axis, &index.reshape(along).broadcast_to(&shape))
+        self.gather_of(method, axis, &index.reshape(along).broadcast_to(&shape))
     }
 
     /// Rows of this table: `y[.., c] = table[ids[..], c]`.
@@ -152,7 +206,7 @@ impl Tensor {
             let problem = "is no table of rows".to_string();
             return self.fail("embedding", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
         }
-        let rows = self.index_select(0, &ids.reshape([ids.count()]));
+        let rows = self.index_select_of("embedding", 0, &ids.reshape([ids.count()]));
         match rows.check() {
             Ok(()) => rows.reshape([ids.shape(), &self.shape()[1..]].concat()),
             Err(_) => rows,

@@ -1,6 +1,8 @@
 //! Writing whole slices at the positions that a vector names.
 
-use crate::{dtype::DType, error::ErrorKind, ops::scatter::Scatter, shape::Axis, tensor::Tensor};
+use crate::{
+    dtype::DType, error::ErrorKind, operators::Number, ops::scatter::Scatter, shape::IntoAxis, tensor::Tensor,
+};
 
 impl Tensor {
     /// A vector of positions along an axis, and whether `src` has this tensor's shape with as many elements there.
@@ -30,20 +32,22 @@ impl Tensor {
     /// An axis that there is not; an index that is no vector, or not I32 or U32; a source of another shape. Positions
     /// outside as in [`Tensor::gather`].
     #[track_caller]
-    pub fn index_add(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor, alpha: f64) -> Tensor {
+    pub fn index_add(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor, alpha: impl Number) -> Tensor {
+        let alpha = alpha.number();
         let axis = match self.axis("index_add", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let index = match self.index_vector("index_add", axis, index, Some(src)) {
+        let sound = match self.index_vector("index_add", axis, index, Some(src)) {
             Ok(()) => index.checked_index("index_add", self.shape()[axis]),
             Err(failed) => Err(failed),
         };
-        match index {
-            Ok(index) => {
+        match sound {
+            Ok(sound) => {
                 let mut along = vec![1; self.rank()];
                 along[axis] = index.count();
-                let src = if alpha == 1.0 { src.clone() } else { src * alpha };
+                let src = src.values_at("index_add", axis, &index.reshape(&along[..]), self.shape()[axis]);
+                let (index, src) = (sound, if alpha == 1.0 { src } else { src * alpha });
                 self.scatter_add_at(axis, index.reshape(along).broadcast_to(src.shape()), &src)
             }
             Err(failed) => failed,
@@ -58,18 +62,21 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::index_add`].
     #[track_caller]
-    pub fn index_copy(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+    pub fn index_copy(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor) -> Tensor {
         let axis = match self.axis("index_copy", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let index = match self.index_vector("index_copy", axis, index, Some(src)) {
+        let sound = match self.index_vector("index_copy", axis, index, Some(src)) {
             Ok(()) => index.checked_index("index_copy", self.shape()[axis]),
             Err(failed) => Err(failed),
         };
-        match index {
-            Ok(index) if index.count() > 0 => {
-                let (last, written) = self.last_along(axis, &index);
+        match sound {
+            Ok(sound) if index.count() > 0 => {
+                let mut along = vec![1; self.rank()];
+                along[axis] = index.count();
+                let src = src.values_at("index_copy", axis, &index.reshape(&along[..]), self.shape()[axis]);
+                let (last, written) = self.last_along(axis, &sound);
                 let taken = src.cast(self.dtype()).index_select(axis, &last.maximum(0.0));
                 written.where_(taken, self)
             }
@@ -86,7 +93,8 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::index_add`].
     #[track_caller]
-    pub fn index_fill(&self, axis: impl Into<Axis>, index: &Tensor, value: f64) -> Tensor {
+    pub fn index_fill(&self, axis: impl IntoAxis, index: &Tensor, value: impl Number) -> Tensor {
+        let value = value.number();
         let axis = match self.axis("index_fill", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,

@@ -1,6 +1,6 @@
 //! Reductions of truth values.
 
-use crate::{dtype::DType, shape::Axes, tensor::Tensor};
+use crate::{dtype::DType, shape::IntoAxes, tensor::Tensor};
 
 impl Tensor {
     /// Whether it is not 0.
@@ -17,7 +17,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn count_nonzero(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn count_nonzero(&self, axes: impl IntoAxes) -> Tensor {
         self.truth().cast(DType::I32).sum(axes)
     }
 
@@ -28,13 +28,13 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn any(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn any(&self, axes: impl IntoAxes) -> Tensor {
         self.count_nonzero(axes).gt(0.0)
     }
 
     /// As [`Tensor::any`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn any_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn any_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.truth().cast(DType::I32).sum_keepdim(axes).gt(0.0)
     }
 
@@ -45,13 +45,13 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn all(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn all(&self, axes: impl IntoAxes) -> Tensor {
         self.truth().not().any(axes).not()
     }
 
     /// As [`Tensor::all`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn all_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn all_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.truth().not().any_keepdim(axes).not()
     }
 }

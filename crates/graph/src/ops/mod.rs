@@ -40,6 +40,7 @@ pub mod unary;
 mod unfold;
 mod unpool;
 mod vector_norm;
+mod wide;
 
 use crate::{
     error::ErrorKind,
@@ -54,8 +55,12 @@ use crate::{
 pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> {
     let x = &inputs[0];
     Ok(match &node.0.op {
-        Op::Unary(op) => vec![op.vjp(x, node, g)],
-        Op::Binary(op) => op.vjp(x, &inputs[1], node, g).into(),
+        // Derivatives are composed: those of 16-bit floats are computed in F32 and rounded once.
+        Op::Unary(op) => vec![op.vjp(&x.widened(), &node.widened(), &g.widened()).map(|part| part.cast(x.dtype()))],
+        Op::Binary(op) => {
+            let parts = op.vjp(&x.widened(), &inputs[1].widened(), &node.widened(), &g.widened());
+            parts.map(|part| part.map(|part| part.cast(x.dtype()))).into()
+        }
         Op::Select => vec![None, Some(x.where_(g, 0.0)), Some(x.where_(0.0, g))],
         Op::Cast => vec![x.dtype().is_float().then(|| g.cast(x.dtype()))],
         Op::Detach => vec![None],
@@ -92,7 +97,9 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         }
         Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
         op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
-        Op::Gather(axis) => vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None],
+        Op::Gather(axis) | Op::GatherOnce(axis, Once::No(_)) => {
+            vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None]
+        }
         Op::GatherOnce(axis, Once::Run) => {
             vec![Some(dynamic::run_vjp(g, &inputs[1], *axis, x.shape()[*axis])), None]
         }

@@ -1,45 +1,14 @@
 //! Views: the same elements seen in another shape, order or window.
 
-use std::{ops::RangeBounds, panic::Location};
+use std::panic::Location;
 
 use crate::{
     error::ErrorKind,
     op::Op,
-    shape::{Axes, Axis, count, excess},
+    operators::Number,
+    shape::{Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, count, excess},
     tensor::Tensor,
 };
-
-/// A shape of which one extent may be -1: whatever makes the number of elements fit.
-pub trait IntoReshape {
-    /// The extents as given.
-    fn into_reshape(self) -> Vec<isize>;
-}
-
-macro_rules! into_reshape {
-    ($($type:ty)*) => {$(
-        impl<const N: usize> IntoReshape for [$type; N] {
-            fn into_reshape(self) -> Vec<isize> {
-                self.iter().map(|d| isize::try_from(*d).unwrap_or(isize::MAX)).collect()
-            }
-        }
-        impl IntoReshape for &[$type] {
-            fn into_reshape(self) -> Vec<isize> {
-                self.iter().map(|d| isize::try_from(*d).unwrap_or(isize::MAX)).collect()
-            }
-        }
-        impl IntoReshape for Vec<$type> {
-            fn into_reshape(self) -> Vec<isize> {
-                self.as_slice().into_reshape()
-            }
-        }
-    )*};
-}
-into_reshape! { usize isize i32 }
-impl IntoReshape for () {
-    fn into_reshape(self) -> Vec<isize> {
-        Vec::new()
-    }
-}
 
 impl Tensor {
     #[track_caller]
@@ -55,6 +24,7 @@ impl Tensor {
     /// # Errors
     /// Another number of elements; more than one -1; other negative extents.
     #[track_caller]
+    #[doc(alias = "view")]
     pub fn reshape(&self, shape: impl IntoReshape) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -83,7 +53,7 @@ impl Tensor {
     /// # Shapes
     /// `[B, C, H, W]` → `[B, C·H·W]` for `1..`
     #[track_caller]
-    pub fn flatten(&self, axes: impl RangeBounds<isize>) -> Tensor {
+    pub fn flatten(&self, axes: impl IntoRange) -> Tensor {
         let (start, end) = crate::shape::bounds(axes, self.rank());
         if end <= start + 1 {
             return self.clone();
@@ -101,7 +71,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not, or of another extent; PyTorch leaves that as it is.
     #[track_caller]
-    pub fn squeeze(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn squeeze(&self, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("squeeze", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -121,7 +91,8 @@ impl Tensor {
     /// # Errors
     /// A place that the result has not.
     #[track_caller]
-    pub fn unsqueeze(&self, axis: impl Into<Axis>) -> Tensor {
+    #[doc(alias = "expand_dims")]
+    pub fn unsqueeze(&self, axis: impl IntoAxis) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -172,7 +143,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn transpose(&self, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn transpose(&self, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
         let (a, b) = match (self.axis("transpose", a), self.axis("transpose", b)) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -189,6 +160,7 @@ impl Tensor {
     /// # Errors
     /// Less than two axes.
     #[track_caller]
+    #[doc(alias("mT", "transpose"))]
     pub fn t(&self) -> Tensor {
         self.transpose(-2, -1)
     }
@@ -201,7 +173,9 @@ impl Tensor {
     /// # Errors
     /// An extent that is neither equal nor 1; fewer axes than there are.
     #[track_caller]
-    pub fn broadcast_to(&self, shape: &[usize]) -> Tensor {
+    #[doc(alias = "expand")]
+    pub fn broadcast_to(&self, shape: impl AsRef<[usize]>) -> Tensor {
+        let shape = shape.as_ref();
         if self.check().is_err() || self.shape() == shape {
             return self.clone();
         }
@@ -254,7 +228,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn slice(&self, axis: impl Into<Axis>, range: impl RangeBounds<isize>) -> Tensor {
+    pub fn slice(&self, axis: impl IntoAxis, range: impl IntoRange) -> Tensor {
         let axis = match self.axis("slice", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -270,7 +244,8 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; a step of 0.
     #[track_caller]
-    pub fn slice_step(&self, axis: impl Into<Axis>, range: impl RangeBounds<isize>, step: isize) -> Tensor {
+    pub fn slice_step(&self, axis: impl IntoAxis, range: impl IntoRange, step: impl Integer) -> Tensor {
+        let step = step.integer();
         let axis = match self.axis("slice", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -290,7 +265,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; [`ErrorKind::Index`] when the positions go past the end.
     #[track_caller]
-    pub fn narrow(&self, axis: impl Into<Axis>, start: usize, len: usize) -> Tensor {
+    pub fn narrow(&self, axis: impl IntoAxis, start: usize, len: usize) -> Tensor {
         let axis = match self.axis("narrow", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -310,12 +285,12 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; [`ErrorKind::Index`] when there is no such position.
     #[track_caller]
-    pub fn select(&self, axis: impl Into<Axis>, index: isize) -> Tensor {
+    pub fn select(&self, axis: impl IntoAxis, index: impl Integer) -> Tensor {
         let axis = match self.axis("select", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let extent = self.shape()[axis];
+        let (index, extent) = (index.integer(), self.shape()[axis]);
         let at = if index < 0 { index + extent as isize } else { index };
         if at < 0 || at >= extent as isize {
             return self.fail("select", ErrorKind::Index { index: index as i64, axis, extent });
@@ -345,7 +320,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn flip(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn flip(&self, axes: impl IntoAxes) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -366,7 +341,7 @@ impl Tensor {
     /// # Errors
     /// More pairs than axes; more elements taken away than there are.
     #[track_caller]
-    pub fn pad(&self, pads: &[(isize, isize)], value: f64) -> Tensor {
+    pub fn pad(&self, pads: &[(isize, isize)], value: impl Number) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
@@ -393,21 +368,23 @@ impl Tensor {
             let more = (*b).max(0) as usize + (*a).max(0) as usize;
             shape[first + d] = shape[first + d].saturating_add(more);
         }
-        if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: value }, shape) }
+        if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: value.number() }, shape) }
     }
 
-    /// Tensors one behind the other along an axis, in their common dtype.
+    /// Tensors one behind the other along an axis, in their common dtype. The list is of tensors or of references.
     ///
     /// # Shapes
     /// `[.., M, ..]`, `[.., N, ..]`, .. → `[.., M + N + .., ..]`
     /// # Errors
-    /// No tensors; in the result, an axis that there is not, or shapes that differ elsewhere.
+    /// No tensors; an axis that there is not; shapes that differ elsewhere.
     #[track_caller]
-    pub fn concat(tensors: &[Tensor], axis: impl Into<Axis>) -> crate::error::Result<Tensor> {
-        let Some(first) = tensors.first() else {
-            return Err(crate::error::Error::new("concat", ErrorKind::Invalid("no tensors given".into())));
-        };
-        Ok(first.concat_with(&tensors[1..], axis))
+    #[doc(alias = "cat")]
+    pub fn concat(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl IntoAxis) -> Tensor {
+        let tensors: Vec<Tensor> = tensors.into_iter().map(|t| t.as_ref().clone()).collect();
+        match tensors.split_first() {
+            Some((first, others)) => first.concat_with(others, axis),
+            None => Tensor::of_nothing("concat", ErrorKind::Invalid("no tensors given".into())),
+        }
     }
 
     /// This and the others one behind the other along an axis, in their common dtype.
@@ -417,17 +394,16 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; shapes that differ elsewhere.
     #[track_caller]
-    pub fn concat_with(&self, others: &[Tensor], axis: impl Into<Axis>) -> Tensor {
+    pub fn concat_with(&self, others: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("concat", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        if others.is_empty() {
-            return self.clone();
-        }
         let mut shape = self.shape().to_vec();
         let mut dtype = self.dtype();
+        let mut parts = vec![self.clone()];
         for other in others {
+            let other = other.as_ref();
             if other.check().is_err() {
                 return other.clone();
             }
@@ -440,35 +416,43 @@ impl Tensor {
             }
             shape[axis] = shape[axis].saturating_add(other.shape()[axis]);
             dtype = dtype.promote(other.dtype());
+            parts.push(other.clone());
         }
-        let inputs: Vec<Tensor> = std::iter::once(self).chain(others).map(|t| t.cast(dtype)).collect();
-        Tensor::node(Op::Concat(axis), inputs, shape, dtype, self.device(), Location::caller())
+        if parts.len() == 1 {
+            return self.clone();
+        }
+        // Not `map`: the caller's position does not go through a closure.
+        for part in &mut parts {
+            *part = part.cast(dtype);
+        }
+        Tensor::node(Op::Concat(axis), parts, shape, dtype, self.device(), Location::caller())
     }
 
-    /// Tensors of one shape side by side along a new axis at this place of the result.
+    /// Tensors of one shape side by side along a new axis at this place of the result. The list is of tensors or of references.
     ///
     /// # Shapes
     /// `[.., ..]`, N times → `[.., N, ..]`
     /// # Errors
-    /// No tensors; in the result, shapes that differ, or a place that it has not.
+    /// No tensors; shapes that differ; a place that the result has not.
     #[track_caller]
-    pub fn stack(tensors: &[Tensor], axis: impl Into<Axis>) -> crate::error::Result<Tensor> {
+    pub fn stack(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
-        let Some(first) = tensors.first() else {
-            return Err(crate::error::Error::new("stack", ErrorKind::Invalid("no tensors given".into())));
+        let mut rows: Vec<Tensor> = tensors.into_iter().map(|t| t.as_ref().clone()).collect();
+        let Some(first) = rows.first() else {
+            return Tensor::of_nothing("stack", ErrorKind::Invalid("no tensors given".into()));
         };
-        let mut longer = first.shape().to_vec();
-        longer.push(1);
+        if first.check().is_err() {
+            return first.clone();
+        }
+        let longer = [first.shape(), &[1]].concat();
         let at = match axis.of(&longer) {
             Ok(at) => at,
-            Err(kind) => return Ok(first.fail("stack", kind)),
+            Err(kind) => return first.fail("stack", kind),
         };
-        // Not `map`: the caller's position does not go through a closure.
-        let mut rows = Vec::with_capacity(tensors.len());
-        for t in tensors {
-            rows.push(t.unsqueeze(at));
+        for row in &mut rows {
+            *row = row.unsqueeze(at);
         }
-        Ok(rows[0].concat_with(&rows[1..], at))
+        rows[0].concat_with(&rows[1..], at)
     }
 
     /// Consecutive pieces of these extents along an axis. Views.
@@ -478,7 +462,8 @@ impl Tensor {
     /// # Errors
     /// In each piece, or the only one: an axis that there is not, or extents that do not add up to its.
     #[track_caller]
-    pub fn split(&self, sizes: &[usize], axis: impl Into<Axis>) -> Vec<Tensor> {
+    pub fn split(&self, sizes: impl AsRef<[usize]>, axis: impl IntoAxis) -> Vec<Tensor> {
+        let sizes = sizes.as_ref();
         let axis = match self.axis("split", axis) {
             Ok(axis) => axis,
             Err(failed) => return vec![failed; sizes.len().max(1)],
@@ -506,7 +491,7 @@ impl Tensor {
     /// # Errors
     /// In the one piece given: `n` is 0, or there is no such axis.
     #[track_caller]
-    pub fn chunk(&self, n: usize, axis: impl Into<Axis>) -> Vec<Tensor> {
+    pub fn chunk(&self, n: usize, axis: impl IntoAxis) -> Vec<Tensor> {
         let axis = match self.axis("chunk", axis) {
             Ok(axis) => axis,
             Err(failed) => return vec![failed],
@@ -526,7 +511,9 @@ impl Tensor {
     /// # Errors
     /// More axes than counts.
     #[track_caller]
-    pub fn repeat(&self, times: &[usize]) -> Tensor {
+    #[doc(alias = "tile")]
+    pub fn repeat(&self, times: impl AsRef<[usize]>) -> Tensor {
+        let times = times.as_ref();
         if self.check().is_err() {
             return self.clone();
         }

@@ -2,7 +2,7 @@
 //!
 //! They are computed in F32 at least and rounded once, whatever the dtype of the input.
 
-use crate::{dtype::DType, error::ErrorKind, shape::Axes, tensor::Tensor};
+use crate::{error::ErrorKind, shape::Axes, tensor::Tensor};
 
 impl Tensor {
     /// `y = (x - μ) / √(σ² + ε) · weight + bias` with mean and biased variance over the last axes, which have this shape.
@@ -143,12 +143,6 @@ impl Tensor {
         let axes: Vec<isize> = (0..self.rank()).filter(|d| Some(*d) != kept).map(|d| d as isize).collect();
         let v = self.wide();
         (&v * (g.wide() / v.square().sum_keepdim(axes).sqrt())).cast(self.dtype())
-    }
-
-    /// In F32 at least: squares and sums of 16-bit floats would overflow.
-    #[track_caller]
-    pub(crate) fn wide(&self) -> Tensor {
-        self.cast(self.dtype().promote(DType::F32))
     }
 
     /// `(x - μ) / √(σ² + ε)` with mean and biased variance over axes.

@@ -6,6 +6,7 @@ use crate::{
     dtype::DType,
     error::ErrorKind,
     op::{Op, Window},
+    ops::scatter::lowest,
     shape::{Axes, MAX_RANK, count},
     tensor::Tensor,
 };
@@ -17,7 +18,7 @@ pub struct Pool {
     pub kernel: Vec<usize>,
     /// Steps between windows; empty means the kernel's size.
     pub stride: Vec<usize>,
-    /// Elements added on both sides, at most half the kernel: -∞ for a maximum, 0 for a mean.
+    /// Elements added on both sides, at most half the kernel: the lowest number for a maximum, 0 for a mean.
     pub padding: Vec<usize>,
     /// Steps inside a window.
     pub dilation: Vec<usize>,
@@ -74,6 +75,7 @@ impl Tensor {
     /// This tensor with all axes but the last `n` as one, if there are too many for windows to be had beside them.
     #[track_caller]
     pub(crate) fn in_fewer_axes(&self, n: usize) -> Option<Tensor> {
+        self.check().ok()?;
         let lead = self.rank().checked_sub(n).filter(|lead| n > 0 && *lead > 1 && self.rank() + n > MAX_RANK)?;
         Some(self.reshape([&[count(&self.shape()[..lead])], &self.shape()[lead..]].concat()))
     }
@@ -138,7 +140,7 @@ impl Tensor {
             Ok(found) => found,
             Err(failed) => return failed,
         };
-        let windows = self.windows(&window, &out, f64::NEG_INFINITY, false);
+        let windows = self.windows(&window, &out, lowest(self.dtype(), false), false);
         if windows.check().is_err() {
             return windows;
         }
@@ -154,7 +156,7 @@ impl Tensor {
     /// # Shapes
     /// As [`Tensor::max_pool`].
     /// # Errors
-    /// As [`Tensor::max_pool`]; a divisor of 0.
+    /// As [`Tensor::max_pool`]; a divisor of 0; not floats.
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
         if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {
@@ -167,23 +169,27 @@ impl Tensor {
         if pool.divisor == Some(0) {
             return self.fail("avg_pool", ErrorKind::Invalid("a divisor of 0".into()));
         }
-        let windows = self.windows(&window, &out, 0.0, false);
+        let x = match self.wide_floats("avg_pool") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let windows = x.windows(&window, &out, 0.0, false);
         if windows.check().is_err() {
             return windows;
         }
         let rank = windows.rank();
         let axes: Vec<isize> = (rank - out.len()..rank).map(|d| d as isize).collect();
         let sums = windows.sum(axes);
-        if let Some(divisor) = pool.divisor {
-            return sums * (1.0 / divisor as f64);
-        }
         let input = &self.shape()[self.rank() - out.len()..];
-        match (0..out.len()).all(|d| whole(&window, out[d], input[d], d, pool.count_include_pad)) {
-            true => sums * (1.0 / count(&window.kernel) as f64),
-            false => (0..out.len()).fold(sums, |y, d| {
+        let whole = (0..out.len()).all(|d| whole(&window, out[d], input[d], d, pool.count_include_pad));
+        let y = match (pool.divisor, whole) {
+            (Some(divisor), _) => sums * (1.0 / divisor as f64),
+            (None, true) => sums * (1.0 / count(&window.kernel) as f64),
+            (None, false) => (0..out.len()).fold(sums, |y, d| {
                 y / self.window_count(&window, out[d], input[d], d, pool.count_include_pad).unsqueeze_to(out.len() - d)
             }),
-        }
+        };
+        y.cast(self.dtype())
     }
 
     /// How many elements of each window along axis `d` count, as F32 `[O]`.
@@ -193,7 +199,7 @@ impl Tensor {
         let (low, high) = if include_pad { (-p, input as f64 + p) } else { (0.0, input as f64) };
         let start = Tensor::arange(self.device(), out).cast(DType::F32) * s - p;
         let end = (&start + k).minimum(high);
-        (end - start.maximum(low)).cast(self.dtype())
+        end - start.maximum(low)
     }
 
     /// A vector as axis `-n`.

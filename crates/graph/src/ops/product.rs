@@ -80,7 +80,8 @@ impl Tensor {
         let mut shape = self.shape()[..self.rank() - 1].to_vec();
         shape.extend([outputs, right]);
         let half = self.unsqueeze(0).matmul(&by_weight).reshape(shape);
-        let y = (half * other.unsqueeze(-2)).sum(-1);
-        bias.map_or(y.clone(), |b| y + b)
+        let dtype = half.dtype().promote(other.dtype());
+        let y = (half.cast(dtype.wide()) * other.unsqueeze(-2)).sum(-1);
+        bias.map_or(y.clone(), |b| y + b).cast(bias.map_or(dtype, |b| dtype.promote(b.dtype())))
     }
 }

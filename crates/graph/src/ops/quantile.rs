@@ -1,6 +1,11 @@
 //! Quantiles: the elements at one rank of an order, and what lies between two of them.
 
-use crate::{dtype::DType, error::ErrorKind, shape::Axis, tensor::Tensor};
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    shape::{Axis, IntoAxis},
+    tensor::Tensor,
+};
 
 /// What a quantile between two elements is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,13 +35,13 @@ impl Tensor {
     /// # Source
     /// Hyndman and Fan, Sample Quantiles in Statistical Packages (1996), definition 7.
     #[track_caller]
-    pub fn quantile(&self, q: f64, axis: impl Into<Axis>, interpolation: Interpolation) -> Tensor {
+    pub fn quantile(&self, q: f64, axis: impl IntoAxis, interpolation: Interpolation) -> Tensor {
         self.quantile_of("quantile", q, axis.into(), interpolation, false)
     }
 
     /// As [`Tensor::quantile`] of the elements that are numbers; NaN where none is.
     #[track_caller]
-    pub fn nanquantile(&self, q: f64, axis: impl Into<Axis>, interpolation: Interpolation) -> Tensor {
+    pub fn nanquantile(&self, q: f64, axis: impl IntoAxis, interpolation: Interpolation) -> Tensor {
         self.quantile_of("nanquantile", q, axis.into(), interpolation, true)
     }
 
@@ -83,12 +88,12 @@ impl Tensor {
             Interpolation::Linear => {
                 let mut kept = self.shape().to_vec();
                 kept.remove(axis);
-                (&rank - rank.floor()).cast(self.dtype()).reshape(kept)
+                (&rank - rank.floor()).reshape(kept)
             }
-            Interpolation::Midpoint => Tensor::scalar(self.device(), 0.5, self.dtype()),
+            Interpolation::Midpoint => Tensor::scalar(self.device(), 0.5, wide),
             _ => return below,
         };
-        let above = pick(rank.ceil());
-        &below + (above - &below) * weight
+        let (below, above) = (below.wide(), pick(rank.ceil()).wide());
+        (&below + (above - &below) * weight).cast(self.dtype())
     }
 }

@@ -1,9 +1,8 @@
 //! Elements in another order: rolls, rotations, shuffles between channels and space, repeats, differences of neighbours.
 
 use crate::{
-    error::{Error, ErrorKind, Result},
-    ops::movement::IntoReshape,
-    shape::{Axis, count, excess},
+    error::{ErrorKind, Result},
+    shape::{Axis, Integer, IntoAxis, IntoReshape, count, excess},
     tensor::Tensor,
 };
 
@@ -15,13 +14,13 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn roll(&self, shift: isize, axis: impl Into<Axis>) -> Tensor {
+    pub fn roll(&self, shift: impl Integer, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("roll", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
         let n = self.shape()[axis];
-        let by = if n > 1 { shift.rem_euclid(n as isize) as usize } else { 0 };
+        let by = if n > 1 { shift.integer().rem_euclid(n as isize) as usize } else { 0 };
         match by {
             0 => self.clone(),
             _ => self.strided(axis, n - by, 1, by).concat_with(&[self.strided(axis, 0, 1, n - by)], axis),
@@ -35,7 +34,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; the same axis twice.
     #[track_caller]
-    pub fn rot90(&self, k: isize, a: impl Into<Axis>, b: impl Into<Axis>) -> Tensor {
+    pub fn rot90(&self, k: impl Integer, a: impl IntoAxis, b: impl IntoAxis) -> Tensor {
         let (a, b) = match (self.axis("rot90", a), self.axis("rot90", b)) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(failed), _) | (_, Err(failed)) => return failed,
@@ -43,7 +42,7 @@ impl Tensor {
         if a == b {
             return self.fail("rot90", ErrorKind::Invalid(format!("axis {a} and itself make no plane")));
         }
-        match k.rem_euclid(4) {
+        match k.integer().rem_euclid(4) {
             1 => self.flip(b).transpose(a, b),
             2 => self.flip([a, b]),
             3 => self.flip(a).transpose(a, b),
@@ -58,6 +57,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not; lists of different lengths; an axis named twice in one of them.
     #[track_caller]
+    #[doc(alias = "moveaxis")]
     pub fn movedim(&self, from: &[isize], to: &[isize]) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -87,7 +87,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; sizes that do not multiply to its extent.
     #[track_caller]
-    pub fn unflatten(&self, axis: impl Into<Axis>, sizes: impl IntoReshape) -> Tensor {
+    pub fn unflatten(&self, axis: impl IntoAxis, sizes: impl IntoReshape) -> Tensor {
         let axis = match self.axis("unflatten", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -104,7 +104,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn repeat_interleave(&self, times: usize, axis: impl Into<Axis>) -> Tensor {
+    pub fn repeat_interleave(&self, times: usize, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -126,7 +126,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; not one count for each element.
     #[track_caller]
-    pub fn repeat_interleave_each(&self, times: &[usize], axis: impl Into<Axis>) -> Tensor {
+    pub fn repeat_interleave_each(&self, times: &[usize], axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -221,7 +221,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn diff(&self, n: usize, axis: impl Into<Axis>) -> Tensor {
+    pub fn diff(&self, n: usize, axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("diff", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -242,7 +242,7 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast; an axis that there is not, or of another extent.
     #[track_caller]
-    pub fn cross(&self, other: &Tensor, axis: impl Into<Axis>) -> Tensor {
+    pub fn cross(&self, other: &Tensor, axis: impl IntoAxis) -> Tensor {
         let (a, b) = match self.broadcast_with("cross", other) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -259,32 +259,33 @@ impl Tensor {
     }
 
     /// Vectors spread over the grid that they span: `y_i[.., j_i, ..] = x_i[j_i]`, axis `i` for vector `i` (PyTorch's
-    /// `indexing="ij"`).
+    /// `indexing="ij"`). The list is of tensors or of references; of no vectors there is no grid.
     ///
     /// # Shapes
     /// `[N_0]`, `[N_1]`, .. → `[N_0, N_1, ..]` each; a scalar counts as a vector of one
     /// # Errors
-    /// No tensors; one of more axes.
+    /// In each result: one of more axes; more than 8 vectors.
     #[track_caller]
-    pub fn meshgrid(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
-        if tensors.is_empty() {
-            return Err(Error::new("meshgrid", ErrorKind::Invalid("no tensors given".into())));
+    pub fn meshgrid(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>) -> Vec<Tensor> {
+        let tensors: Vec<Tensor> = tensors.into_iter().map(|t| t.as_ref().clone()).collect();
+        if let Some(failed) = tensors.iter().find(|t| t.check().is_err()) {
+            return vec![failed.clone(); tensors.len()];
         }
         if let Some(bad) = tensors.iter().find(|t| t.rank() > 1) {
             let (shape, problem) = (bad.shape().to_vec(), "is no vector".to_string());
-            return Err(Error::new("meshgrid", ErrorKind::Shape { shape, problem }));
+            return vec![bad.fail("meshgrid", ErrorKind::Shape { shape, problem }); tensors.len()];
         }
-        tensors.iter().try_for_each(Tensor::check)?;
         let shape: Vec<usize> = tensors.iter().map(Tensor::count).collect();
         if let Some(problem) = excess(&shape) {
-            return Err(Error::new("meshgrid", ErrorKind::Shape { shape, problem }));
+            return vec![tensors[0].fail("meshgrid", ErrorKind::Shape { shape, problem }); tensors.len()];
         }
-        let spread = |(i, x): (usize, &Tensor)| {
+        let mut grids = Vec::with_capacity(shape.len());
+        for (i, x) in tensors.iter().enumerate() {
             let mut along = vec![1; shape.len()];
             along[i] = shape[i];
-            x.reshape(along).broadcast_to(&shape)
-        };
-        Ok(tensors.iter().enumerate().map(spread).collect())
+            grids.push(x.reshape(along).broadcast_to(&shape));
+        }
+        grids
     }
 
     /// As [`Tensor::meshgrid`] with the first two axes exchanged, as pictures have them.
@@ -294,8 +295,14 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::meshgrid`].
     #[track_caller]
-    pub fn meshgrid_xy(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
-        let grids = Tensor::meshgrid(tensors)?;
-        Ok(if grids.len() < 2 { grids } else { grids.iter().map(|g| g.transpose(0, 1)).collect() })
+    #[doc(alias = "meshgrid")]
+    pub fn meshgrid_xy(tensors: impl IntoIterator<Item = impl AsRef<Tensor>>) -> Vec<Tensor> {
+        let mut grids = Tensor::meshgrid(tensors);
+        if grids.len() > 1 {
+            for grid in &mut grids {
+                *grid = grid.transpose(0, 1);
+            }
+        }
+        grids
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     error::ErrorKind,
     op::{Op, ReduceOp},
     ops::vector_norm::root,
-    shape::{Axes, Axis, count},
+    shape::{Axes, IntoAxes, IntoAxis, count},
     tensor::Tensor,
 };
 
@@ -62,14 +62,15 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn sum(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn sum(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("sum", ReduceOp::Sum, axes.clone(), false).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::sum`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn sum_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "keepdim")]
+    pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("sum", ReduceOp::Sum, axes.into(), false)
     }
 
@@ -81,14 +82,14 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice.
     #[track_caller]
-    pub fn prod(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("prod", ReduceOp::Prod, axes.clone(), false).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::prod`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn prod_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn prod_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("prod", ReduceOp::Prod, axes.into(), false)
     }
 
@@ -99,22 +100,23 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; not floats.
     #[track_caller]
-    pub fn mean(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn mean(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.mean_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::mean`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn mean_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "keepdim")]
+    pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
-        if self.check().is_ok() && !self.dtype().is_float() {
-            let problem = "has no mean; cast to a float first".to_string();
-            return self.fail("mean", ErrorKind::DType { got: self.dtype(), problem });
-        }
-        let sum = self.reduce("mean", ReduceOp::Sum, axes.clone(), false);
+        let x = match self.wide_floats("mean") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let sum = x.reduce("mean", ReduceOp::Sum, axes.clone(), false);
         match axes.of(self.shape()) {
-            Ok(axes) => sum * (1.0 / extent(self.shape(), &axes) as f64),
+            Ok(axes) => (sum * (1.0 / extent(self.shape(), &axes) as f64)).cast(self.dtype()),
             Err(_) => sum,
         }
     }
@@ -127,27 +129,29 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements to choose from; truth values, which [`Tensor::any`] is for.
     #[track_caller]
-    pub fn amax(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "max")]
+    pub fn amax(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.amax_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::amax`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn amax_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn amax_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("amax", ReduceOp::Max, axes.into(), false)
     }
 
     /// The smallest element over axes, which go away; as [`Tensor::amax`] in all else.
     #[track_caller]
-    pub fn amin(&self, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "min")]
+    pub fn amin(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.amin_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::amin`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn amin_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn amin_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("amin", ReduceOp::Min, axes.into(), false)
     }
 
@@ -159,7 +163,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not, or without elements; truth values.
     #[track_caller]
-    pub fn max(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn max(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         let axes = Axes::Some(vec![axis.into()]);
         let value = self.reduce("max", ReduceOp::Max, axes.clone(), true).drop_axes(self, &axes);
         (value, self.reduce("max", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes))
@@ -167,7 +171,7 @@ impl Tensor {
 
     /// The smallest element along an axis; as [`Tensor::max`] in all else.
     #[track_caller]
-    pub fn min(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn min(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         let axes = Axes::Some(vec![axis.into()]);
         let value = self.reduce("min", ReduceOp::Min, axes.clone(), true).drop_axes(self, &axes);
         (value, self.reduce("min", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes))
@@ -181,14 +185,14 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements to choose from.
     #[track_caller]
-    pub fn argmax(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn argmax(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("argmax", ReduceOp::ArgMax, axes.clone(), false).drop_axes(self, &axes)
     }
 
     /// The position of the smallest element; as [`Tensor::argmax`] in all else.
     #[track_caller]
-    pub fn argmin(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn argmin(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.reduce("argmin", ReduceOp::ArgMin, axes.clone(), false).drop_axes(self, &axes)
     }
@@ -207,17 +211,26 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; not floats.
     #[track_caller]
-    pub fn var(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
+    pub fn var(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
         let axes = axes.into();
         self.var_keepdim(axes.clone(), correction).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::var`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn var_keepdim(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
-        let axes = axes.into();
-        let centred = self - self.mean_keepdim(axes.clone());
-        let squares = centred.square().reduce("var", ReduceOp::Sum, axes.clone(), false);
+    pub fn var_keepdim(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
+        self.wide_var("var", &axes.into(), correction).cast(self.dtype())
+    }
+
+    /// The variance, in F32 at least.
+    #[track_caller]
+    fn wide_var(&self, op: &'static str, axes: &Axes, correction: usize) -> Tensor {
+        let x = match self.wide_floats(op) {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let centred = &x - x.mean_keepdim(axes.clone());
+        let squares = centred.square().reduce(op, ReduceOp::Sum, axes.clone(), false);
         match axes.of(self.shape()) {
             // As PyTorch: n = correction divides by zero and gives NaN.
             Ok(axes) => squares * (1.0 / extent(self.shape(), &axes).saturating_sub(correction) as f64),
@@ -232,8 +245,9 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::var`].
     #[track_caller]
-    pub fn std(&self, axes: impl Into<Axes>, correction: usize) -> Tensor {
-        root(&self.var(axes, correction), 2.0)
+    pub fn std(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
+        let axes = axes.into();
+        root(&self.wide_var("std", &axes, correction), 2.0).cast(self.dtype()).drop_axes(self, &axes)
     }
 
     /// `ln Σ e^x` over axes, which go away: `m + ln Σ e^(x - m)` with the largest `m`, so that nothing overflows. Of -∞
@@ -244,22 +258,26 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements; not floats.
     #[track_caller]
-    pub fn logsumexp(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.logsumexp_keepdim(axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::logsumexp`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn logsumexp_keepdim(&self, axes: impl Into<Axes>) -> Tensor {
+    pub fn logsumexp_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
+        let x = match self.wide_floats("logsumexp") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
         // A shift: no gradient passes through it. Infinities have no difference, and need none.
-        let m = self.detach().amax_keepdim(axes.clone());
-        if m.check().is_err() || !m.dtype().is_float() {
-            return m.exp();
+        let m = x.detach().amax_keepdim(axes.clone());
+        if m.check().is_err() {
+            return m;
         }
         let m = m.is_inf().where_(0.0, m);
-        (self - &m).exp().sum_keepdim(axes).log() + m
+        ((&x - &m).exp().sum_keepdim(axes).log() + m).cast(self.dtype())
     }
 
     /// `y_j = e^(x_j - m) / Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`. A row of -∞ alone is NaN, as in PyTorch.
@@ -271,11 +289,15 @@ impl Tensor {
     /// # Source
     /// The "safe" form in Milakov & Gimelshein 2018, arXiv:1805.02867.
     #[track_caller]
-    pub fn softmax(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn softmax(&self, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
-        let m = self.detach().amax_keepdim(axis);
-        let e = (self - &m).exp();
-        &e / e.sum_keepdim(axis)
+        let x = match self.wide_floats("softmax") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let m = x.detach().amax_keepdim(axis);
+        let e = (&x - &m).exp();
+        (&e / e.sum_keepdim(axis)).cast(self.dtype())
     }
 
     /// `y_j = x_j - m - ln Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`: the logarithm of [`Tensor::softmax`], exact for
@@ -286,10 +308,14 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::softmax`].
     #[track_caller]
-    pub fn log_softmax(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn log_softmax(&self, axis: impl IntoAxis) -> Tensor {
         let axis = axis.into();
-        let shifted = self - self.detach().amax_keepdim(axis);
-        &shifted - shifted.exp().sum_keepdim(axis).log()
+        let x = match self.wide_floats("log_softmax") {
+            Ok(x) => x,
+            Err(failed) => return failed,
+        };
+        let shifted = &x - x.detach().amax_keepdim(axis);
+        (&shifted - shifted.exp().sum_keepdim(axis).log()).cast(self.dtype())
     }
 
     /// `softmax(-x)`: [`Tensor::softmax`] with the largest weight for the smallest element.
@@ -299,7 +325,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::softmax`].
     #[track_caller]
-    pub fn softmin(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn softmin(&self, axis: impl IntoAxis) -> Tensor {
         (-self).softmax(axis)
     }
 }
@@ -319,10 +345,11 @@ pub(crate) fn vjp(op: ReduceOp, axes: &[usize], first: bool, x: &Tensor, y: &Ten
         }
         ReduceOp::Max | ReduceOp::Min => {
             let ties = x.eq(y);
+            let g = g.wide();
             let count = ties.cast(g.dtype()).sum_keepdim(to_isize(axes).as_slice());
-            Some(ties.where_(g / count, 0.0))
+            Some(ties.where_(g / count, 0.0).cast(x.dtype()))
         }
-        ReduceOp::Prod => Some(g * product_of_others(x, &to_isize(axes))),
+        ReduceOp::Prod => Some((g.wide() * product_of_others(&x.wide(), &to_isize(axes))).cast(x.dtype())),
         ReduceOp::ArgMax | ReduceOp::ArgMin => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     error::ErrorKind,
     op::{ReduceOp, Window},
     ops::scatter::lowest,
-    shape::{Axes, Axis, count},
+    shape::{Axes, IntoAxis, count},
     tensor::Tensor,
 };
 
@@ -59,7 +59,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn cumsum(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn cumsum(&self, axis: impl IntoAxis) -> Tensor {
         self.scan("cumsum", axis, |x| running(x, &SUM))
     }
 
@@ -70,7 +70,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn cumprod(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn cumprod(&self, axis: impl IntoAxis) -> Tensor {
         self.scan("cumprod", axis, |x| running(x, &PRODUCT))
     }
 
@@ -81,7 +81,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; not floats.
     #[track_caller]
-    pub fn logcumsumexp(&self, axis: impl Into<Axis>) -> Tensor {
+    pub fn logcumsumexp(&self, axis: impl IntoAxis) -> Tensor {
         if self.check().is_ok() && !self.dtype().is_float() {
             let problem = "has no exponential; cast to a float first".to_string();
             return self.fail("logcumsumexp", ErrorKind::DType { got: self.dtype(), problem });
@@ -97,19 +97,19 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; truth values.
     #[track_caller]
-    pub fn cummax(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn cummax(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         self.extremes("cummax", axis, ReduceOp::Max)
     }
 
     /// The smallest so far along an axis, and where it stands; as [`Tensor::cummax`] in all else.
     #[track_caller]
-    pub fn cummin(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn cummin(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         self.extremes("cummin", axis, ReduceOp::Min)
     }
 
     /// A function of rows `[R, n]`, applied along an axis. 16-bit floats are rounded once, at the end.
     #[track_caller]
-    fn scan(&self, op: &'static str, axis: impl Into<Axis>, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    fn scan(&self, op: &'static str, axis: impl IntoAxis, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
         let axis = match self.axis(op, axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -133,7 +133,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn extremes(&self, op: &'static str, axis: impl Into<Axis>, reduce: ReduceOp) -> (Tensor, Tensor) {
+    fn extremes(&self, op: &'static str, axis: impl IntoAxis, reduce: ReduceOp) -> (Tensor, Tensor) {
         let axis = match self.axis(op, axis) {
             Ok(axis) => axis,
             Err(failed) => return (failed.clone(), failed),

@@ -4,7 +4,7 @@
 //! `slots × sources` comparisons. So the result does not depend on the device's threads; where several sources name one slot,
 //! the last of them is taken.
 
-use crate::{dtype::DType, error::ErrorKind, shape::Axis, tensor::Tensor};
+use crate::{dtype::DType, error::ErrorKind, operators::Number, shape::IntoAxis, tensor::Tensor};
 
 /// What becomes of several numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +80,7 @@ impl Tensor {
             return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem }));
         }
         let used = (0..src.rank()).fold(src.cast(self.dtype()), |src, d| src.strided(d, 0, 1, index.shape()[d]));
+        let used = used.values_at(op, axis, index, self.shape()[axis]);
         Ok(self.beyond(axis, &used, 0.0).around(axis))
     }
 
@@ -91,7 +92,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::scatter_add`]. Positions outside as in [`Tensor::gather`].
     #[track_caller]
-    pub fn scatter(&self, axis: impl Into<Axis>, index: &Tensor, src: &Tensor) -> Tensor {
+    pub fn scatter(&self, axis: impl IntoAxis, index: &Tensor, src: &Tensor) -> Tensor {
         let axis = match self.axis("scatter", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -118,7 +119,8 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::scatter`].
     #[track_caller]
-    pub fn scatter_value(&self, axis: impl Into<Axis>, index: &Tensor, value: f64) -> Tensor {
+    pub fn scatter_value(&self, axis: impl IntoAxis, index: &Tensor, value: impl Number) -> Tensor {
+        let value = value.number();
         let axis = match self.axis("scatter", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -142,7 +144,7 @@ impl Tensor {
     #[track_caller]
     pub fn scatter_reduce(
         &self,
-        axis: impl Into<Axis>,
+        axis: impl IntoAxis,
         index: &Tensor,
         src: &Tensor,
         combine: Combine,
@@ -173,14 +175,15 @@ impl Tensor {
             true => x.clone(),
             false => named.gt(0.0).where_(neutral, &x),
         };
+        let wide = self.dtype().wide();
         let y = match combine {
-            Combine::Sum => start(0.0) + hits.where_(&src, 0.0).sum_keepdim(2),
+            Combine::Sum => start(0.0).cast(wide) + hits.where_(src.cast(wide), 0.0).sum_keepdim(2),
             Combine::Mean => {
-                let wide = start(0.0).wide() + hits.where_(src.wide(), 0.0).sum_keepdim(2);
+                let sum = start(0.0).cast(wide) + hits.where_(src.cast(wide), 0.0).sum_keepdim(2);
                 let count = if include_self { &named + 1.0 } else { named.maximum(1.0) };
-                (&wide / count.cast(wide.dtype())).cast(self.dtype())
+                sum / count.cast(wide)
             }
-            Combine::Prod => start(1.0) * hits.where_(&src, 1.0).prod_keepdim(2),
+            Combine::Prod => start(1.0).cast(wide) * hits.where_(src.cast(wide), 1.0).prod_keepdim(2),
             // What the slot holds is one candidate more, in front: equal ones share the gradient, whichever they are.
             Combine::Max | Combine::Min => {
                 let none = lowest(self.dtype(), combine == Combine::Min);
@@ -191,7 +194,7 @@ impl Tensor {
                 if combine == Combine::Max { all.amax_keepdim(2) } else { all.amin_keepdim(2) }
             }
         };
-        y.reshape(self.shape())
+        y.cast(self.dtype()).reshape(self.shape())
     }
 }
 

@@ -6,7 +6,7 @@
 //! behind all numbers (in front of them when descending).
 
 use super::merge;
-use crate::{dtype::DType, error::ErrorKind, op::Once, shape::Axis, tensor::Tensor};
+use crate::{dtype::DType, error::ErrorKind, op::Once, shape::IntoAxis, tensor::Tensor};
 
 /// The longest axis of which every pair is compared.
 const SHORT: usize = 512;
@@ -26,7 +26,7 @@ impl Tensor {
     /// Rank (enumeration) sort: Knuth, The Art of Computer Programming, volume 3, 5.2. Beyond 512 elements Odeh et al.
     /// 2012, "Merge Path - Parallel Merging Made Simple".
     #[track_caller]
-    pub fn sort(&self, axis: impl Into<Axis>, descending: bool) -> (Tensor, Tensor) {
+    pub fn sort(&self, axis: impl IntoAxis, descending: bool) -> (Tensor, Tensor) {
         let axis = axis.into();
         let index = self.argsort(axis, descending);
         if index.check().is_err() {
@@ -46,7 +46,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not.
     #[track_caller]
-    pub fn argsort(&self, axis: impl Into<Axis>, descending: bool) -> Tensor {
+    pub fn argsort(&self, axis: impl IntoAxis, descending: bool) -> Tensor {
         match self.axis("sort", axis) {
             Ok(axis) => {
                 let n = self.shape()[axis];
@@ -64,7 +64,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; more elements than it has.
     #[track_caller]
-    pub fn topk(&self, k: usize, axis: impl Into<Axis>, largest: bool) -> (Tensor, Tensor) {
+    pub fn topk(&self, k: usize, axis: impl IntoAxis, largest: bool) -> (Tensor, Tensor) {
         let axis = match self.axis("topk", axis) {
             Ok(axis) => axis,
             Err(failed) => return (failed.clone(), failed),
@@ -86,7 +86,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; no such element.
     #[track_caller]
-    pub fn kthvalue(&self, k: usize, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn kthvalue(&self, k: usize, axis: impl IntoAxis) -> (Tensor, Tensor) {
         let axis = match self.axis("kthvalue", axis) {
             Ok(axis) => axis,
             Err(failed) => return (failed.clone(), failed),
@@ -109,18 +109,18 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not, or without elements.
     #[track_caller]
-    pub fn median(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn median(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         self.middle("median", axis, false)
     }
 
     /// As [`Tensor::median`] of the elements that are numbers; NaN where none is.
     #[track_caller]
-    pub fn nanmedian(&self, axis: impl Into<Axis>) -> (Tensor, Tensor) {
+    pub fn nanmedian(&self, axis: impl IntoAxis) -> (Tensor, Tensor) {
         self.middle("nanmedian", axis, true)
     }
 
     #[track_caller]
-    fn middle(&self, op: &'static str, axis: impl Into<Axis>, numbers: bool) -> (Tensor, Tensor) {
+    fn middle(&self, op: &'static str, axis: impl IntoAxis, numbers: bool) -> (Tensor, Tensor) {
         let axis = match self.axis(op, axis) {
             Ok(axis) => axis,
             Err(failed) => return (failed.clone(), failed),
@@ -164,7 +164,7 @@ impl Tensor {
         } else if n > SHORT && depth > 0 {
             let wanted = wanted.squeeze(-1);
             let k = wanted.shape().last().copied().unwrap_or(1);
-            merge::order(&rows, descending, depth).gather(1, &wanted.broadcast_to(&[r, k]))
+            merge::order(&rows, descending, depth).gather(1, &wanted.broadcast_to([r, k]))
         } else {
             let hit = places(&rows, descending).unsqueeze(1).eq(wanted);
             hit.where_(Tensor::iota(self.device(), &[1, 1, n], 2), 0.0).sum(-1)

@@ -1,8 +1,12 @@
 //! Subscripts: [`s!`](crate::s), and [`Tensor::at`], which takes them.
 
-use std::ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
+use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
-use crate::{error::ErrorKind, tensor::Tensor};
+use crate::{
+    error::ErrorKind,
+    shape::{Integer, IntoRange},
+    tensor::Tensor,
+};
 
 /// One part of a subscript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,37 +56,64 @@ impl From<NewAxis> for Subscript {
         Subscript::NewAxis
     }
 }
-impl From<RangeFull> for Subscript {
-    fn from(_: RangeFull) -> Subscript {
-        Subscript::Range { start: Bound::Unbounded, end: Bound::Unbounded, step: 1 }
+impl<I: Integer> From<I> for Subscript {
+    fn from(at: I) -> Subscript {
+        Subscript::Pick(at.integer())
     }
 }
 
-macro_rules! positions {
-    ($($type:ty)*) => {$(
-        impl From<$type> for Subscript {
-            fn from(at: $type) -> Subscript {
-                Subscript::Pick(position(&at))
-            }
-        }
-        positions! { $type: Range<$type> RangeFrom<$type> RangeTo<$type> RangeInclusive<$type> RangeToInclusive<$type> }
-    )*};
-    ($type:ty: $($range:ty)*) => {$(
-        impl From<$range> for Subscript {
+macro_rules! ranges {
+    ($($range:ty $(, $type:ident)?;)*) => {$(
+        impl$(<$type: Integer>)? From<$range> for Subscript {
             fn from(range: $range) -> Subscript {
-                let (start, end) = (range.start_bound().map(position), range.end_bound().map(position));
+                let (start, end) = range.into_range();
                 Subscript::Range { start, end, step: 1 }
             }
         }
     )*};
 }
-positions! { i32 isize usize }
+ranges! { RangeFull; Range<I>, I; RangeFrom<I>, I; RangeTo<I>, I; RangeInclusive<I>, I; RangeToInclusive<I>, I; }
 
-fn position<T: Copy>(at: &T) -> isize
-where
-    isize: TryFrom<T>,
-{
-    isize::try_from(*at).unwrap_or(isize::MAX)
+/// The parts of a subscript as users write them: [`s!`](crate::s), or one part alone.
+pub struct Subscripts(Vec<Subscript>);
+
+/// What [`Tensor::at`] takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a subscript",
+    label = "a position, a range, or several parts as `s![..]` are expected here"
+)]
+pub trait IntoSubscripts: Into<Subscripts> {}
+impl<T: Into<Subscripts>> IntoSubscripts for T {}
+
+impl<T: Into<Subscript>> From<T> for Subscripts {
+    fn from(part: T) -> Subscripts {
+        Subscripts(vec![part.into()])
+    }
+}
+impl<const N: usize> From<[Subscript; N]> for Subscripts {
+    fn from(parts: [Subscript; N]) -> Subscripts {
+        Subscripts(parts.to_vec())
+    }
+}
+impl<const N: usize> From<&[Subscript; N]> for Subscripts {
+    fn from(parts: &[Subscript; N]) -> Subscripts {
+        Subscripts(parts.to_vec())
+    }
+}
+impl From<&[Subscript]> for Subscripts {
+    fn from(parts: &[Subscript]) -> Subscripts {
+        Subscripts(parts.to_vec())
+    }
+}
+impl From<Vec<Subscript>> for Subscripts {
+    fn from(parts: Vec<Subscript>) -> Subscripts {
+        Subscripts(parts)
+    }
+}
+impl From<&Vec<Subscript>> for Subscripts {
+    fn from(parts: &Vec<Subscript>) -> Subscripts {
+        Subscripts(parts.clone())
+    }
 }
 
 /// A subscript for [`Tensor::at`]: positions, ranges, ranges with a step, [`Ellipsis`](crate::Ellipsis) and
@@ -106,7 +137,7 @@ macro_rules! s {
 }
 
 impl Tensor {
-    /// The part that a subscript names: `x.at(s![1..3, -1, .., NewAxis])`. Positions count from the back when negative; ranges
+    /// The part that a subscript names: `x.at(s![1..3, -1, .., NewAxis])`, or `x.at(1..3)` for the first axis alone. Positions count from the back when negative; ranges
     /// are cut to what there is; a negative step walks from the range's end to its start; axes that are not named stay whole.
     /// A view: nothing is copied.
     ///
@@ -117,11 +148,12 @@ impl Tensor {
     /// # Errors
     /// More parts than axes; a second ellipsis; a position that there is not; a step of 0.
     #[track_caller]
-    pub fn at(&self, parts: impl AsRef<[Subscript]>) -> Tensor {
+    #[doc(alias("getitem", "index"))]
+    pub fn at(&self, parts: impl IntoSubscripts) -> Tensor {
         if self.check().is_err() {
             return self.clone();
         }
-        let parts = parts.as_ref();
+        let Subscripts(parts) = parts.into();
         let of_axes = |p: &&Subscript| matches!(p, Subscript::Pick(_) | Subscript::Range { .. });
         let named = parts.iter().filter(of_axes).count();
         if named > self.rank() {
@@ -133,7 +165,7 @@ impl Tensor {
         }
         // The axis that comes next, of the input for messages and of the result.
         let (mut x, mut from, mut to) = (self.clone(), 0, 0);
-        for part in parts {
+        for part in &parts {
             match *part {
                 Subscript::Pick(index) => {
                     let extent = self.shape()[from];

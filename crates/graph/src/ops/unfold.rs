@@ -4,7 +4,7 @@ use crate::{
     error::ErrorKind,
     op::Window,
     ops::contraction::ConvConfig,
-    shape::{Axis, count, excess},
+    shape::{IntoAxis, count, excess},
     tensor::Tensor,
 };
 
@@ -17,7 +17,8 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; a window longer than it; a size or step of 0.
     #[track_caller]
-    pub fn sliding_windows(&self, axis: impl Into<Axis>, size: usize, step: usize) -> Tensor {
+    #[doc(alias = "unfold")]
+    pub fn sliding_windows(&self, axis: impl IntoAxis, size: usize, step: usize) -> Tensor {
         let axis = match self.axis("sliding_windows", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,

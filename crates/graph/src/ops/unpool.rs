@@ -3,7 +3,7 @@
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    ops::pool::Pool,
+    ops::{pool::Pool, scatter::lowest},
     shape::{count, strides},
     tensor::Tensor,
 };
@@ -28,7 +28,7 @@ impl Tensor {
         };
         let n = out.len();
         let input = &self.shape()[self.rank() - n..];
-        let windows = self.windows(&window, &out, f64::NEG_INFINITY, false);
+        let windows = self.windows(&window, &out, lowest(self.dtype(), false), false);
         if windows.check().is_err() {
             return (windows.clone(), windows);
         }
@@ -41,9 +41,9 @@ impl Tensor {
             let mut along = vec![1; n];
             along[d] = out[d];
             let start = Tensor::iota(self.device(), &along, d) * window.stride[d] as f64 - window.pad[d] as f64;
-            // A window of -∞ alone names its first position, which may be padding.
+            // A window of the lowest number alone names its first position, which may be padding.
             let place = (start + step).maximum(0.0).minimum(input[d] as f64 - 1.0);
-            at = at + place * stride[d] as f64;
+            at += place * stride[d] as f64;
         }
         (self.max_pool(pool), at)
     }

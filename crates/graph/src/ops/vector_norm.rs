@@ -1,6 +1,6 @@
 //! Lengths of vectors.
 
-use crate::{error::ErrorKind, shape::Axes, tensor::Tensor};
+use crate::{error::ErrorKind, shape::IntoAxes, tensor::Tensor};
 
 impl Tensor {
     /// `(Σ |x|^p)^(1/p)` over axes, which go away; for `p = ±∞` the largest or smallest `|x|`, for `p = 0` how many
@@ -14,14 +14,15 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; no elements for `p = ±∞`; not floats; a `p` that is NaN.
     #[track_caller]
-    pub fn vector_norm(&self, p: f64, axes: impl Into<Axes>) -> Tensor {
+    #[doc(alias = "norm")]
+    pub fn vector_norm(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         self.vector_norm_keepdim(p, axes.clone()).drop_axes(self, &axes)
     }
 
     /// As [`Tensor::vector_norm`] over axes that stay with extent 1.
     #[track_caller]
-    pub fn vector_norm_keepdim(&self, p: f64, axes: impl Into<Axes>) -> Tensor {
+    pub fn vector_norm_keepdim(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         let axes = axes.into();
         if self.check().is_ok() && !self.dtype().is_float() {
             let problem = "has no norm; cast to a float first".to_string();

@@ -5,6 +5,7 @@
 use super::search;
 use crate::{
     op::{Op, ReduceOp, Window},
+    ops::scatter::lowest,
     schedule::graph::{Builder, Graph, Node, NodeId},
     shape::count,
 };
@@ -50,7 +51,7 @@ fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], 
     let first = shape.len() - trailing;
     let (x, shape, axes) = if trailing > 1 {
         let flat: Vec<usize> = shape[..first].iter().copied().chain([count(&shape[first..])]).collect();
-        let x = builder.make(Op::Reshape, vec![x], flat.clone(), node.dtype, node);
+        let x = builder.make(Op::Reshape, vec![x], flat.clone(), builder.graph.nodes[x].dtype, node);
         let axes: Vec<usize> = axes.iter().copied().filter(|a| *a < first).chain([first]).collect();
         (x, flat, axes)
     } else {
@@ -64,13 +65,19 @@ fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], 
     stage.iter_mut().filter(|a| **a >= longest).for_each(|a| *a += 1);
     let mut partial_shape = chunked.clone();
     stage.iter().for_each(|a| partial_shape[*a] = 1);
-    let partial = builder.make(Op::Reduce(op, stage), vec![parts], partial_shape.clone(), node.dtype, node);
+    // What the chunks of 16-bit floats come to is kept in F32: the result is rounded once.
+    let dtype = if matches!(op, ReduceOp::Sum | ReduceOp::Prod) { node.dtype.wide() } else { node.dtype };
+    let partial = builder.make(Op::Reduce(op, stage), vec![parts], partial_shape.clone(), dtype, node);
     let mut done = partial_shape.clone();
     done[longest] = 1;
-    let rest = Node { op: Op::Reduce(op, vec![longest]), inputs: vec![partial], shape: done, ..node.clone() };
+    let rest = Node { op: Op::Reduce(op, vec![longest]), inputs: vec![partial], shape: done, dtype, ..node.clone() };
     let sum = match is_long(count(&node.shape), partial_shape[longest]) {
         true => two_stages(builder, &rest, op, &[longest], partial, &partial_shape),
         false => builder.add(rest),
+    };
+    let sum = match dtype == node.dtype {
+        true => sum,
+        false => builder.make(Op::Cast, vec![sum], builder.graph.nodes[sum].shape.clone(), node.dtype, node),
     };
     builder.make(Op::Reshape, vec![sum], node.shape.clone(), node.dtype, node)
 }
@@ -132,8 +139,7 @@ fn windows(
     let parts = shape[axis].div_ceil(chunk);
     let fill = match op {
         ReduceOp::Prod => 1.0,
-        ReduceOp::Max => f64::NEG_INFINITY,
-        ReduceOp::Min => f64::INFINITY,
+        ReduceOp::Max | ReduceOp::Min => lowest(dtype, op == ReduceOp::Min),
         _ => 0.0,
     };
     let window = Window { kernel: vec![chunk], stride: vec![chunk], dilation: vec![1], pad: vec![0] };

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 
 use super::{
     graph::{Graph, NodeId},
-    ir::{Access, Body, BufId, Indirect, Inst, Linear, Term, Val},
+    ir::{Access, Body, BufId, Check, Indirect, Inst, Linear, Term, Val},
     views::{Form, add_scaled},
 };
 use crate::{
     dtype::DType,
     op::Op,
+    ops::binary::BinaryOp,
     shape::{count, strides},
 };
 
@@ -236,29 +237,66 @@ impl<'g> Emitter<'g> {
                 true => self.push(Inst::Acc, node.dtype),
                 false => Err(Trouble::Materialise(id)),
             },
-            Op::Gather(axis) => {
-                let table = node.inputs[0];
-                let Some(buf) = self.dense(table) else {
-                    // Made by this very kernel, or by none.
-                    return Err(if (self.in_buffer)(table) { Trouble::Elsewhere } else { Trouble::Materialise(table) });
-                };
-                let mut index = self.value(node.inputs[1], forms)?;
-                if forms.iter().any(|f| !f.is_plain()) && self.dense(node.inputs[1]).is_none() {
-                    // What a computed index comes to beyond the end, where nobody looks, must not raise the flag.
-                    let here = self.access(&node.shape, forms);
-                    let here = self.push(Inst::InBounds(here), DType::Bool)?;
-                    let zero = self.push(Inst::Const(0.0), DType::I32)?;
-                    index = self.push(Inst::Select(here, index, zero), DType::I32)?;
-                }
-                let shape = &self.graph.nodes[table].shape;
-                let mut elsewhere = forms.to_vec();
-                elsewhere[*axis] = Form::plain(self.zero());
-                let at = self.access(shape, &elsewhere);
-                let index = Indirect { index, stride: strides(shape)[*axis] as i64, bound: shape[*axis] as i64 };
-                self.push(Inst::Gather { buf, at, index }, node.dtype)
-            }
+            Op::Gather(axis) => self.gather(id, *axis, forms),
             Op::Concat(axis) => self.concat(id, *axis, forms),
             _ => Err(Trouble::Materialise(id)),
+        }
+    }
+
+    /// An element of a buffer at a position that is data. A table that every element of is known needs no buffer.
+    fn gather(&mut self, id: NodeId, axis: usize, forms: &[Form]) -> Outcome<Val> {
+        let node = &self.graph.nodes[id];
+        let table = node.inputs[0];
+        let buf = self.dense(table);
+        if buf.is_none() && ((self.in_buffer)(table) || !self.is_known(table, axis)) {
+            // Made by this very kernel, or by none.
+            return Err(if (self.in_buffer)(table) { Trouble::Elsewhere } else { Trouble::Materialise(table) });
+        }
+        let mut index = self.value(node.inputs[1], forms)?;
+        if forms.iter().any(|f| !f.is_plain()) && self.dense(node.inputs[1]).is_none() {
+            // What a computed index comes to beyond the end, where nobody looks, must not be reported.
+            let here = self.access(&node.shape, forms);
+            let here = self.push(Inst::InBounds(here), DType::Bool)?;
+            let zero = self.push(Inst::Const(0.0), DType::I32)?;
+            index = self.push(Inst::Select(here, index, zero), DType::I32)?;
+        }
+        let shape = &self.graph.nodes[table].shape;
+        let bound = shape[axis] as i64;
+        let mut elsewhere = forms.to_vec();
+        elsewhere[axis] = Form::plain(self.zero());
+        self.body.checks.push(Check { label: node.label.clone(), axis, node: 0 });
+        let check = self.body.checks.len() - 1;
+        if let Some(buf) = buf {
+            let at = self.access(shape, &elsewhere);
+            let index = Indirect { index, stride: strides(shape)[axis] as i64, bound, check };
+            return self.push(Inst::Gather { buf, at, index }, node.dtype);
+        }
+        let within = self.push(Inst::Within { index, bound, check }, DType::Bool)?;
+        if self.graph.nodes[table].op == Op::Iota(axis) {
+            let (first, last) =
+                (self.push(Inst::Const(0.0), DType::I32)?, self.push(Inst::Const((bound - 1) as f64), DType::I32)?);
+            let clamped = self.push(Inst::Binary(BinaryOp::Max, index, first), DType::I32)?;
+            let clamped = self.push(Inst::Binary(BinaryOp::Min, clamped, last), DType::I32)?;
+            return self.push(Inst::Select(within, index, clamped), node.dtype);
+        }
+        let value = self.value(table, &elsewhere)?;
+        let outside = match node.dtype.is_float() {
+            true => self.push(Inst::Const(f64::NAN), node.dtype)?,
+            false => value,
+        };
+        self.push(Inst::Select(within, value, outside), node.dtype)
+    }
+
+    /// Whether a table's elements are the positions along an axis, or one number.
+    fn is_known(&self, table: NodeId, axis: usize) -> bool {
+        let node = &self.graph.nodes[table];
+        match &node.op {
+            Op::Iota(along) => *along == axis && node.dtype == DType::I32,
+            Op::Scalar(_) => true,
+            Op::Reshape | Op::Expand => {
+                !matches!(self.graph.nodes[node.inputs[0]].op, Op::Iota(_)) && self.is_known(node.inputs[0], axis)
+            }
+            _ => false,
         }
     }
 

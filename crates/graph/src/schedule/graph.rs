@@ -217,9 +217,13 @@ impl Builder {
         let part = self.make(Op::Select, vec![hit, src, zero], wide.clone(), node.dtype, node);
         let mut kept = wide;
         kept[axis + 1] = 1;
-        let sum = self.make(Op::Reduce(ReduceOp::Sum, vec![axis + 1]), vec![part], kept, node.dtype, node);
-        let sum = self.make(Op::Reshape, vec![sum], node.shape.clone(), node.dtype, node);
-        self.make(Op::Binary(BinaryOp::Add), vec![x, sum], node.shape.clone(), node.dtype, node)
+        // 16-bit floats are added in F32, x among them, and rounded once.
+        let dtype = node.dtype.wide();
+        let sum = self.make(Op::Reduce(ReduceOp::Sum, vec![axis + 1]), vec![part], kept, dtype, node);
+        let sum = self.make(Op::Reshape, vec![sum], node.shape.clone(), dtype, node);
+        let x = self.make(Op::Cast, vec![x], node.shape.clone(), dtype, node);
+        let sum = self.make(Op::Binary(BinaryOp::Add), vec![x, sum], node.shape.clone(), dtype, node);
+        self.make(Op::Cast, vec![sum], node.shape.clone(), node.dtype, node)
     }
 }
 

@@ -117,13 +117,8 @@ impl Merger<'_, '_> {
         let joined = Kernel { members, domain };
         let Ok(launch) = self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) else { return false };
         let (reads, writes) = (launch.reads(), launch.writes());
-        // An update in place reads and writes one buffer.
-        let in_place = writes.iter().filter(|writer| match self.leaves_of.get(writer) {
-            Some([leaf]) => reads.contains(leaf),
-            _ => false,
-        });
         let bound: usize = reads.union(&writes).map(|id| self.planner.bindings(*id)).sum();
-        if bound - in_place.count() > self.planner.options.max_buffers {
+        if bound > self.planner.options.max_buffers {
             return false;
         }
         self.domains.remove(&a);

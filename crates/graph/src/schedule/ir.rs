@@ -14,8 +14,10 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    backend::{Label, Trace},
     custom::Custom,
     dtype::{Class, DType},
+    error::{Error, ErrorKind},
     op::{Conv, ReduceOp},
     ops::{binary::BinaryOp, unary::UnaryOp},
 };
@@ -91,15 +93,42 @@ impl Access {
     }
 }
 
-/// One axis of a [`Inst::Gather`]: adds `stride * clamp(index, 0, bound - 1)`.
+/// One axis of a [`Inst::Gather`]: adds `stride * index`. What an index outside reads is not a number, of integers the element at
+/// `clamp(index, 0, bound - 1)`, and it is reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Indirect {
-    /// The value (I32) that holds the position; negative ones and those from `bound` on raise the flag.
+    /// The value (I32) that holds the position.
     pub index: Val,
     /// Elements between neighbours along the indexed axis.
     pub stride: i64,
     /// Extent of the indexed axis.
     pub bound: i64,
+    /// Which of [`Body::checks`] a position outside is reported as.
+    pub check: usize,
+}
+
+/// Where positions that are data are looked at, for the error of one that is outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The method, nearest parameter and source position.
+    pub label: Label,
+    /// The axis that is indexed.
+    pub axis: usize,
+    /// The node of the trace that looks there.
+    pub node: usize,
+}
+
+impl Check {
+    /// It in another trace of the same plan, which may come from elsewhere in the caller's code.
+    pub fn of(&self, trace: &Trace) -> Check {
+        let label = trace.nodes.get(self.node).map_or(&self.label, |node| &node.label);
+        Check { label: label.clone(), ..self.clone() }
+    }
+
+    /// The error of a position outside.
+    pub fn error(&self, index: i64, extent: usize) -> Error {
+        self.label.error(ErrorKind::Index { index, axis: self.axis, extent })
+    }
 }
 
 /// One instruction of a body. The value's dtype stands beside it in [`Body::dtypes`].
@@ -122,6 +151,15 @@ pub enum Inst {
         at: Access,
         /// The part that values give.
         index: Indirect,
+    },
+    /// Bool: whether a position (I32) is one of the axis. If not, it is reported.
+    Within {
+        /// The value that holds it.
+        index: Val,
+        /// Extent of the axis.
+        bound: i64,
+        /// Which of [`Body::checks`] it is reported as.
+        check: usize,
     },
     /// Bool: whether every guard of the access holds ([`Access::at`] is not `None`). Only the terms matter.
     InBounds(Access),
@@ -160,6 +198,7 @@ impl Inst {
                 vec![]
             }
             Inst::Gather { index, .. } => vec![index.index],
+            Inst::Within { index, .. } => vec![*index],
             Inst::Random { stream, .. } => stream.to_vec(),
             Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => vec![*a],
             Inst::Binary(_, a, b) => vec![*a, *b],
@@ -188,6 +227,8 @@ pub struct Body {
     pub dtypes: Vec<DType>,
     /// The results.
     pub stores: Vec<Store>,
+    /// What looks at positions that are data.
+    pub checks: Vec<Check>,
 }
 
 impl Body {
@@ -384,6 +425,15 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// What looks at positions that are data.
+    pub fn checks_mut(&mut self) -> &mut Vec<Check> {
+        match &mut self.kind {
+            LaunchKind::Loop(l) => &mut l.body.checks,
+            LaunchKind::Contract(c) => &mut c.body.checks,
+            LaunchKind::Custom(c) => &mut c.body.checks,
+        }
+    }
+
     /// The body.
     pub fn body(&self) -> &Body {
         match &self.kind {

@@ -2,6 +2,7 @@
 
 mod buffers;
 pub mod cache;
+mod checks;
 mod coordinates;
 mod emit;
 pub mod graph;
@@ -20,7 +21,7 @@ use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
 
 use crate::{
-    backend::{Label, Profile, Trace},
+    backend::{Label, Profile, Trace, TraceNode},
     error::{Error, ErrorKind, Result},
     op::Op,
     passes,
@@ -189,12 +190,18 @@ fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
 }
 
 fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeId>) -> Option<Schedule> {
-    let groups = group::group(graph, &overwrites(graph, trace), options, copies)?;
+    let overwrites = overwrites(graph, trace);
+    let groups = group::group(graph, &overwrites, options, copies)?;
     let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
     let mut launches = Vec::with_capacity(groups.kernels.len());
     for kernel in &groups.kernels {
         let kind = kernel::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
         launches.push(Launch { kind, label: label(graph, &kernel.members) });
+    }
+    let mut launches = checks::first(graph, launches, &overwrites);
+    for check in launches.iter_mut().flat_map(|launch| launch.checks_mut()) {
+        let looks = |node: &TraceNode| matches!(node.op, Op::Gather(_)) && node.label == check.label;
+        check.node = trace.nodes.iter().position(looks).unwrap_or_default();
     }
     let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
     for (i, output) in graph.outputs.iter().enumerate() {
@@ -242,10 +249,14 @@ impl Buffers<'_> {
     }
 
     fn of(&mut self, id: NodeId) -> BufId {
-        match (self.of.get(&id), self.graph.nodes[id].slot) {
-            (Some(known), _) => *known,
-            (None, Some(slot)) => self.place(id, Place::Leaf(slot)),
-            (None, None) => self.place(id, TEMPORARY),
+        if let Some(known) = self.of.get(&id) {
+            return *known;
+        }
+        let node = &self.graph.nodes[id];
+        match (&node.op, node.slot) {
+            (Op::Leaf, Some(slot)) => self.place(id, Place::Leaf(slot)),
+            // A host scalar has a slot too, its place among the scalars; where it is wanted in a buffer, a launch writes it there.
+            _ => self.place(id, TEMPORARY),
         }
     }
 }

@@ -36,7 +36,7 @@ impl Interpreter {
             native_f16: true,
             mixed_gains: false,
             f64: true,
-            max_buffers: 8,
+            max_buffers: 12,
             max_binding_bytes: u64::MAX,
             max_tensor_bytes: 1 << 40,
             memory_bytes: None,
@@ -224,11 +224,17 @@ impl Run {
             },
             Inst::InBounds(access) => f64::from(u8::from(access.at(at).is_some())),
             Inst::Gather { buf, at: access, index } => {
-                let i = (get(index.index) as i64).clamp(0, index.bound - 1);
+                let wanted = get(index.index) as i64;
+                let i = wanted.clamp(0, index.bound - 1);
                 match access.at(at) {
+                    Some(_) if i != wanted && dtype.is_float() => f64::NAN,
                     Some(base) => with(&self.regions[*buf], |m| m[(base as i64 + i * index.stride) as usize]),
                     None => access.fill,
                 }
+            }
+            Inst::Within { index, bound, .. } => {
+                let i = get(*index) as i64;
+                f64::from(u8::from(i >= 0 && i < *bound))
             }
             Inst::Const(c) => *c,
             Inst::Scalar(i) => self.scalars[*i],

@@ -1,8 +1,8 @@
 //! Losses of scores for classes.
 
-use thalweg_graph::{DType, ErrorKind, Tensor};
+use thalweg_graph::{ErrorKind, Tensor};
 
-use super::{Reduction, class_axis, hits};
+use super::{Classes, Reduction, class_axis, classes};
 use crate::wide;
 
 /// Cross-entropy of logits against classes or probabilities.
@@ -13,7 +13,7 @@ use crate::wide;
 ///
 /// # Source
 /// PyTorch's `cross_entropy`; smoothing: Szegedy et al. 2016, arXiv:1512.00567, §7.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CrossEntropy {
     /// What becomes of the rows' losses.
     pub reduction: Reduction,
@@ -21,8 +21,15 @@ pub struct CrossEntropy {
     pub label_smoothing: f64,
     /// A weight for each class, `[C]`.
     pub weight: Option<Tensor>,
-    /// A class that counts nothing where it is the target.
+    /// A class that counts nothing where it is the target, as -100 does in PyTorch. It costs a launch: how many rows count is then known
+    /// on the device alone.
     pub ignore_index: Option<i32>,
+}
+
+impl Default for CrossEntropy {
+    fn default() -> CrossEntropy {
+        CrossEntropy { reduction: Reduction::default(), label_smoothing: 0.0, weight: None, ignore_index: None }
+    }
 }
 
 impl CrossEntropy {
@@ -33,7 +40,7 @@ impl CrossEntropy {
     /// `[B, ..]` with [`Reduction::None`]
     /// # Errors
     /// Scalars; a target that fits neither as classes nor as probabilities; a weight that has not C elements. A class that
-    /// there is not is never hit: its loss is 0, but for smoothing.
+    /// there is not is an error as a position outside is of [`Tensor::gather`], and the loss is not a number.
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         if logits.check().is_err() {
@@ -59,8 +66,8 @@ impl CrossEntropy {
                 return log_p.fail(op, ErrorKind::Shapes { lhs, rhs, problem });
             }
             true => (self.against_probabilities(log_p, target, axis), None),
-            false => match hits(op, log_p, target, axis) {
-                Ok(hit) => self.against_classes(log_p, &hit, target, axis),
+            false => match classes(op, log_p, target, axis, self.ignore_index) {
+                Ok(classes) => self.against_classes(log_p, &classes, axis),
                 Err(failed) => return failed,
             },
         };
@@ -80,8 +87,8 @@ impl CrossEntropy {
 
     /// Loss and weight of each row.
     #[track_caller]
-    fn against_classes(&self, log_p: &Tensor, hit: &Tensor, target: &Tensor, axis: usize) -> (Tensor, Option<Tensor>) {
-        let classes = log_p.shape()[axis];
+    fn against_classes(&self, log_p: &Tensor, classes: &Classes, axis: usize) -> (Tensor, Option<Tensor>) {
+        let Classes { hit, sound, counted } = classes;
         let smooth = self.label_smoothing;
         let nll = -log_p;
         let weighted = match self.weights(log_p, axis) {
@@ -90,10 +97,11 @@ impl CrossEntropy {
         };
         let mut losses = hit.where_(&weighted, 0.0).sum(axis);
         if smooth != 0.0 {
-            losses = losses * (1.0 - smooth) + weighted.sum(axis) * (smooth / classes as f64);
+            losses = losses * (1.0 - smooth) + weighted.sum(axis) * (smooth / log_p.shape()[axis] as f64);
         }
-        let counted = self.ignore_index.map(|ignored| target.cast(DType::I32).ne(ignored));
-        if let Some(counted) = &counted {
+        // 0, or NaN for a class that there is not. Not a factor: the gradient would have to wait for it, in a launch of its own.
+        losses += sound - 1.0;
+        if let Some(counted) = counted {
             losses = counted.where_(&losses, 0.0);
         }
         let per_row = self.weights(log_p, axis).map(|w| hit.where_(w, 0.0).sum(axis));
@@ -129,7 +137,8 @@ pub struct Nll {
     pub reduction: Reduction,
     /// A weight for each class, `[C]`.
     pub weight: Option<Tensor>,
-    /// A class that counts nothing where it is the target.
+    /// A class that counts nothing where it is the target, as -100 does in PyTorch. It costs a launch: how many rows count is then known
+    /// on the device alone.
     pub ignore_index: Option<i32>,
 }
 
@@ -139,7 +148,8 @@ impl Nll {
     /// # Shapes
     /// `log_p [B, C, ..]` or `[C]`; classes `[B, ..]` (I32) → `[]`, or `[B, ..]` with [`Reduction::None`]
     /// # Errors
-    /// Scalars; classes of another shape, or not integers; a weight that has not C elements.
+    /// Scalars; classes of another shape, or not integers; a weight that has not C elements. A class that there is not is as in
+    /// [`CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, log_p: &Tensor, target: &Tensor) -> Tensor {
         if log_p.check().is_err() {
@@ -147,7 +157,7 @@ impl Nll {
         }
         let axis = class_axis(log_p);
         if target.dtype().is_float()
-            && let Err(failed) = hits("nll_loss", log_p, target, axis)
+            && let Err(failed) = classes("nll_loss", log_p, target, axis, None)
         {
             return failed;
         }

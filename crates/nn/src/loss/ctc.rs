@@ -82,7 +82,7 @@ impl Ctc {
         let path = path.reshape([batch, 2 * labels]).pad(&[(0, 1)], blank);
         let skips = path.ne(behind(&path, 2, blank)).and(path.ne(blank));
 
-        let index = path.unsqueeze(0).broadcast_to(&[time, batch, states]);
+        let index = path.unsqueeze(0).broadcast_to([time, batch, states]);
         let emitted = wide(log_p).gather(2, &index).maximum(NONE);
         let at = Tensor::arange(log_p.device(), states);
         let mut alpha = at.lt(2).where_(emitted.select(0, 0), NONE);
@@ -98,8 +98,8 @@ impl Ctc {
         let last = &target_lengths * 2;
         let ends = at.eq(&last).or(at.eq(last - 1));
         let losses = -ends.where_(alpha, NONE).logsumexp(1);
-        let possible = losses.lt(-0.1 * NONE);
-        let losses = possible.where_(losses, if self.zero_infinity { 0.0 } else { f64::INFINITY });
+        let impossible = losses.ge(-0.1 * NONE);
+        let losses = impossible.where_(if self.zero_infinity { 0.0 } else { f64::INFINITY }, losses);
         match self.reduction {
             Reduction::Mean => (losses.clone() / target_lengths.squeeze(1).maximum(1).cast(losses.dtype())).mean(..),
             reduction => reduction.apply(losses),
@@ -128,10 +128,7 @@ fn rows_of(log_p: &Tensor, target: &Tensor, lengths: &Tensor) -> Result<Tensor, 
             target.narrow(0, start - len, *len).pad(&[(0, (longest - len) as isize)], 0.0)
         })
         .collect();
-    match Tensor::stack(&rows, 0) {
-        Ok(rows) => Ok(rows),
-        Err(error) => Err(log_p.fail("ctc_loss", error.kind().clone())),
-    }
+    Ok(Tensor::stack(&rows, 0))
 }
 
 /// Along the last axis of a matrix what stands `n` places in front; `fill` where there is nothing.

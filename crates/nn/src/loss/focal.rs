@@ -2,7 +2,7 @@
 
 use thalweg_graph::{Axes, ErrorKind, Tensor};
 
-use super::{Reduction, binary, class_axis, hits, matched};
+use super::{Classes, Reduction, binary, class_axis, classes, matched};
 use crate::wide;
 
 /// `α_t (1 - p_t)^γ · bce(x, t)` of logits, with `p = σ(x)`, `p_t = p t + (1 - p)(1 - t)`, `α_t = α t + (1 - α)(1 - t)`.
@@ -76,19 +76,19 @@ impl SoftmaxFocal {
     /// # Shapes
     /// `logits [B, C, ..]` or `[C]`; classes `[B, ..]` (I32) → `[]`, or `[B, ..]` with [`Reduction::None`]
     /// # Errors
-    /// Scalars; classes of another shape, or not integers.
+    /// Scalars; classes of another shape, or not integers. A class that there is not is as in [`super::CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         let axis = class_axis(logits);
-        let hit = match hits("softmax_focal_loss", logits, target, axis) {
-            Ok(hit) => hit,
+        let Classes { hit, sound, .. } = match classes("softmax_focal_loss", logits, target, axis, None) {
+            Ok(classes) => classes,
             Err(failed) => return failed,
         };
         let log_p = wide(logits).log_softmax(axis);
         // 1 - p_t without cancellation: the probability of all other classes.
         let miss = hit.where_(0.0, log_p.exp()).sum(axis);
         let nll = -hit.where_(log_p, 0.0).sum(axis);
-        self.reduction.apply(modulate(&miss, self.gamma) * nll)
+        self.reduction.apply(modulate(&miss, self.gamma) * nll * sound)
     }
 }
 

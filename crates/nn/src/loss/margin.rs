@@ -2,7 +2,7 @@
 
 use thalweg_graph::{DType, ErrorKind, Tensor};
 
-use super::{Reduction, hits, matched};
+use super::{Classes, Reduction, classes, matched};
 use crate::wide;
 
 /// `x` where the target is 1, `max(0, margin - x)` where it is -1, for distances `x` of pairs alike or not. For any other
@@ -133,21 +133,23 @@ impl MultiMargin {
     /// # Shapes
     /// `[B, C]` or `[C]`; classes `[B]` or `[]` (I32) → `[]`, or `[B]` with [`Reduction::None`]
     /// # Errors
-    /// Scalars; a power other than 1 and 2; classes of another shape, or not integers; a weight that does not broadcast.
+    /// Scalars; a power other than 1 and 2; classes of another shape, or not integers; a weight that does not broadcast. A class
+    /// that there is not is as in [`super::CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
-        let hit = match hits("multi_margin_loss", x, target, x.rank().saturating_sub(1)) {
-            Ok(hit) => hit,
+        let axis = x.rank().saturating_sub(1);
+        let Classes { hit, sound, .. } = match classes("multi_margin_loss", x, target, axis, None) {
+            Ok(classes) => classes,
             Err(failed) => return failed,
         };
         if self.p != 1 && self.p != 2 {
             return x.fail("multi_margin_loss", ErrorKind::Invalid(format!("a power of {}; it is 1 or 2", self.p)));
         }
         let x = wide(x);
-        let classes = x.shape().last().copied().unwrap_or(1);
+        let extent = x.shape().last().copied().unwrap_or(1);
         let short = (&x - hit.where_(&x, 0.0).sum_keepdim(-1) + self.margin).relu();
         let short = if self.p == 2 { short.square() } else { short };
-        let losses = hit.where_(0.0, short).sum(-1) / classes as f64;
+        let losses = hit.where_(0.0, short).sum(-1) / extent as f64 * sound;
         self.reduction.apply(match &self.weight {
             Some(w) => losses * hit.where_(w, 0.0).sum(-1),
             None => losses,
@@ -174,7 +176,7 @@ impl MultilabelMargin {
     /// # Shapes
     /// `[.., C]`, classes `[.., C]` (I32) → `[]`, or `[..]` with [`Reduction::None`]
     /// # Errors
-    /// Shapes that differ; scalars; a target of floats.
+    /// Shapes that differ; scalars; a target of floats. A listed class that there is not is as in [`super::CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let op = "multilabel_margin_loss";
@@ -202,6 +204,7 @@ impl MultilabelMargin {
         let score = hit.where_(x.unsqueeze(-2), 0.0).sum_keepdim(-1);
         let short = (1.0 - score + x.unsqueeze(-2)).relu();
         let counted = listed.unsqueeze(-1).and(is_target.unsqueeze(-2).not());
-        self.reduction.apply(counted.where_(short, 0.0).sum([-2, -1]) / classes as f64)
+        let sound = listed.where_(&t, 0.0).sound_positions(op, x.rank() - 1, classes);
+        self.reduction.apply((counted.where_(short, 0.0) * sound.unsqueeze(-1)).sum([-2, -1]) / classes as f64)
     }
 }

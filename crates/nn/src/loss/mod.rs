@@ -70,17 +70,33 @@ fn matched(op: &'static str, x: &Tensor, target: &Tensor) -> Result<(Tensor, Ten
     Ok((x, target))
 }
 
-/// Where the classes of a row stand in logits: axis 1, or 0 of a single row; and whether each class is the target's, with
-/// the class axis kept. Or the tensor that carries why the target does not fit.
+/// The target class of each row.
+struct Classes {
+    /// Whether a class is the row's, with the class axis kept.
+    hit: Tensor,
+    /// A factor of the row's loss: 1, but not a number where there is no such class.
+    sound: Tensor,
+    /// Whether a row counts.
+    counted: Option<Tensor>,
+}
+
+/// The classes of rows whose logits stand along an axis; a row whose class is ignored counts nothing. Or the tensor that carries
+/// why the target does not fit.
 ///
 /// A comparison with every class instead of a gather: it is part of the same sweep as a softmax, and so is its gradient,
 /// which is then no scatter.
 #[track_caller]
-fn hits(op: &'static str, logits: &Tensor, target: &Tensor, axis: usize) -> Result<Tensor, Tensor> {
+fn classes(
+    op: &'static str,
+    logits: &Tensor,
+    target: &Tensor,
+    axis: usize,
+    ignored: Option<i32>,
+) -> Result<Classes, Tensor> {
     logits.check().map_err(|_| logits.clone())?;
     target.check().map_err(|_| target.clone())?;
     let mut rows = logits.shape().to_vec();
-    let Some(classes) = (axis < rows.len()).then(|| rows.remove(axis)) else {
+    let Some(extent) = (axis < rows.len()).then(|| rows.remove(axis)) else {
         let problem = "has no axis of classes".to_string();
         return Err(logits.fail(op, ErrorKind::Shape { shape: logits.shape().to_vec(), problem }));
     };
@@ -93,10 +109,14 @@ fn hits(op: &'static str, logits: &Tensor, target: &Tensor, axis: usize) -> Resu
         let problem = "is no class; use i32".to_string();
         return Err(logits.fail(op, ErrorKind::DType { got: target.dtype(), problem }));
     }
+    let target = target.cast(DType::I32);
+    let counted = ignored.map(|ignored| target.ne(ignored));
+    let looked_at = counted.as_ref().map_or(target.clone(), |counted| counted.where_(&target, 0.0));
     let mut along = vec![1; logits.rank()];
-    along[axis] = classes;
-    let numbers = Tensor::arange(logits.device(), classes).reshape(along);
-    Ok(target.cast(DType::I32).unsqueeze(axis).eq(numbers))
+    along[axis] = extent;
+    let numbers = Tensor::arange(logits.device(), extent).reshape(along);
+    let hit = target.unsqueeze(axis).eq(numbers);
+    Ok(Classes { hit, sound: looked_at.sound_positions(op, axis, extent), counted })
 }
 
 /// The class axis of logits.

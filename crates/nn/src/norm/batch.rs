@@ -3,7 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
-use super::param;
+use super::{check_values, param};
 use crate::{
     init::{filled, invalid},
     wide,
@@ -52,12 +52,12 @@ impl BatchNorm2d {
     }
 
     /// Applies it, in f32 if the input is narrower; in training mode the running statistics move, once the step or a reader
-    /// evaluates them.
+    /// evaluates them. Nothing moves them for a batch of nothing.
     ///
     /// # Shapes
     /// `[B, C, H, W]` → the same
     /// # Errors
-    /// Not four axes; another number of channels; not floats.
+    /// Not four axes; another number of channels; not floats; one value for each channel in training mode.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let Ok([batch, channels, height, width]) = x.dims::<4>() else {
@@ -77,15 +77,20 @@ impl BatchNorm2d {
         let x = &wide(x);
         let (mean, var) = match self.mode.is_training() {
             true => {
+                let values = batch * height * width;
+                if let Err(failed) = check_values("batch_norm2d", x, values, "channel") {
+                    return failed;
+                }
                 let axes = [0, 2, 3];
                 let (mean, var) = (x.mean_keepdim(axes), x.var_keepdim(axes, 0));
-                let n = (batch * height * width) as f64;
-                let (new_mean, new_var) = (mean.detach().reshape([channels]), var.detach().reshape([channels]));
-                let m = self.momentum;
-                let unbiased = n / (n - 1.0).max(1.0);
-                for (state, new) in [(&self.running_mean, new_mean), (&self.running_var, new_var * unbiased)] {
-                    let old = state.tensor();
-                    state.set(&(&old * (1.0 - m) + new.cast(old.dtype()) * m));
+                if values > 0 {
+                    let n = values as f64;
+                    let (new_mean, new_var) = (mean.detach().reshape([channels]), var.detach().reshape([channels]));
+                    let (m, unbiased) = (self.momentum, n / (n - 1.0));
+                    for (state, new) in [(&self.running_mean, new_mean), (&self.running_var, new_var * unbiased)] {
+                        let old = state.tensor();
+                        state.set(&(&old * (1.0 - m) + new.cast(old.dtype()) * m));
+                    }
                 }
                 (mean, var)
             }

@@ -3,7 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, Param, Result, Rng, Tensor};
 
-use super::param;
+use super::{check_values, param};
 use crate::init::invalid;
 
 /// Normalises each sample over groups of channels and all of space, as [`Tensor::group_norm`].
@@ -43,9 +43,16 @@ impl GroupNorm {
     /// # Shapes
     /// `[B, C, ..]` → the same
     /// # Errors
-    /// No axis of channels, or another number of them.
+    /// No axis of channels, or another number of them; a single value in each of the groups, of one sample.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        // As PyTorch counts them: over the batch.
+        if x.check().is_ok()
+            && x.rank() > 1
+            && let Err(failed) = check_values("group_norm", x, x.count() / self.groups, "group")
+        {
+            return failed;
+        }
         let [weight, bias] = [&self.weight, &self.bias].map(|p| p.as_ref().map(Param::tensor));
         x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.eps)
     }

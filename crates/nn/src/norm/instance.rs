@@ -3,7 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
 
-use super::param;
+use super::{check_values, param};
 use crate::{
     init::{filled, invalid},
     wide,
@@ -56,12 +56,20 @@ impl InstanceNorm {
     /// # Shapes
     /// `[B, C, ..]` with one or more axes of space → the same
     /// # Errors
-    /// No space; another number of channels.
+    /// No space; another number of channels; one element of space, but in evaluation mode with running statistics.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         if x.check().is_ok() && x.shape().get(1) != Some(&self.channels) {
             let problem = format!("is not [batch, {}, space..]", self.channels);
             return x.fail("instance_norm", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
+        }
+        let by_itself = self.mode.is_training() || self.running_mean.is_none();
+        let space = x.shape().iter().skip(2).product();
+        if by_itself
+            && x.check().is_ok()
+            && let Err(failed) = check_values("instance_norm", x, space, "channel of each sample")
+        {
+            return failed;
         }
         let [weight, bias] = [&self.weight, &self.bias].map(|p| p.as_ref().map(Param::tensor));
         let own = x.instance_norm(weight.as_ref(), bias.as_ref(), self.eps);
@@ -73,7 +81,9 @@ impl InstanceNorm {
         }
         let wide = wide(x);
         if self.mode.is_training() {
-            self.track(&wide.detach(), mean, var);
+            if x.count() > 0 {
+                self.track(&wide.detach(), mean, var);
+            }
             return own;
         }
         let mut shape = vec![1; x.rank()];
@@ -87,9 +97,7 @@ impl InstanceNorm {
     /// Moves the running statistics towards the means over the batch of the samples' own.
     fn track(&self, x: &Tensor, mean: &State, var: &State) {
         let space: Vec<isize> = (2..x.rank() as isize).collect();
-        let count: usize = x.shape()[2..].iter().product();
-        // Of a single element there is no unbiased estimate; its deviation is 0.
-        let new_var = x.var(space.clone(), usize::from(count > 1)).mean(0);
+        let new_var = x.var(space.clone(), 1).mean(0);
         for (state, new) in [(mean, x.mean(space).mean(0)), (var, new_var)] {
             let old = state.tensor();
             state.set(&(&old * (1.0 - self.momentum) + new.cast(old.dtype()) * self.momentum));

@@ -6,7 +6,7 @@ mod instance;
 mod layer;
 mod rms;
 
-use thalweg_graph::{Device, Param, Result};
+use thalweg_graph::{Device, ErrorKind, Param, Result, Tensor};
 
 use crate::init::{filled, invalid};
 
@@ -25,6 +25,16 @@ fn check_shape(op: &'static str, shape: &[usize]) -> Result<()> {
         true => Err(invalid(op, format!("shape {shape:?} has nothing to normalise"))),
         false => Ok(()),
     }
+}
+
+/// Refuses a single value to normalise over, which would come to 0 whatever it is; or gives the tensor that carries why.
+#[track_caller]
+fn check_values(op: &'static str, x: &Tensor, values: usize, of: &str) -> std::result::Result<(), Tensor> {
+    if values != 1 {
+        return Ok(());
+    }
+    let problem = format!("has one value for each {of}: more are needed to normalise by their own mean and variance");
+    Err(x.fail(op, ErrorKind::Shape { shape: x.shape().to_vec(), problem }))
 }
 
 /// A parameter of equal numbers, if it is wanted.

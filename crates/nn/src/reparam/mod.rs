@@ -7,7 +7,7 @@ use thalweg_graph::{Module, Param, Tensor};
 
 pub use self::{
     spectral::{SpectralNorm, SpectralNormConfig},
-    weight::WeightNorm,
+    weight::{WeightNorm, WeightNormConfig},
 };
 
 /// A layer that can be applied with another weight than its own.

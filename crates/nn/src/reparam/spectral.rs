@@ -1,10 +1,10 @@
 //! Spectral normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Axis, Error, Mode, Result, Rng, State, Tensor};
+use thalweg_graph::{Axis, Device, Error, Mode, Result, Rng, State, Tensor};
 
 use super::Weighted;
-use crate::{init::invalid, wide};
+use crate::{LayerConfig, init::invalid, wide};
 
 /// A layer whose weight is divided by its largest singular value σ, the weight seen as a matrix with one axis against all
 /// others.
@@ -24,54 +24,21 @@ pub struct SpectralNorm<L> {
     pub v: State,
     mode: Mode,
     #[module(skip)]
-    config: SpectralNormConfig,
+    power: Power,
 }
 
-/// How a [`SpectralNorm`] works.
-#[derive(Clone, Debug)]
-pub struct SpectralNormConfig {
-    /// Steps of power iteration in each forward pass.
-    pub iterations: usize,
-    /// The least length that is divided by.
-    pub eps: f64,
-    /// The axis of the weight that makes the rows: 0, or 1 for a transposed convolution.
-    pub axis: isize,
-}
-
-impl Default for SpectralNormConfig {
-    fn default() -> SpectralNormConfig {
-        SpectralNormConfig { iterations: 1, eps: 1e-12, axis: 0 }
-    }
+/// How σ is found.
+#[derive(Clone, Copy, Debug)]
+struct Power {
+    iterations: usize,
+    eps: f64,
+    axis: isize,
 }
 
 /// Steps before the first pass.
 const WARM_UP: usize = 15;
 
-impl SpectralNormConfig {
-    /// Wraps a layer; the vectors are drawn, and fifteen steps made.
-    ///
-    /// # Errors
-    /// An axis that the weight has not; no iterations; a weight without elements.
-    #[track_caller]
-    pub fn init<L: Weighted>(self, layer: L, rng: &mut Rng) -> Result<SpectralNorm<L>> {
-        let weight = layer.weight().tensor().detach();
-        if let Err(kind) = Axis(self.axis).of(weight.shape()) {
-            return Err(Error::new("spectral_norm", kind));
-        }
-        if self.iterations == 0 || weight.count() == 0 {
-            let problem = format!("{} iterations on a weight of shape {:?}", self.iterations, weight.shape());
-            return Err(invalid("spectral_norm", problem));
-        }
-        let w = self.matrix(&weight);
-        let mut draw = |n: usize| {
-            let values: Vec<f32> = (0..n).map(|_| rng.normal() as f32).collect();
-            Tensor::from_slice(w.device(), &values, [n]).cast(w.dtype())
-        };
-        let (u, v) = (draw(w.shape()[0]), draw(w.shape()[1]));
-        let (u, v) = self.iterate(&w, u, v, WARM_UP);
-        Ok(SpectralNorm { layer, u: State::new(u)?, v: State::new(v)?, mode: Mode::default(), config: self })
-    }
-
+impl Power {
     /// The weight as a matrix, in F32 at least.
     #[track_caller]
     fn matrix(&self, weight: &Tensor) -> Tensor {
@@ -90,15 +57,28 @@ impl SpectralNormConfig {
     }
 }
 
+/// How to make a [`SpectralNorm`].
+#[derive(Clone, Debug)]
+pub struct SpectralNormConfig<S> {
+    layer: S,
+    power: Power,
+}
+
 impl<L: Weighted> SpectralNorm<L> {
+    /// Around a layer, or around the settings of one; one step of iteration in each pass, ε 1e-12, rows along axis 0.
+    #[expect(clippy::new_ret_no_self, reason = "the layer exists once the vectors are drawn")]
+    pub fn new<S: LayerConfig<Layer = L>>(layer: S) -> SpectralNormConfig<S> {
+        SpectralNormConfig { layer, power: Power { iterations: 1, eps: 1e-12, axis: 0 } }
+    }
+
     /// The weight in effect, `W / σ`, shaped as the layer's own; in training mode after some steps of iteration.
     #[track_caller]
     pub fn weight(&self) -> Tensor {
         let weight = self.layer.weight().tensor();
-        let w = self.config.matrix(&weight);
+        let w = self.power.matrix(&weight);
         let (mut u, mut v) = (self.u.tensor(), self.v.tensor());
         if self.mode.is_training() {
-            (u, v) = self.config.iterate(&w.detach(), u, v, self.config.iterations);
+            (u, v) = self.power.iterate(&w.detach(), u, v, self.power.iterations);
             self.u.set(&u);
             self.v.set(&v);
         }
@@ -113,5 +93,50 @@ impl<L: Weighted> SpectralNorm<L> {
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.layer.forward_with(x, &self.weight())
+    }
+}
+
+impl<S: LayerConfig<Layer: Weighted>> SpectralNormConfig<S> {
+    /// Steps of power iteration in each forward pass (PyTorch's `n_power_iterations`).
+    pub fn iterations(mut self, iterations: usize) -> Self {
+        self.power.iterations = iterations;
+        self
+    }
+
+    /// The least length that is divided by.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.power.eps = eps;
+        self
+    }
+
+    /// The axis of the weight that makes the rows (PyTorch's `dim`): 0, or 1 for a transposed convolution.
+    pub fn axis(mut self, axis: isize) -> Self {
+        self.power.axis = axis;
+        self
+    }
+
+    /// Makes the layer inside, if it is not there yet; the vectors are drawn, and fifteen steps made.
+    ///
+    /// # Errors
+    /// Those of the layer; an axis that the weight has not; no iterations; a weight without elements.
+    #[track_caller]
+    pub fn init(self, device: &Device, rng: &mut Rng) -> Result<SpectralNorm<S::Layer>> {
+        let (layer, power) = (self.layer.init(device, rng)?, self.power);
+        let weight = layer.weight().tensor().detach();
+        if let Err(kind) = Axis(power.axis).of(weight.shape()) {
+            return Err(Error::new("spectral_norm", kind));
+        }
+        if power.iterations == 0 || weight.count() == 0 {
+            let problem = format!("{} iterations on a weight of shape {:?}", power.iterations, weight.shape());
+            return Err(invalid("spectral_norm", problem));
+        }
+        let w = power.matrix(&weight);
+        let mut draw = |n: usize| {
+            let values: Vec<f32> = (0..n).map(|_| rng.normal() as f32).collect();
+            Tensor::from_slice(w.device(), &values, [n]).cast(w.dtype())
+        };
+        let (u, v) = (draw(w.shape()[0]), draw(w.shape()[1]));
+        let (u, v) = power.iterate(&w, u, v, WARM_UP);
+        Ok(SpectralNorm { layer, u: State::new(u)?, v: State::new(v)?, mode: Mode::default(), power })
     }
 }

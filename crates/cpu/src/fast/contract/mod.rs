@@ -239,6 +239,7 @@ fn append(body: &mut Body, from: &Body, acc: usize, more: usize) {
                 index.index = r(index.index);
                 Inst::Gather { buf, at, index }
             }
+            Inst::Within { index, bound, check } => Inst::Within { index: r(index), bound, check },
             Inst::Random { at, stream } => Inst::Random { at, stream: stream.map(r) },
             Inst::Unary(op, x) => Inst::Unary(op, r(x)),
             Inst::Binary(op, x, y) => Inst::Binary(op, r(x), r(y)),
@@ -251,6 +252,7 @@ fn append(body: &mut Body, from: &Body, acc: usize, more: usize) {
         body.insts.push(inst);
         body.dtypes.push(from.dtypes[v]);
     }
+    body.checks = from.checks;
     for mut store in from.stores {
         store.value = renamed[store.value];
         body.stores.push(store);
@@ -276,7 +278,7 @@ impl Epilogue {
         let batch = if whole { along(&c.batch, m * n) } else { vec![0; c.batch.len()] };
         let coef = [batch, along(&c.m, row), along(&c.n, 1)].concat();
         let at = Access { base: Linear { offset: 0, coef }, terms: Vec::new(), fill: 0.0 };
-        let mut body = Body { insts: vec![Inst::Load { buf: sums, at }], dtypes: vec![DType::F32], stores: Vec::new() };
+        let mut body = Body { insts: vec![Inst::Load { buf: sums, at }], dtypes: vec![DType::F32], ..Body::default() };
         append(&mut body, &c.body, 0, 0);
         let l = Loop { outer, inner: Vec::new(), body };
         let dtype_of = |buf: BufId| if buf == sums { DType::F32 } else { buffers[buf].dtype };

@@ -167,7 +167,7 @@ fn own_first(at: &Access, shape: &Shape<'_>) -> Access {
 /// The loop that copies a side to `[batch, own, k]` in f32.
 fn copy(buf: BufId, dtype: DType, casts: &[DType], at: &Access, shape: &Shape<'_>, scratch: BufId) -> Loop {
     let outer = [shape.batch, shape.own, shape.k].concat();
-    let mut body = Body { insts: vec![Inst::Load { buf, at: at.clone() }], dtypes: vec![dtype], stores: Vec::new() };
+    let mut body = Body { insts: vec![Inst::Load { buf, at: at.clone() }], dtypes: vec![dtype], ..Body::default() };
     for cast in casts {
         body.insts.push(Inst::Cast(body.insts.len() - 1));
         body.dtypes.push(*cast);

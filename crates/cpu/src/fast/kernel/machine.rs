@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
 use bytemuck::{cast_slice, cast_slice_mut};
@@ -27,8 +27,33 @@ pub struct Bind<'a> {
     pub views: &'a [View<'a>],
     /// The host's scalars.
     pub scalars: &'a [u32],
-    /// Raised when an index is out of range.
-    pub flag: &'a AtomicBool,
+    /// Told of a position that is outside.
+    pub outside: &'a Outside,
+}
+
+/// A position outside, if a launch met one.
+#[derive(Debug, Default)]
+pub struct Outside(Mutex<Option<Stray>>);
+
+/// A position that is none of an axis.
+#[derive(Clone, Copy, Debug)]
+pub struct Stray {
+    pub index: i32,
+    pub bound: i64,
+    /// Which of the body's checks.
+    pub check: usize,
+}
+
+impl Outside {
+    /// Keeps the first.
+    fn report(&self, stray: Stray) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stray);
+    }
+
+    /// What was reported.
+    pub fn stray(&self) -> Option<Stray> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 thread_local! {
@@ -123,6 +148,7 @@ impl<'a> Machine<'a> {
             match what {
                 What::Load { buf, dtype, at, fill } => self.load(dst, *buf, *dtype, at, *fill),
                 What::Gather { .. } => self.gather(dst, what),
+                What::Within { index, bound, check } => self.within(dst, *index, *bound, *check),
                 What::InBounds(at) => self.set(dst, |m, y| {
                     let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
                     inside(at, (&m.region, &lanes, &m.coords), y);
@@ -191,29 +217,31 @@ impl<'a> Machine<'a> {
     }
 
     fn gather(&mut self, dst: Src, what: &What) {
-        let What::Gather { buf, dtype, at, fill, index, along, stride, bound } = what else {
+        let What::Gather { buf, dtype, at, fill, index, along, stride, bound, check } = what else {
             unreachable!("only gathers come here");
         };
         let view = self.bind.views[*buf];
-        let mut outside = false;
+        let mut outside = None;
         self.set(dst, |m, y| {
             let index = cast_slice::<u32, i32>(m.get(*index));
-            let clamped = |lane: usize, outside: &mut bool| {
-                let i = i64::from(index[if index.len() == 1 { 0 } else { lane }]);
-                *outside |= i < 0 || i >= *bound;
-                i.clamp(0, (*bound - 1).max(0)) * stride
+            // The element at an address, moved by the position of a lane; floats outside are no numbers.
+            let word = |address: i64, lane: usize, outside: &mut Option<i32>| {
+                let i = index[if index.len() == 1 { 0 } else { lane }];
+                let within = i >= 0 && i64::from(i) < *bound;
+                if !within {
+                    *outside = outside.or(Some(i));
+                }
+                if !within && (dtype.is_float() || *bound == 0) {
+                    return f32::NAN.to_bits();
+                }
+                get_word(&view, *dtype, address + i64::from(i).clamp(0, *bound - 1) * stride)
             };
-            if *bound == 0 {
-                outside = true;
-                return y.fill(*fill);
-            }
             let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
             if at.irregular() {
                 return runs(&m.region, &lanes, &m.coords, y.len(), |coords, lane, len| {
                     let mut coords = *coords;
                     for lane in lane..lane + len {
-                        let word = |a| get_word(&view, *dtype, a + clamped(lane, &mut outside));
-                        y[lane] = at.point(&coords).map_or(*fill, word);
+                        y[lane] = at.point(&coords).map_or(*fill, |a| word(a, lane, &mut outside));
                         coords[lanes.end.saturating_sub(1)] += 1;
                     }
                 });
@@ -226,20 +254,41 @@ impl<'a> Machine<'a> {
                 if valid.count == 0 {
                     return;
                 }
-                if !along {
-                    valid.address += clamped(start, &mut outside);
+                let i = i64::from(index[if index.len() == 1 { 0 } else { start }]);
+                if !along && i >= 0 && i < *bound {
+                    valid.address += i * stride;
                     return copy_run(&view, *dtype, valid, y);
                 }
                 for t in 0..valid.count {
                     let lane = valid.first + t * valid.every;
-                    let address = valid.address + valid.step * t as i64 + clamped(start + lane, &mut outside);
-                    y[lane] = get_word(&view, *dtype, address);
+                    y[lane] = word(valid.address + valid.step * t as i64, start + lane, &mut outside);
                 }
             });
         });
-        if outside {
-            self.bind.flag.store(true, Ordering::Relaxed);
+        self.report(outside, *bound, *check);
+    }
+
+    fn report(&self, outside: Option<i32>, bound: i64, check: usize) {
+        if let Some(index) = outside {
+            self.bind.outside.report(Stray { index, bound, check });
         }
+    }
+
+    /// Whether each position is one of an axis.
+    fn within(&mut self, dst: Src, index: Src, bound: i64, check: usize) {
+        let mut outside = None;
+        self.set(dst, |m, y| {
+            let index = cast_slice::<u32, i32>(m.get(index));
+            for (lane, y) in y.iter_mut().enumerate() {
+                let i = index[if index.len() == 1 { 0 } else { lane }];
+                let within = i >= 0 && i64::from(i) < bound;
+                if !within {
+                    outside = outside.or(Some(i));
+                }
+                *y = u32::from(within);
+            }
+        });
+        self.report(outside, bound, check);
     }
 
     /// Writes a value of the current block.

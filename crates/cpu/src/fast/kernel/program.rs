@@ -37,13 +37,41 @@ pub struct Src {
 /// What an instruction does; registers instead of values.
 #[derive(Clone, Debug)]
 pub enum What {
-    Load { buf: BufId, dtype: DType, at: Reach, fill: u32 },
-    Gather { buf: BufId, dtype: DType, at: Reach, fill: u32, index: Src, along: bool, stride: i64, bound: i64 },
+    Load {
+        buf: BufId,
+        dtype: DType,
+        at: Reach,
+        fill: u32,
+    },
+    Gather {
+        buf: BufId,
+        dtype: DType,
+        at: Reach,
+        fill: u32,
+        index: Src,
+        along: bool,
+        stride: i64,
+        bound: i64,
+        check: usize,
+    },
+    Within {
+        index: Src,
+        bound: i64,
+        check: usize,
+    },
     InBounds(Reach),
     Word(u32),
     Scalar(usize),
-    Index { at: Sparse, step: i64, class: Class },
-    Random { at: Sparse, step: i64, stream: [Src; 4] },
+    Index {
+        at: Sparse,
+        step: i64,
+        class: Class,
+    },
+    Random {
+        at: Sparse,
+        step: i64,
+        stream: [Src; 4],
+    },
     Unary(UnaryOp, Class, Src),
     Binary(BinaryOp, Class, Src, Src),
     Select(Src, Src, Src),
@@ -462,7 +490,11 @@ impl<'a> Builder<'a> {
                 along: last.is_some_and(|d| self.varies[index.index] >> d & 1 == 1),
                 stride: index.stride,
                 bound: index.bound,
+                check: index.check,
             },
+            Inst::Within { index, bound, check } => {
+                What::Within { index: self.src(*index), bound: *bound, check: *check }
+            }
             Inst::InBounds(at) => What::InBounds(Reach::new(at, last)),
             Inst::Const(x) => What::Word(alu::word(dtype, *x)),
             Inst::Scalar(i) => What::Scalar(*i),

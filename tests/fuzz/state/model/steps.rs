@@ -1,0 +1,192 @@
+//! Gradients and steps.
+
+use std::collections::BTreeMap;
+
+use super::{Done, Fault, Grad, Grads, Model, Need, Node, Of, STALE, Var, Want, ops::gradients};
+
+/// What a step goes by: only a sum's gradients are looked at without being asked.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum By {
+    Loss(Node),
+    Gradients,
+    Sum,
+}
+
+impl Model {
+    pub(super) fn backward(&mut self, loss: Node) -> Want<Grads> {
+        let t = &self.tensors[loss];
+        let mut faults = Vec::new();
+        if t.value.len() != 1 {
+            faults.push(Fault::Shape);
+        }
+        if !t.tracked {
+            faults.push(Fault::Gradient);
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        self.meet(if self.is_old(&[loss]) { Need::Perhaps } else { Need::Fine })?;
+        self.passes += 1;
+        let mut of: BTreeMap<Var, Grad> = BTreeMap::new();
+        for (leaf, value) in gradients(&self.tensors, loss, self.size) {
+            let Of::Version(var, version) = self.tensors[leaf].of else { continue };
+            let done = if self.eager && !self.is_old(&[loss]) { Done::Yes } else { Done::No };
+            let one = Grad { value, version, from: vec![loss], done };
+            let sum = match of.remove(&var) {
+                Some(known) => known.plus(&one),
+                None => one,
+            };
+            of.insert(var, sum);
+        }
+        Ok(Grads { pass: self.passes, of })
+    }
+
+    pub(super) fn need_of(&self, grad: &Grad) -> Need {
+        if grad.done < Done::Yes && self.is_old(&grad.from) { Need::Perhaps } else { Need::Fine }
+    }
+
+    pub(super) fn step(&mut self, opt: usize, loss: Node) -> Want<()> {
+        let grads = self.backward(loss)?;
+        self.advance(opt, &grads, By::Loss(loss))
+    }
+
+    /// A step by gradients.
+    pub(super) fn advance(&mut self, opt: usize, grads: &Grads, by: By) -> Want<()> {
+        let loss = if let By::Loss(loss) = by { Some(loss) } else { None };
+        let o = self.opts[opt].clone();
+        let moves: Vec<&(String, Var)> =
+            o.params.iter().filter(|(_, v)| grads.of.contains_key(v) && !self.vars[*v].frozen).collect();
+        let mut faults = Vec::new();
+        if o.passes.contains(&grads.pass) {
+            faults.push(Fault::Invalid);
+        }
+        let room: Vec<String> = moves.iter().map(|(name, _)| name.clone()).collect();
+        if moves.is_empty() {
+            faults.push(Fault::Gradient);
+        }
+        let mut need = loss.map_or(Need::Fine, |l| self.need(l));
+        for (_, var) in &moves {
+            let (v, g) = (&self.vars[*var], &grads.of[var]);
+            if v.version != g.version && v.applied != Some((grads.pass, g.version)) {
+                faults.push(Fault::Stale);
+            }
+            need = need.max(self.need_of(g));
+        }
+        if need == Need::Stale {
+            faults.push(Fault::Stale);
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        // What states of this thread and of the module were set to.
+        let mut due = self.pending(true);
+        due.extend(self.pending(false).into_iter().filter(|(v, _)| o.carried.contains(v)));
+        due.sort_unstable();
+        due.dedup();
+        // What can never be computed any more is let go, so that one error does not stay for ever.
+        let lost: Vec<Var> = due.iter().filter(|(_, n)| self.need(*n) == Need::Stale).map(|(v, _)| *v).collect();
+        let perhaps = need == Need::Perhaps || due.iter().any(|(_, n)| self.need(*n) == Need::Perhaps);
+        if !lost.is_empty() || perhaps && self.saw_stale {
+            self.unsure |= perhaps && self.saw_stale && !due.is_empty();
+            lost.iter().for_each(|v| self.vars[*v].pending = None);
+            return Err(STALE.to_vec());
+        }
+        let roots: Vec<Node> = loss.into_iter().chain(due.iter().map(|(_, n)| *n)).collect();
+        self.compute(&roots);
+        self.before_writing();
+        let from: Vec<Node> = moves.iter().flat_map(|(_, v)| grads.of[v].from.clone()).collect();
+        self.touch(&from);
+
+        let norm = moves.iter().flat_map(|(_, v)| &grads.of[v].value).map(|g| g * g).sum::<f64>().sqrt();
+        let is_finite = loss.is_none_or(|l| self.tensors[l].value[0].is_finite());
+        let is_measured = o.clip_norm.is_some() || by == By::Sum;
+        let is_finite = is_finite && (norm.is_finite() || !is_measured);
+        let clip = o.clip_norm.map_or(1.0, |c| (c / (norm + 1e-6)).min(1.0));
+        for (name, var) in moves {
+            let mut value = self.vars[*var].value.clone();
+            if is_finite {
+                let limit = o.clip_value.unwrap_or(f64::INFINITY);
+                let g: Vec<f64> = grads.of[var].value.iter().map(|g| (g * clip).max(-limit).min(limit)).collect();
+                let slots = self.opts[opt].slots.entry(name.clone()).or_default();
+                o.rule(name).step(o.rate(name), &mut value, &g, slots);
+            }
+            let of = grads.of[var].version;
+            self.write(*var, value);
+            self.vars[*var].applied = Some((grads.pass, of));
+        }
+        for (var, node) in due {
+            let v = &self.vars[var];
+            let value = if is_finite { self.tensors[node].value.clone() } else { v.value.clone() };
+            self.write(var, value);
+        }
+        let o = &mut self.opts[opt];
+        o.room.extend(room);
+        o.passes.insert(grads.pass);
+        match is_finite {
+            true => o.steps += 1,
+            false => o.skipped += 1,
+        }
+        Ok(())
+    }
+
+    /// Gradients that somebody holds are all computed by the step that applies them: others may apply them as well.
+    pub(super) fn apply(&mut self, opt: usize, id: usize) -> Want<()> {
+        let grads = self.grads[&id].clone();
+        self.advance(opt, &grads, By::Gradients)?;
+        for grad in self.grads.get_mut(&id).into_iter().flat_map(|g| g.of.values_mut()) {
+            grad.done = Done::Yes;
+        }
+        Ok(())
+    }
+
+    pub(super) fn accumulate(&mut self, opt: usize, loss: Node) -> Want<()> {
+        let mut grads = self.backward(loss)?;
+        let need = grads.of.values().map(|g| self.need_of(g)).max().unwrap_or(Need::Fine);
+        self.meet(need.max(self.need(loss)))?;
+        self.compute(&[loss]);
+        // What states were set to no longer holds a graph.
+        let waiting = self.pending(true).into_iter().map(|(_, n)| n).filter(|n| self.need(*n) == Need::Fine);
+        let waiting: Vec<Node> = waiting.collect();
+        self.compute(&waiting);
+        grads.of.values_mut().for_each(|g| g.done = Done::Yes);
+        let sum = match self.opts[opt].sum.take() {
+            Some((sum, n)) => (self.plus(&sum, &grads), n + 1),
+            None => (grads, 1),
+        };
+        self.opts[opt].sum = Some(sum);
+        Ok(())
+    }
+
+    pub(super) fn step_accumulated(&mut self, opt: usize) -> Want<()> {
+        let Some((mut sum, n)) = self.opts[opt].sum.clone() else { return Err(vec![Fault::Invalid]) };
+        sum.of.values_mut().for_each(|g| g.value.iter_mut().for_each(|x| *x /= f64::from(n)));
+        let result = self.advance(opt, &sum, By::Sum);
+        // What can never be applied any more is let go.
+        if result.as_ref().err().is_none_or(|faults| faults.contains(&Fault::Stale)) {
+            self.opts[opt].sum = None;
+        }
+        result
+    }
+
+    pub(super) fn plus(&mut self, a: &Grads, b: &Grads) -> Grads {
+        let mut of = a.of.clone();
+        for (var, g) in &b.of {
+            let sum = of.get(var).map_or(g.clone(), |known| known.plus(g));
+            of.insert(*var, sum);
+        }
+        self.passes += 1;
+        Grads { pass: self.passes, of }
+    }
+}
+
+impl Grad {
+    /// The sum; of two versions it belongs to the older one.
+    pub(super) fn plus(&self, other: &Grad) -> Grad {
+        Grad {
+            value: self.value.iter().zip(&other.value).map(|(a, b)| a + b).collect(),
+            version: self.version.min(other.version),
+            from: [&self.from[..], &other.from[..]].concat(),
+            done: self.done.min(other.done),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Learning rates by the device's own count of steps: of a resumed run, given late, changed, skipped, compiled.
+
+use thalweg::prelude::*;
+
+use super::{assert_values, devices, load, param, refuses, sgd, snapshot, vector};
+
+/// A different rate in every step, so that one off shows.
+fn rate(step: u64) -> f64 {
+    1.0 / (1.0 + step as f64)
+}
+
+/// How far one step goes.
+fn goes(p: &Param, opt: &Optimizer) -> Result<f64> {
+    let before = p.tensor().item()?;
+    opt.step(&p.tensor().sum(..))?;
+    Ok(before - p.tensor().item()?)
+}
+
+#[track_caller]
+fn assert_rate(got: f64, want: f64, what: &str) {
+    assert!((got - want).abs() < 2e-6 + 1e-5 * want, "{what}: {got}, not {want}");
+}
+
+/// The steps around which the ring of rates is filled anew.
+const TURNS: [u64; 9] = [1, 10, 31, 32, 33, 40, 63, 64, 100];
+
+#[test]
+fn a_resumed_run_goes_on_with_its_rates() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(1.0).init(&p)?.schedule(rate);
+        let mut step = 0;
+        for at in TURNS {
+            while step < at {
+                opt.step(&p.tensor().sum(..))?;
+                step += 1;
+            }
+            let saved = snapshot(&[&p, &opt])?;
+            let q = param(&device, &[5.0])?;
+            let again = sgd(1.0).init(&q)?.schedule(rate);
+            if at == 40 {
+                // One that has run itself, further than the other.
+                (0..70).try_for_each(|_| again.step(&q.tensor().sum(..)))?;
+            }
+            load(&saved, &[&q, &again])?;
+            for more in 0..if at == 10 { 70 } else { 3 } {
+                assert_rate(goes(&q, &again)?, rate(at + more), &format!("step {at} + {more} on {device}"));
+            }
+            assert_eq!(again.report()?.steps, at + if at == 10 { 70 } else { 3 });
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schedule_is_given_or_changed_at_any_time() -> Result<()> {
+    for device in devices() {
+        for at in TURNS {
+            let p = param(&device, &[0.0])?;
+            let opt = sgd(0.25).init(&p)?;
+            for _ in 0..at {
+                opt.step(&p.tensor().sum(..))?;
+            }
+            assert_values(&p.tensor(), &[-0.25 * at as f64]);
+            p.set(&vector(&device, &[0.0]))?;
+            opt.set_schedule(rate);
+            for more in 0..2 {
+                assert_rate(goes(&p, &opt)?, rate(at + more), &format!("given at {at} on {device}"));
+            }
+            opt.set_schedule(|step| 2.0 * rate(step));
+            assert_rate(goes(&p, &opt)?, 2.0 * rate(at + 2), "changed");
+            opt.set_lr(0.125)?;
+            assert_rate(goes(&p, &opt)?, 0.125, "ended");
+            opt.set_schedule(rate);
+            assert_rate(goes(&p, &opt)?, rate(at + 4), "given again");
+        }
+    }
+    Ok(())
+}
+
+/// A rate that is set as a handle; what is none is refused.
+#[test]
+fn a_rate_is_set_between_steps() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(0.5).init(&p)?;
+        let handle = opt.rate();
+        for lr in [0.5, 0.0, 1.0, 2.0, 0.25] {
+            handle.set(lr)?;
+            assert_rate(goes(&p, &opt)?, lr, "by the handle");
+            opt.set_lr(lr * 0.5)?;
+            assert_rate(goes(&p, &opt)?, lr * 0.5, "by the optimizer");
+        }
+        for bad in [f64::NAN, f64::INFINITY, -1.0] {
+            refuses(opt.set_lr(bad), line!(), &["set_lr", &bad.to_string()]);
+            refuses(handle.set(bad), line!(), &["set_lr", &bad.to_string()]);
+        }
+        assert_eq!(opt.lr(), 0.125);
+        assert_rate(goes(&p, &opt)?, 0.125, "as before");
+    }
+    Ok(())
+}
+
+/// A skipped step does not advance the schedule, however many there are and whoever resumes after them.
+#[test]
+fn skipped_steps_use_no_rate() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(1.0).init(&p)?.schedule(rate);
+        let bad = vector(&device, &[f32::NAN]);
+        let mut taken = 0;
+        for (bads, goods) in [(3, 2), (40, 3), (0, 40), (100, 5), (1, 1)] {
+            for _ in 0..bads {
+                opt.step(&(p.tensor() * &bad).sum(..))?;
+            }
+            for _ in 0..goods {
+                assert_rate(goes(&p, &opt)?, rate(taken), &format!("step {taken} on {device}"));
+                taken += 1;
+            }
+        }
+        let report = opt.report()?;
+        assert_eq!((report.steps, report.skipped), (51, 144), "{device}");
+        let q = param(&device, &[0.0])?;
+        let again = sgd(1.0).init(&q)?.schedule(rate);
+        load(&snapshot(&[&p, &opt])?, &[&q, &again])?;
+        assert_rate(goes(&q, &again)?, rate(51), "resumed");
+    }
+    Ok(())
+}
+
+/// In a compiled step: from the start, when a run is resumed between two calls, and when the schedule is another.
+#[test]
+fn compiled_steps_look_the_rate_up() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(1.0).init(&p)?.schedule(rate);
+        let mut step = compile(|[x]: [Tensor; 1]| {
+            opt.step(&(p.tensor() * &x).sum(..))?;
+            Ok([x + 1.0])
+        });
+        let one = vector(&device, &[1.0]);
+        let mut goes = |want: f64, what: &str| {
+            let before = p.tensor().item()?;
+            step.call([&one]).map(drop)?;
+            assert_rate(before - p.tensor().item()?, want, what);
+            Ok::<_, Error>(())
+        };
+        let start = snapshot(&[&p, &opt])?;
+        for t in 0..70 {
+            goes(rate(t), &format!("call {t} on {device}"))?;
+        }
+        load(&start, &[&p, &opt])?;
+        for t in 0..40 {
+            goes(rate(t), &format!("call {t} of the resumed run on {device}"))?;
+        }
+        opt.step(&p.tensor().sum(..))?;
+        goes(rate(41), "after a step outside")?;
+    }
+    Ok(())
+}
+
+/// What is given between two calls is an input of the next one: another schedule, a rate instead of one, one instead of a rate.
+#[test]
+fn compiled_steps_follow_another_schedule() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(0.5).init(&p)?;
+        let mut step = compile(|[x]: [Tensor; 1]| {
+            opt.step(&(p.tensor() * &x).sum(..))?;
+            Ok([x + 1.0])
+        });
+        let one = vector(&device, &[1.0]);
+        let mut goes = |want: f64, what: &str| {
+            let before = p.tensor().item()?;
+            step.call([&one]).map(drop)?;
+            assert_rate(before - p.tensor().item()?, want, &format!("{what} on {device}"));
+            Ok::<_, Error>(())
+        };
+        goes(0.5, "the rule's")?;
+        opt.set_lr(0.25)?;
+        goes(0.25, "another rate")?;
+        opt.set_schedule(rate);
+        goes(rate(2), "a schedule instead")?;
+        opt.set_schedule(|step| 2.0 * rate(step));
+        goes(2.0 * rate(3), "another schedule")?;
+        opt.set_lr(0.125)?;
+        goes(0.125, "a rate instead")?;
+        goes(0.125, "the same")?;
+    }
+    Ok(())
+}
