@@ -6,7 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use thalweg::{data::picture, prelude::*, train};
+use thalweg::{
+    data::picture,
+    prelude::*,
+    train::{self, Checkpoint, Journal, one_cycle},
+};
 
 const BATCH: usize = 64;
 /// Images in a batch of evaluation.
@@ -35,6 +39,15 @@ pub struct Options {
     /// Seed of weights, order and dropout.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Keep the run in this file, and go on from it where it is there.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Steps from one checkpoint to the next; there is one after every epoch as well.
+    #[arg(long, default_value_t = 100)]
+    every: usize,
+    /// Train on so many images only, and test on so many; then no accuracy is asked for.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
     /// Predict with this model instead of training.
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
@@ -91,30 +104,42 @@ pub fn run(options: &Options) -> Result<()> {
     let device = device.precision(options.precision);
     println!("device: {device}, {}", train::precision(&device));
     let data = Mnist::load(&options.data)?;
+    let (train, test) = (data.train.first(options.limit), data.test.first(options.limit));
     let net = Net::new(&device, &mut Rng::seed(options.seed))?;
     match &options.load {
         Some(file) => train::load(file, &net)?,
-        None => fit(&net, &data, &device, options)?,
+        None => fit(&net, &train, &test, &device, options)?,
     }
     net.eval();
-    let score = evaluate(&data.test, TEST_BATCH, &device, |x| net.forward(x))?;
-    show(&net, &data.test, &device)?;
+    let score = evaluate(&test, TEST_BATCH, &device, |x| net.forward(x))?;
+    show(&net, &test, &device)?;
     println!("test accuracy: {:.2} %", 100.0 * score.accuracy);
-    ensure!(options.load.is_some() || score.accuracy >= ACCURACY, "that is below {:.0} %", 100.0 * ACCURACY);
+    let asked = options.load.is_none() && options.limit == usize::MAX;
+    ensure!(!asked || score.accuracy >= ACCURACY, "that is below {:.0} %", 100.0 * ACCURACY);
     Ok(())
 }
 
-fn fit(net: &Net, data: &Mnist, device: &Device, options: &Options) -> Result<()> {
+fn fit(net: &Net, train: &InMemory, test: &InMemory, device: &Device, options: &Options) -> Result<()> {
     let opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
-    let journal = train::Journal::new(device, 10);
-    let steps = data.train.len() / BATCH * options.epochs as usize;
-    for epoch in 0..options.epochs {
+    let batches = train.batches(BATCH, Seed(options.seed))?;
+    let journal = Journal::new(device, 10);
+    let run =
+        Checkpoint::new().part("model", net).part("optimizer", &opt).part("data", &batches).part("journal", &journal);
+    let file = options.checkpoint.as_deref();
+    if let Some(file) = file
+        && run.resume(file)?
+    {
+        println!("going on after step {}", journal.steps());
+    }
+    let keep = || file.map_or(Ok(()), |file| run.save(file));
+    let steps = batches.len() * options.epochs as usize;
+    while batches.position().epoch < options.epochs {
+        let at = batches.position();
+        journal.epoch(format!("epoch {}/{}", at.epoch + 1, options.epochs), (at.batches - at.batch) * BATCH);
         net.train();
-        let batches = data.train.batches(BATCH, Seed(options.seed))?.epoch(epoch);
-        journal.epoch(format!("epoch {}/{}", epoch + 1, options.epochs), batches.len() * BATCH);
-        for batch in batches {
+        for batch in &batches {
             let (images, labels) = (batch.images.to(device), batch.labels.to(device));
-            opt.set_lr(LR * train::one_cycle(journal.steps(), steps, WARM_UP))?;
+            opt.set_lr(LR * one_cycle(journal.steps(), steps, WARM_UP))?;
             let logits = net.forward(&images);
             let loss = logits.cross_entropy(&labels);
             opt.step(&loss)?;
@@ -122,9 +147,14 @@ fn fit(net: &Net, data: &Mnist, device: &Device, options: &Options) -> Result<()
             if journal.steps() == 1 {
                 println!("{}", train::plan(device));
             }
+            // The last step of an epoch is kept with its test, below.
+            if journal.steps().is_multiple_of(options.every) && batches.position().batch > 0 {
+                keep()?;
+            }
         }
         net.eval();
-        journal.end_epoch(&evaluate(&data.test, TEST_BATCH, device, |x| net.forward(x))?)?;
+        journal.end_epoch(&evaluate(test, TEST_BATCH, device, |x| net.forward(x))?)?;
+        keep()?;
     }
     let report = opt.report()?;
     if report.skipped > 0 {

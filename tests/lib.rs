@@ -10,6 +10,7 @@ pub use support::{
     agree::{Tol, assert_agree},
     devices::{cpu, gpu, own_gpu, strict},
     draw::{Draw, Seed},
+    everything::Everything,
     gradcheck::{check_gradient, check_second},
     graphs::random_graph,
 };

@@ -1,9 +1,18 @@
 //! Checkpoints and data sets.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    io::Write,
+    path::PathBuf,
+};
 
-use thalweg::{data::Mnist, prelude::*, train};
-use thalweg_graph::Rng;
+use thalweg::{
+    data::{Dataset, Mnist, Shuffled, Stack},
+    module::snapshot::{Snapshot, Stateful, Value},
+    prelude::*,
+    train::{self, Checkpoint, Journal},
+};
 use thalweg_tests::strict;
 
 use crate::{
@@ -69,14 +78,78 @@ fn damaged_checkpoints_change_all_of_a_model_or_nothing() {
         fs::write(&file, &bytes).unwrap();
         let before = net.bits();
         match train::load(&file, &net) {
-            Ok(()) => loaded += 1,
+            Ok(()) => {
+                assert_eq!(bytes, whole);
+                loaded += 1;
+            }
             Err(error) => {
                 assert_eq!(net.bits(), before);
                 assert!(error.to_string().contains("model.safetensors: "), "{error}");
             }
         }
     }
-    // Damage to numbers alone is not seen.
+    // What is overwritten with what was there.
+    assert!(loaded < FILES / 20, "{loaded}");
+}
+
+/// With the checksum that it would have, damage goes as far into the parts of a run as it can.
+#[test]
+fn damaged_runs_change_all_parts_or_nothing() {
+    let scratch = Scratch::new("runs");
+    let file = scratch.0.join("run.safetensors");
+    let net = Net::new(1.5);
+    let opt = Adam { amsgrad: true, ..Adam::default() }.init(&net).unwrap();
+    let data = vec![1i32; 10].loader(3, Shuffled(Seed(1)), Stack).unwrap();
+    let (rng, best, journal) = (RefCell::new(Rng::seed(1)), Cell::new(0.5f64), Journal::new(&strict(), 1));
+    let parts: [(&str, &dyn Stateful); 6] =
+        [("model", &net), ("opt", &opt), ("data", &data), ("rng", &rng), ("best", &best), ("journal", &journal)];
+    let run = parts.iter().fold(Checkpoint::new(), |run, (name, part)| run.part(name, *part));
+    let step = || {
+        let loss = (net.weight.tensor() * net.weight.tensor()).sum(..);
+        opt.step(&loss).and_then(|()| journal.step(1, &loss, || loss.clone()))
+    };
+    step().unwrap();
+    let bits = || {
+        let mut all = Snapshot::new();
+        for (name, part) in &parts {
+            let mut snapshot = Snapshot::new();
+            part.save(&mut snapshot).unwrap();
+            all.add(name, snapshot);
+        }
+        // As text: NaN is not equal to itself.
+        let entry = |(name, value): (&str, &Value)| match value {
+            Value::Array(array) => format!("{name} {array:?} {:?}", array.bytes),
+            value => format!("{name} {value:?}"),
+        };
+        all.iter().map(entry).collect::<Vec<_>>()
+    };
+    run.save(&file).unwrap();
+    let (whole, draws) = (fs::read(&file).unwrap(), &mut Rng::seed(3));
+    let first = br#"{"__metadata__":{"crc32":""#.len() + 8;
+    let (mut loaded, mut before) = (0, bits());
+    for _ in 0..FILES {
+        let mut bytes = mangled(&whole, draws);
+        if bytes.len() > first + 8 {
+            bytes[first..first + 8].fill(b'0');
+            let mut crc = flate2::Crc::new();
+            crc.update(&bytes);
+            bytes[first..first + 8].copy_from_slice(format!("{:08x}", crc.sum()).as_bytes());
+        }
+        let _reading = Reading(&bytes);
+        fs::write(&file, &bytes).unwrap();
+        match run.load(&file) {
+            Ok(()) => {
+                loaded += 1;
+                // Whatever numbers it has, they can be gone on with.
+                let _ = (step(), data.next_batch(), rng.borrow_mut().normal());
+                before = bits();
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("run.safetensors: "), "{error}");
+                assert_eq!(bits(), before);
+            }
+        }
+    }
     assert!(loaded > 0 && loaded < FILES / 2, "{loaded}");
 }
 

@@ -3,5 +3,6 @@
 pub mod agree;
 pub mod devices;
 pub mod draw;
+pub mod everything;
 pub mod gradcheck;
 pub mod graphs;

@@ -3,4 +3,5 @@
 mod adversarial;
 mod compiled;
 mod recomputed;
+mod resumed;
 mod steady;

@@ -10,6 +10,7 @@ mod check;
 mod digits;
 mod fuzz;
 mod golden;
+mod killtest;
 #[path = "../../examples/mnist.rs"]
 #[expect(dead_code, reason = "its main belongs to the example")]
 mod mnist;
@@ -41,6 +42,8 @@ enum Task {
     Bench(thalweg_benches::BenchArgs),
     /// Thousands of steps; fails when memory grows.
     Soak(soak::SoakArgs),
+    /// Runs that are killed at random moments and gone on with, bit for bit against runs that were never stopped.
+    Killtest(killtest::KilltestArgs),
     /// Format, lints, shaders, docs with every listing compiled, number of third-party crates, publishing.
     Check(check::CheckArgs),
     /// One stripped binary with conformance, benches and examples, for a machine without a toolchain.
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Task::Shaders(args) => shaders::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),
+        Task::Killtest(args) => killtest::run(&args),
         Task::Check(args) => check::run(&args),
         Task::Bundle(args) => bundle::run(&args),
         Task::Sizes => sizes::run(),

@@ -226,7 +226,47 @@ impl fmt::Debug for Loading<'_> {
     }
 }
 
-/// Something whose state goes to disk and back: models, optimizers, generators, loaders, counters.
+/// Something whose state goes to disk and back: models, optimizers, generators, loaders, counters, and what a program makes so:
+///
+/// ```
+/// use std::cell::Cell;
+/// use thalweg_graph::{
+///     Result, Stateful,
+///     module::snapshot::{Loading, Snapshot, Value},
+/// };
+///
+/// /// Gives up when the loss has not fallen for a while.
+/// struct Patience {
+///     best: Cell<f64>,
+///     waited: Cell<u64>,
+/// }
+///
+/// impl Stateful for Patience {
+///     fn save(&self, to: &mut Snapshot) -> Result<()> {
+///         to.insert("best", Value::Number(self.best.get()));
+///         to.insert("waited", Value::Words(vec![self.waited.get()]));
+///         Ok(())
+///     }
+///
+///     fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
+///         let (best, [waited]) = (from.number("best")?, from.words("waited")?);
+///         let mut loading = Loading::new();
+///         loading.then(move || {
+///             self.best.set(best);
+///             self.waited.set(waited);
+///             Ok(())
+///         });
+///         Ok(loading)
+///     }
+/// }
+///
+/// let (one, other) = [(0.5, 3), (f64::INFINITY, 0)].map(|(b, w)| Patience { best: b.into(), waited: w.into() }).into();
+/// let mut snapshot = Snapshot::new();
+/// one.save(&mut snapshot)?;
+/// other.load(&snapshot)?;
+/// assert_eq!((other.best.get(), other.waited.get()), (0.5, 3));
+/// # Ok::<(), thalweg_graph::Error>(())
+/// ```
 pub trait Stateful {
     /// Adds all of its state. Waits for the device.
     ///
