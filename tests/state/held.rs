@@ -3,7 +3,7 @@
 use thalweg::prelude::*;
 
 use super::{
-    Net, Pair, assert_same, assert_values, changed, devices, down, param, refuses, rows, sgd, snapshot, state, vector,
+    Net, Pair, assert_same, assert_values, changed, devices, down, param, refuses, rows, sgd, snapshot, vector,
 };
 
 /// Values taken of a variable of two that are its value, a view of it or a function that simplifies to it.

@@ -22,13 +22,19 @@ fn a_reader_sees_whole_versions() -> Result<()> {
                 start.wait();
                 let mut seen = Vec::new();
                 while !done.load(Ordering::Relaxed) {
-                    match (p.tensor().detach() * 2.0).to_vec::<f32>() {
-                        Ok(values) => {
-                            let whole = values.iter().all(|v| *v == values[0]);
-                            assert!(whole, "a mixture of versions on {device}");
-                            seen.push(values[0]);
+                    // By a run, and straight from its memory.
+                    let twice =
+                        (p.tensor().detach() * 2.0).to_vec::<f32>().map(|v| v.iter().map(|v| v / 2.0).collect());
+                    for read in [twice, p.tensor().to_vec::<f32>()] {
+                        match read {
+                            Ok(values) => {
+                                let values: Vec<f32> = values;
+                                let whole = values.iter().all(|v| *v == values[0]);
+                                assert!(whole, "a mixture of versions on {device}");
+                                seen.push(values[0]);
+                            }
+                            Err(error) => assert!(matches!(error.kind(), ErrorKind::Stale { .. }), "{error}"),
                         }
-                        Err(error) => assert!(matches!(error.kind(), ErrorKind::Stale { .. }), "{error}"),
                     }
                 }
                 assert!(seen.windows(2).all(|pair| pair[1] <= pair[0]), "time goes one way on {device}");

@@ -29,7 +29,7 @@ impl Net {
         let net = Net {
             conv: Conv2d::new(1, 4, 3).padding(1).init(device, rng)?,
             norm: BatchNorm2d::new(4).init(device, rng)?,
-            dropout: Dropout::new(0.25, rng)?,
+            dropout: Dropout::new(0.25).init(device, rng)?,
             head: Linear::new(4 * 4 * 4, 12).init(device, rng)?,
             late: Linear::new(12, 10).init(device, rng)?,
         };
@@ -84,7 +84,7 @@ impl Everything {
             }
             _ => opt,
         };
-        let opt = if kind % 2 == 0 { opt.schedule(|step| 2e-2 / (1.0 + step as f64)) } else { opt };
+        let opt = if kind.is_multiple_of(2) { opt.schedule(|step| 2e-2 / (1.0 + step as f64)) } else { opt };
         let average = Average::exponential(&net, 0.8)?;
         let shown = Digits::embedded()?.train.subset((0..ITEMS).collect::<Vec<_>>())?;
         let noisy = shown.augment(Seed(seed), |(mut image, label), rng| {

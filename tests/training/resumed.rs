@@ -104,7 +104,8 @@ fn compiled_steps_meet_what_is_loaded() {
         let file = Scratch::new("resumed-compiled");
         let make = |seed: u64, frozen: bool| {
             let rng = &mut Rng::seed(seed);
-            let (dropout, body) = (Dropout::new(0.5, rng).unwrap(), Linear::new(6, 5).init(&device, rng).unwrap());
+            let (dropout, body) =
+                (Dropout::new(0.5).init(&device, rng).unwrap(), Linear::new(6, 5).init(&device, rng).unwrap());
             let net = Net { dropout, body, head: Linear::new(5, 3).init(&device, rng).unwrap() };
             net.body.freeze(frozen);
             let opt = Adam { lr: 0.1, ..Adam::default() }.init(&net).unwrap().clip_norm(0.1);

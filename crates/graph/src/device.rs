@@ -126,7 +126,7 @@ impl Device {
         struct End;
         impl Drop for End {
             fn drop(&mut self) {
-                WRITING.with_borrow_mut(|held| drop(held.pop()));
+                WRITING.with_borrow_mut(|held| held.truncate(held.len() - 1));
             }
         }
         let lock = Arc::as_ptr(&self.writes) as usize;

@@ -241,7 +241,8 @@ mod tests {
         opt.step(&(net.tensor() * net.tensor()).sum(..)).unwrap();
         opt.set_lr(0.5).unwrap();
         net.freeze(true);
-        (epoch.set(8), best.set(9.0));
+        epoch.set(8);
+        best.set(9.0);
         rng.borrow_mut().uniform();
         data.next_batch().unwrap();
         journal.step(3, &net.tensor().sum(..), || net.tensor().mean(..)).unwrap();
