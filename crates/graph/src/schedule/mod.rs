@@ -201,7 +201,7 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeI
     let mut launches = checks::first(graph, launches, &overwrites);
     for check in launches.iter_mut().flat_map(|launch| launch.checks_mut()) {
         let looks = |node: &TraceNode| matches!(node.op, Op::Gather(_)) && node.label == check.label;
-        check.node = trace.nodes.iter().position(looks).unwrap_or_default();
+        check.node = trace.nodes.iter().position(looks).unwrap_or(usize::MAX);
     }
     let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
     for (i, output) in graph.outputs.iter().enumerate() {
