@@ -178,6 +178,8 @@ fn groups_of_nothing_are_refused() -> Result<()> {
         let stepped = opt();
         super::down(&stepped, &net.all())?;
         refuses(stepped.group("*", sgd(0.1)), line!(), &["before the first step"]);
+        // A software driver does not like to be left at work.
+        device.synchronize()?;
     }
     Ok(())
 }
