@@ -1,6 +1,9 @@
 //! Reverse-mode differentiation, from graph to graph: gradients are lazy tensors, and have gradients of their own.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     dtype::DType,
@@ -35,10 +38,41 @@ impl Leaf for Tensor {
 /// an optimizer moved it.
 #[derive(Clone, Debug, Default)]
 pub struct Grads {
-    /// The number of the backward pass.
-    pass: u64,
+    /// The backward pass.
+    pass: Arc<Pass>,
     /// Ordered, so that mapping them records the same graph every time and plans are found again.
     by_key: BTreeMap<u64, Gradient>,
+}
+
+/// The backward pass that gradients come from: the same for whatever is made of them but for sums.
+#[derive(Debug)]
+pub struct Pass {
+    number: u64,
+    /// The optimizers that have applied them.
+    by: Mutex<Vec<u64>>,
+}
+
+impl Default for Pass {
+    fn default() -> Pass {
+        Pass { number: next_id(), by: Mutex::default() }
+    }
+}
+
+impl Pass {
+    /// What tells it from every other.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether the optimizer of this number has applied its gradients.
+    pub fn is_applied_by(&self, optimizer: u64) -> bool {
+        self.by.lock().unwrap_or_else(PoisonError::into_inner).contains(&optimizer)
+    }
+
+    /// Notes that it has.
+    pub fn applied_by(&self, optimizer: u64) {
+        self.by.lock().unwrap_or_else(PoisonError::into_inner).push(optimizer);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +102,7 @@ impl Gradient {
 impl Grads {
     /// None yet, to be filled with [`Grads::insert`].
     pub fn new() -> Grads {
-        Grads { pass: next_id(), by_key: BTreeMap::new() }
+        Grads::default()
     }
 
     /// The gradient with respect to a parameter or a tracked tensor, or `None` if the loss does not depend on it.
@@ -161,9 +195,9 @@ impl Grads {
         self.by_key.is_empty()
     }
 
-    /// The number of the backward pass.
-    pub(crate) fn number(&self) -> u64 {
-        self.pass
+    /// The backward pass that they come from.
+    pub fn pass(&self) -> Arc<Pass> {
+        self.pass.clone()
     }
 
     /// Of a parameter's gradient: at which version it was taken.
@@ -185,7 +219,7 @@ impl std::ops::Add for Grads {
     type Output = Grads;
     #[track_caller]
     fn add(mut self, other: Grads) -> Grads {
-        self.pass = next_id();
+        self.pass = Arc::default();
         other.by_key.into_iter().for_each(|(key, gradient)| Grads::add(&mut self, key, gradient));
         self
     }

@@ -14,7 +14,7 @@ use crate::{
     op::Op,
     record,
     tensor::{Tensor, next_id},
-    variable::write_all,
+    variable::settle,
 };
 use replay::Recording;
 
@@ -101,7 +101,7 @@ where
             let results = (self.f)(alone.clone())?;
             Tensor::eval_all(&results)?;
             // What the function set and no optimizer wrote.
-            write_all(Vec::new(), record::states())?;
+            settle(record::states())?;
             Ok(results)
         })?;
         let recording = Recording::new(&alone, tape, &results)?;

@@ -23,8 +23,8 @@ pub(crate) struct Root {
     pub target: Option<Region>,
     /// A handle that the caller keeps to a node of the run only in case it fails: nobody asks for its value.
     pub kept: Option<Tensor>,
-    /// Whose target it is, if that is another from run to run.
-    pub swap: Option<Variable>,
+    /// Whose target it is.
+    pub written: Option<Variable>,
 }
 
 /// Computes these tensors, and with them whatever unevaluated node on the way somebody else holds.
@@ -32,13 +32,16 @@ pub(crate) struct Root {
 pub(crate) fn eval(tensors: &[Tensor]) -> Result<()> {
     for tensor in tensors {
         tensor.check()?;
+        check_version(tensor, Location::caller())?;
     }
     let missing: Vec<&Tensor> = tensors.iter().filter(|t| !t.is_evaluated()).collect();
     match missing.is_empty() {
         true => Ok(()),
         false => {
-            let roots: Vec<Root> =
-                missing.into_iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }).collect();
+            let roots: Vec<Root> = missing
+                .into_iter()
+                .map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None })
+                .collect();
             run(&roots, false).map(drop)
         }
     }
@@ -55,7 +58,7 @@ pub(crate) fn check_version(tensor: &Tensor, reader: &'static Location<'static>)
 
 /// Whether nothing that these need carries an error or has been written since.
 pub(crate) fn is_computable(tensors: &[Tensor]) -> bool {
-    let root = |t: &Tensor| Root { tensor: t.clone(), target: None, kept: None, swap: None };
+    let root = |t: &Tensor| Root { tensor: t.clone(), target: None, kept: None, written: None };
     gather(&tensors.iter().map(root).collect::<Vec<_>>(), Location::caller()).is_ok()
 }
 
@@ -93,9 +96,9 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
         let leaves = trace.leaves.iter().map(|(node, _)| origin(*node)).collect();
         let scalars = trace.scalars.iter().map(|(node, _)| origin(*node)).collect();
         // What is written comes first among the outputs, in the order of the roots.
-        let swaps = roots.iter().filter(|r| r.target.is_some()).map(|r| r.swap.clone()).enumerate();
-        let swaps = swaps.filter_map(|(i, swap)| swap.map(|variable| (i, variable))).collect();
-        Run { device, trace, leaves, scalars, swaps, regions }
+        let targets = roots.iter().filter(|r| r.target.is_some()).map(|r| r.written.clone()).enumerate();
+        let written = targets.filter_map(|(i, variable)| Some((i, variable?))).collect();
+        Run { device, trace, leaves, scalars, written, regions }
     });
     Ok(Ran(gathered))
 }
@@ -151,7 +154,7 @@ fn version_below(tensor: &Tensor, written: &HashSet<u64>) -> Option<Version> {
 #[track_caller]
 pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
     let roots: Vec<Root> =
-        tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }).collect();
+        tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None }).collect();
     let gathered = gather(&roots, Location::caller())?;
     let mixed = tensors.first().and_then(|t| t.device().mixed());
     Ok(build(&gathered, &roots, mixed, false))

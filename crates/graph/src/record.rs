@@ -36,8 +36,8 @@ pub(crate) struct Run {
     pub leaves: Vec<(u64, Role)>,
     /// Of each of its scalars.
     pub scalars: Vec<(u64, Role)>,
-    /// The outputs whose targets are those of these variables then.
-    pub swaps: Vec<(usize, Variable)>,
+    /// The outputs whose targets are these variables'.
+    pub written: Vec<(usize, Variable)>,
     /// Of its outputs.
     pub regions: Vec<Region>,
 }
@@ -81,6 +81,8 @@ pub(crate) struct Tape {
     pub events: Vec<Event>,
     /// The states that were read or set.
     pub states: Vec<Variable>,
+    /// Whether a step was taken, which writes whatever this thread has set.
+    pub steps: bool,
     /// What the function asked on the host, and must be answered alike for a replay to do what it would do: modes, frozen flags,
     /// seeds.
     pub conditions: Vec<(On, Condition)>,
@@ -111,7 +113,7 @@ pub(crate) fn record<T>(first: u64, f: impl FnOnce() -> Result<T>) -> Result<(T,
             TAPE.set(None);
         }
     }
-    TAPE.set(Some(Tape { events: Vec::new(), states: Vec::new(), conditions: Vec::new(), first }));
+    TAPE.set(Some(Tape { events: Vec::new(), states: Vec::new(), steps: false, conditions: Vec::new(), first }));
     let _end = End;
     let value = f()?;
     match TAPE.take() {
@@ -171,6 +173,16 @@ pub(crate) fn meets(state: &Variable) -> bool {
         }
         _ => false,
     })
+}
+
+/// Whether a state has been used in this recording.
+pub(crate) fn has_met(state: &Variable) -> bool {
+    TAPE.with_borrow(|tape| tape.as_ref().is_some_and(|tape| tape.states.iter().any(|known| known.same(state))))
+}
+
+/// Notes that a step is taken.
+pub(crate) fn steps() {
+    TAPE.with_borrow_mut(|tape| tape.iter_mut().for_each(|tape| tape.steps = true));
 }
 
 /// The states that were used so far.

@@ -48,6 +48,8 @@ struct Now {
     spare: Option<Region>,
     /// The next value, where it was set and not written yet.
     pending: Option<Tensor>,
+    /// How often it was set when nothing was pending: what a thread set is not what another sets later.
+    sets: u64,
     trainable: bool,
     training: bool,
     frozen: bool,
@@ -98,13 +100,18 @@ impl fmt::Debug for Version {
     }
 }
 
-/// A variable that may be gone.
+/// A variable that was set, and may be gone or written since.
 #[derive(Clone)]
-struct WeakVariable(Arc<Identity>, Weak<Mutex<Now>>);
+struct Set {
+    identity: Arc<Identity>,
+    now: Weak<Mutex<Now>>,
+    /// Which time.
+    time: u64,
+}
 
 thread_local! {
     /// The variables that this thread has set and nothing has written yet, in the order of the first time.
-    static PENDING: RefCell<Vec<WeakVariable>> = const { RefCell::new(Vec::new()) };
+    static PENDING: RefCell<Vec<Set>> = const { RefCell::new(Vec::new()) };
     /// What stands for parameters on this thread, the innermost last.
     static OVERLAYS: RefCell<Vec<(u64, Tensor)>> = const { RefCell::new(Vec::new()) };
     /// While something is rehearsed: what was pending before, of each variable that was set since.
@@ -137,6 +144,7 @@ impl Variable {
             home: home.clone(),
             spare: None,
             pending: None,
+            sets: 0,
             trainable,
             training: true,
             frozen: false,
@@ -259,23 +267,35 @@ impl Variable {
     }
 
     /// Its next value, lazily.
+    #[track_caller]
     pub fn set(&self, value: Tensor) {
-        let before = self.now().pending.replace(value);
+        // What shows another variable gets a node of its own, so that it can be computed before that one is written.
+        let value =
+            if matches!(value.0.role, Role::Variable(_)) { node_of_its_own(&value, Location::caller()) } else { value };
+        let (before, time) = {
+            let mut now = self.now();
+            now.sets += u64::from(now.pending.is_none());
+            (now.pending.replace(value), now.sets)
+        };
         REHEARSAL.with_borrow_mut(|rehearsal| {
             if let Some(touched) = rehearsal
                 && !touched.iter().any(|(known, _)| known.same(self))
             {
-                touched.push((self.clone(), before.clone()));
+                touched.push((self.clone(), before));
             }
         });
-        if before.is_none() {
-            let weak = WeakVariable(self.identity.clone(), Arc::downgrade(&self.now));
-            PENDING.with_borrow_mut(|all| {
+        PENDING.with_borrow_mut(|all| {
+            if !all.iter().any(|set| Arc::ptr_eq(&set.identity, &self.identity) && set.time == time) {
                 // Those that are gone, or were written meanwhile, make room.
-                all.retain(|v| !Arc::ptr_eq(&v.0, &self.identity) && v.is_pending());
-                all.push(weak);
-            });
-        }
+                all.retain(Set::is_pending);
+                all.push(Set { identity: self.identity.clone(), now: Arc::downgrade(&self.now), time });
+            }
+        });
+    }
+
+    /// Whether it was set to something that nothing has written.
+    pub fn is_pending(&self) -> bool {
+        self.now().pending.is_some()
     }
 
     /// What it was set to and not written, which is then the caller's to write.
@@ -292,17 +312,21 @@ impl Variable {
 
     /// As [`Variable::put_back`] after a run that failed. What can never be computed is let go, so that one error does not stay for
     /// ever.
-    pub fn put_back_unless_lost(&self, value: &Tensor, error: &Error) {
-        if value.check().is_ok() && !matches!(error.kind(), ErrorKind::Stale { .. }) {
+    pub fn put_back_unless_lost(&self, value: &Tensor) {
+        if eval::is_computable(std::slice::from_ref(value)) {
             self.put_back(value.clone());
         }
+    }
+
+    /// The version of now.
+    pub fn current(&self) -> Version {
+        Version { identity: self.identity.clone(), recorded: self.version(), now: Arc::downgrade(&self.now) }
     }
 
     /// A new leaf over a region that holds the current version.
     fn rebind(&self, home: Region) {
         let mut now = self.now();
-        let version =
-            Version { identity: self.identity.clone(), recorded: self.version(), now: Arc::downgrade(&self.now) };
+        let version = self.current();
         let tracked = now.trainable && now.training && !now.frozen && home.dtype.is_float();
         let (shape, device) = (now.leaf.shape().to_vec(), now.leaf.device().clone());
         let location = now.leaf.0.origin.location;
@@ -345,25 +369,20 @@ impl Variable {
     }
 
     fn write_alone(&self, value: &Tensor, location: &'static Location<'static>) -> Result<()> {
-        // Its own pending value is overwritten unseen.
-        let unseen = self.take_pending();
-        let pending = pending(value.device());
-        if let (true, Some(from)) = (pending.is_empty() && !record::is_recording(), value.region()) {
-            eval::check_version(value, location)?;
-            if !from.overlaps(&self.target()) {
+        let waiting = waiting(value.device(), std::slice::from_ref(self));
+        let from = value.region().filter(|from| !from.overlaps(&self.target()));
+        match from {
+            Some(from) if waiting.is_empty() && !record::is_recording() => {
+                eval::check_version(value, location)?;
                 value.device().backend().copy(&[(from, self.target())])?;
                 self.was_written();
-                return Ok(());
             }
+            // A node of its own: the value's may have been computed already, and it is wanted in this place.
+            _ => write_all(vec![(self.clone(), node_of_its_own(value, location))], waiting)?,
         }
-        // A node of its own: the value's may have been computed already, and it is wanted in this place.
-        let (shape, device) = (value.shape().to_vec(), value.device());
-        let fresh = Tensor::node(Op::Detach, vec![value.clone()], shape, value.dtype(), device, location);
-        let result = write_all(vec![(self.clone(), fresh)], pending);
-        if let (Err(_), Some(unseen)) = (&result, unseen) {
-            self.put_back(unseen);
-        }
-        result
+        // Its own pending value is overwritten unseen.
+        drop(self.take_pending());
+        Ok(())
     }
 
     /// Notes that gradients of a backward pass were applied, which belong to the version `of`.
@@ -385,55 +404,94 @@ impl fmt::Debug for Variable {
     }
 }
 
-impl WeakVariable {
+impl Set {
     fn upgrade(&self) -> Option<Variable> {
-        self.1.upgrade().map(|now| Variable { identity: self.0.clone(), now })
+        self.now.upgrade().map(|now| Variable { identity: self.identity.clone(), now })
     }
 
     fn is_pending(&self) -> bool {
-        self.upgrade().is_some_and(|v| v.now().pending.is_some())
+        self.upgrade().is_some_and(|v| {
+            let now = v.now();
+            now.pending.is_some() && now.sets == self.time
+        })
     }
 }
 
-/// What this thread has set on a device and nothing has written yet.
-pub(crate) fn pending(device: &Device) -> Vec<Variable> {
+/// What this thread has set and nothing has written yet.
+pub(crate) fn pending_anywhere() -> Vec<Variable> {
     PENDING.with_borrow_mut(|all| {
-        all.retain(WeakVariable::is_pending);
-        all.iter().filter_map(WeakVariable::upgrade).filter(|v| v.leaf().device().same(device)).collect()
+        all.retain(Set::is_pending);
+        all.iter().filter_map(Set::upgrade).collect()
     })
 }
 
-/// Writes values over variables, and what is pending of others, in one run: everything is read before anything is written.
+/// The same on a device.
+pub(crate) fn pending(device: &Device) -> Vec<Variable> {
+    pending_anywhere().into_iter().filter(|v| v.leaf().device().same(device)).collect()
+}
+
+/// What this thread has set on a device and nothing has written, of other variables than these, as far as it can be computed and has not
+/// been: it is computed before something that it reads is written.
+pub(crate) fn waiting(device: &Device, written: &[Variable]) -> Vec<Tensor> {
+    let others = pending(device).into_iter().filter(|v| !written.iter().any(|known| known.same(v)));
+    let values = others.map(|v| v.tensor()).filter(|t| !t.is_evaluated());
+    values.filter(|t| eval::is_computable(std::slice::from_ref(t))).collect()
+}
+
+/// A node that shows the same.
+fn node_of_its_own(value: &Tensor, location: &'static Location<'static>) -> Tensor {
+    let shape = value.shape().to_vec();
+    Tensor::node(Op::Detach, vec![value.clone()], shape, value.dtype(), value.device(), location)
+}
+
+/// Writes values over variables, and computes others, in one run: everything is read before anything is written.
 #[track_caller]
-pub(crate) fn write_all(writes: Vec<(Variable, Tensor)>, pending: Vec<Variable>) -> Result<()> {
-    let own = writes.len();
-    let set = pending.into_iter().filter(|v| !writes.iter().any(|(known, _)| known.same(v))).collect::<Vec<_>>();
-    let taken = set.into_iter().filter_map(|v| v.take_pending().map(|value| (v, value)));
+pub(crate) fn write_all(writes: Vec<(Variable, Tensor)>, computed: Vec<Tensor>) -> Result<()> {
     // The roots hold the values alone: who else holds one is given it in a place that is not written again.
-    let (variables, roots): (Vec<Variable>, Vec<Root>) = writes.into_iter().chain(taken).map(root).unzip();
-    match eval::run(&roots, false) {
-        Ok(_) => {
-            drop(roots);
-            record::did(|| {
-                let written = variables.clone();
-                move || written.iter().for_each(Variable::was_written)
-            });
-            variables.iter().for_each(Variable::was_written);
-            Ok(())
-        }
-        Err(error) => {
-            let taken = variables.iter().zip(&roots).skip(own);
-            taken.for_each(|(v, root)| v.put_back_unless_lost(&root.tensor, &error));
-            Err(error)
-        }
+    let (variables, mut roots): (Vec<Variable>, Vec<Root>) = writes.into_iter().map(root).unzip();
+    roots.extend(computed.into_iter().map(|tensor| Root { tensor, target: None, kept: None, written: None }));
+    eval::run(&roots, false)?;
+    drop(roots);
+    variables.iter().for_each(Variable::was_written);
+    record::did(|| move || variables.iter().for_each(Variable::was_written));
+    Ok(())
+}
+
+/// Writes what was set of these variables and nothing has written.
+#[track_caller]
+pub(crate) fn settle(variables: Vec<Variable>) -> Result<()> {
+    let mut set: Vec<Variable> = variables.into_iter().filter(Variable::is_pending).collect();
+    while let Some(first) = set.first() {
+        let device = first.leaf().device().clone();
+        let (here, elsewhere) = set.into_iter().partition(|v| v.leaf().device().same(&device));
+        settle_together(here)?;
+        set = elsewhere;
     }
+    Ok(())
+}
+
+#[track_caller]
+fn settle_together(set: Vec<Variable>) -> Result<()> {
+    let Some(device) = set.first().map(|v| v.leaf().device().clone()) else { return Ok(()) };
+    let waiting =
+        waiting(&device, &set).into_iter().map(|tensor| Root { tensor, target: None, kept: None, written: None });
+    let taken = set.into_iter().filter_map(|v| v.take_pending().map(|value| (v, value)));
+    let (variables, mut roots): (Vec<Variable>, Vec<Root>) = taken.map(root).unzip();
+    roots.extend(waiting);
+    if let Err(error) = eval::run(&roots, false) {
+        variables.iter().zip(&roots).for_each(|(v, root)| v.put_back_unless_lost(&root.tensor));
+        return Err(error);
+    }
+    drop(roots);
+    variables.iter().for_each(Variable::was_written);
+    record::did(|| move || variables.iter().for_each(Variable::was_written));
+    Ok(())
 }
 
 /// A variable, and the value to write over it.
 pub(crate) fn root((variable, value): (Variable, Tensor)) -> (Variable, Root) {
-    let target = Some(variable.target());
-    let swap = variable.is_double().then(|| variable.clone());
-    (variable, Root { tensor: value, target, kept: None, swap })
+    let (target, written) = (Some(variable.target()), Some(variable.clone()));
+    (variable, Root { tensor: value, target, kept: None, written })
 }
 
 /// The memory of an evaluated tensor if nobody else can see it, else a copy.
@@ -483,16 +541,18 @@ pub(crate) fn overlay_of(key: u64) -> Option<Tensor> {
 
 /// What `f` gives; what it sets is forgotten.
 pub(crate) fn rehearsed<T>(f: impl FnOnce() -> T) -> T {
+    type Touched = Option<Vec<(Variable, Option<Tensor>)>>;
     /// Puts everything back, also when `f` panics.
-    struct End(Option<Vec<(Variable, Option<Tensor>)>>);
+    struct End(Touched, Vec<Set>);
     impl Drop for End {
         fn drop(&mut self) {
             for (variable, before) in REHEARSAL.replace(self.0.take()).into_iter().flatten() {
                 variable.now().pending = before;
             }
+            PENDING.set(std::mem::take(&mut self.1));
         }
     }
-    let _end = End(REHEARSAL.replace(Some(Vec::new())));
+    let _end = End(REHEARSAL.replace(Some(Vec::new())), PENDING.with_borrow(Vec::clone));
     f()
 }
 

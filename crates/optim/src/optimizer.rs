@@ -40,12 +40,17 @@ pub struct Optimizer {
     scaling: Option<LossScale>,
     clip_norm: Option<f64>,
     clip_value: Option<f64>,
-    /// The backward pass whose gradients were applied last.
-    pass: AtomicU64,
+    /// By which backward passes know it.
+    number: u64,
     pub(crate) sum: Mutex<Option<Summed>>,
     /// Set as soon as the rates come from elsewhere: from another schedule, or from none.
     other_rates: Mutex<Arc<AtomicBool>>,
     skips: Mutex<Skips>,
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What a step goes by.
@@ -133,7 +138,7 @@ impl Optimizer {
             scaling,
             clip_norm: None,
             clip_value: None,
-            pass: AtomicU64::new(u64::MAX),
+            number: next_number(),
             sum: Mutex::new(None),
             other_rates: Mutex::default(),
             skips: Mutex::default(),
@@ -358,14 +363,22 @@ impl Optimizer {
     /// As [`Optimizer::apply`]; nothing was accumulated, or inside a compiled function and the step is outside.
     #[track_caller]
     pub fn step_accumulated(&self) -> Result<()> {
-        let Some(Summed { grads, losses, recording: of }) = lock(&self.sum).take() else {
+        let Some(sum) = lock(&self.sum).take() else {
             let problem = "nothing was accumulated since the step before; call accumulate(&loss) first".into();
             return Err(Error::new("step", ErrorKind::Invalid(problem)));
         };
-        if of != recording() {
+        if sum.recording != recording() {
             return Err(self.forget_sum());
         }
-        self.run(grads.map(|g| g * (1.0 / f64::from(losses))), By::Sum)
+        let mean = sum.grads.clone().map(|g| g * (1.0 / f64::from(sum.losses)));
+        let result = self.run(mean, By::Sum);
+        // An error changes nothing; but what has become stale can never be applied, and would be in the way of every sum to come.
+        if let Err(error) = &result
+            && !matches!(error.kind(), ErrorKind::Stale { .. })
+        {
+            *lock(&self.sum) = Some(sum);
+        }
+        result
     }
 
     #[track_caller]
@@ -382,7 +395,8 @@ impl Optimizer {
                 return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));
             }
         }
-        if self.pass.load(Ordering::Relaxed) == grads.pass() {
+        let pass = grads.pass();
+        if pass.is_applied_by(self.number) {
             let problem = "these gradients have been applied already; take new ones from the parameters of now".into();
             return Err(Error::new("step", ErrorKind::Invalid(problem)));
         }
@@ -412,7 +426,6 @@ impl Optimizer {
             active.push((group, moves, gradient));
         }
         let applied = grads.applied(groups.iter().flat_map(|g| g.arena.params()));
-        let pass = grads.pass();
         // What nobody else holds needs no place of its own.
         drop(grads);
         let (loss, watch) = match &by {
@@ -422,11 +435,11 @@ impl Optimizer {
         };
         let measured = self.scaling.is_some() || self.clip_norm.is_some() || matches!(by, By::Sum);
         let squares = active.iter().filter(|_| measured).map(|(.., g)| Squares::of(g)).reduce(Squares::plus);
-        // The sum of squares is not finite as soon as one gradient is not. Without it, the loss tells.
-        let finite = match (&squares, loss) {
-            (Some(squares), _) => Some(squares.is_finite()),
-            (None, Some(loss)) => Some(loss.is_finite().reshape(())),
-            (None, None) => None,
+        // The sum of squares is not finite as soon as one gradient is not. A loss that is not finite may have gradients that are.
+        let of_loss = loss.map(|loss| loss.is_finite().reshape(()));
+        let finite = match (of_loss, squares.as_ref().map(Squares::is_finite)) {
+            (Some(loss), Some(gradients)) => Some(loss.where_(&gradients, &loss)),
+            (loss, gradients) => loss.or(gradients),
         };
         let norm = squares.filter(|_| self.scaling.is_some() || self.clip_norm.is_some()).map(|s| s.root());
         let clip = self.clip_norm.zip(norm.as_ref()).map(|(limit, norm)| (limit / (norm + 1e-6)).minimum(1.0));
@@ -462,7 +475,7 @@ impl Optimizer {
         commit.watch = watch;
         drop((clip, lr, finite));
         commit.run()?;
-        self.pass.store(pass, Ordering::Relaxed);
+        pass.applied_by(self.number);
         lock(&self.skips).look(&control.state().tensor(), STEP, SKIPPED);
         Ok(())
     }

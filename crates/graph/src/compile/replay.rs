@@ -12,7 +12,7 @@ use crate::{
     op::Op,
     record::{Condition, Event, Live, Run, Tape},
     tensor::{Role, Tensor},
-    variable::{Variable, Version, write_all},
+    variable::{Variable, Version, pending_anywhere, settle},
 };
 
 /// Everything that a function did, and where what it read came from.
@@ -20,10 +20,12 @@ use crate::{
 pub(super) struct Recording<const M: usize> {
     events: Vec<Replay>,
     states: Vec<Variable>,
+    /// Whether it takes a step, which writes whatever this thread has set.
+    steps: bool,
     conditions: Vec<Condition>,
     /// Asked for once by each replay, in the order in which the function made them.
     live: Vec<(u64, Live)>,
-    /// Where the parameters were.
+    /// Where the variables were that it reads or writes.
     params: Vec<(Version, Region)>,
     /// Buffers that a replay reads or writes and that are no inputs.
     fixed: Vec<Region>,
@@ -63,7 +65,6 @@ enum Source {
     /// Of an earlier run, an output.
     Made(usize, usize),
     Live(usize),
-    Param(Version, Region),
     /// Where the variable's value is then.
     Now(Variable),
     Fixed(Region),
@@ -87,6 +88,7 @@ impl<const M: usize> Recording<M> {
         let mut recording = Recording {
             events: Vec::with_capacity(tape.events.len()),
             states: tape.states,
+            steps: tape.steps,
             conditions: tape.conditions.into_iter().map(|(_, condition)| condition).collect(),
             live: Vec::new(),
             params: Vec::new(),
@@ -132,13 +134,15 @@ impl<const M: usize> Recording<M> {
         }
         for (i, output) in run.trace.outputs.iter().enumerate() {
             let Some(target) = &output.target else { continue };
-            if run.swaps.iter().any(|(known, _)| *known == i) {
+            let written = run.written.iter().find(|(known, _)| *known == i).map(|(_, variable)| variable);
+            if written.is_some_and(Variable::is_double) {
                 continue;
             }
             if made.iter().flatten().flatten().any(|r| r.storage.same(&target.storage)) {
                 let problem = "the function makes a parameter or a state and changes it; make it outside";
                 return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
             }
+            self.params.extend(written.map(|variable| (variable.current(), target.clone())));
             self.fixed.push(target.clone());
         }
         let own = run.trace.outputs.iter().zip(run.regions.drain(..));
@@ -178,13 +182,10 @@ impl<const M: usize> Recording<M> {
             (Source::Now(variable), region.offset)
         } else {
             self.fixed.push(region.clone());
-            match role {
-                Role::Variable(version) => {
-                    self.params.push((version.clone(), region.clone()));
-                    (Source::Param(version, region.clone()), region.offset)
-                }
-                _ => (Source::Fixed(region.clone()), region.offset),
+            if let Role::Variable(version) = role {
+                self.params.push((version, region.clone()));
             }
+            (Source::Fixed(region.clone()), region.offset)
         };
         let offset = region.offset - start;
         Value { source, offset, shape: shape.to_vec(), len: region.len, dtype: region.dtype, node }
@@ -200,7 +201,8 @@ impl<const M: usize> Recording<M> {
         if self.params.iter().any(moved) {
             return Ok(None);
         }
-        write_all(Vec::new(), self.states.clone())?;
+        let set = self.states.iter().cloned().chain(if self.steps { pending_anywhere() } else { Vec::new() });
+        settle(set.collect())?;
         let mut bound = Bound { inputs: Vec::new(), numbers: Vec::new(), tensors: Vec::new(), made: Vec::new() };
         for tensor in inputs {
             let region = tensor.region().ok_or_else(|| broken("an input has no value"))?;
@@ -226,7 +228,7 @@ impl<const M: usize> Recording<M> {
                     for leaf in &*leaves {
                         run.trace.leaves.push((leaf.node, bound.region(leaf)?));
                     }
-                    for (output, variable) in &run.swaps {
+                    for (output, variable) in run.written.iter().filter(|(_, variable)| variable.is_double()) {
                         run.trace.outputs[*output].target = Some(variable.target());
                     }
                     for (scalar, at) in run.trace.scalars.iter_mut().zip(&*scalars) {
@@ -271,11 +273,11 @@ impl Bound {
             Source::Input(i) => &self.inputs[*i],
             Source::Made(run, output) => &self.made[*run][*output],
             Source::Live(at) => self.tensors[*at].as_ref().ok_or_else(|| broken("a live leaf has no value"))?,
-            Source::Param(_, region) | Source::Fixed(region) => region,
+            Source::Fixed(region) => region,
             Source::Now(_) => now.as_ref().ok_or_else(|| broken("a variable has no value"))?,
         };
         let offset = match value.source {
-            Source::Param(..) | Source::Fixed(_) => whole.offset,
+            Source::Fixed(_) => whole.offset,
             _ => whole.offset + value.offset,
         };
         Ok(Region { storage: whole.storage.clone(), offset, len: value.len, dtype: value.dtype })
@@ -287,7 +289,6 @@ impl Value {
     #[track_caller]
     fn lasting(&self, leaf: Tensor) -> Result<Tensor> {
         match &self.source {
-            Source::Param(version, _) => Ok(version.variable().map_or(leaf, |v| v.leaf())),
             Source::Fixed(_) | Source::Now(_) => copy(&leaf),
             _ => Ok(leaf),
         }

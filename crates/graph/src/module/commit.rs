@@ -16,14 +16,14 @@ use crate::{
     eval::{self, Root},
     record,
     tensor::Tensor,
-    variable::{Variable, pending, rehearsed, root},
+    variable::{Variable, pending, rehearsed, root, settle, waiting, write_all},
 };
 
 impl Grads {
     /// Whether a step by these gradients moves a parameter: it has one, and is not frozen.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Stale`] for a gradient of an older version: since it was taken, something else than gradients of the same backward
+    /// [`Stale`](crate::ErrorKind::Stale) for a gradient of an older version: since it was taken, something else than gradients of the same backward
     /// pass was written to the parameter.
     #[track_caller]
     pub fn moves(&self, param: &Param) -> Result<bool> {
@@ -31,7 +31,7 @@ impl Grads {
         if param.is_frozen() {
             return Ok(false);
         }
-        match version.stale().filter(|_| !param.0.takes(self.pass(), version.recorded())) {
+        match version.stale().filter(|_| !param.0.takes(self.pass().number(), version.recorded())) {
             Some(kind) => Err(Error::new("step", kind)),
             None => Ok(true),
         }
@@ -49,12 +49,7 @@ impl Grads {
     /// What is to be noted of these parameters once the gradients have been applied.
     pub fn applied<'a>(&self, params: impl IntoIterator<Item = &'a Param>) -> Applied {
         let version = |p: &Param| Some((p.clone(), self.version(p.0.key())?.recorded()));
-        Applied { pass: self.pass(), to: params.into_iter().filter_map(version).collect() }
-    }
-
-    /// What tells these gradients from those of every other backward pass.
-    pub fn pass(&self) -> u64 {
-        self.number()
+        Applied { pass: self.pass().number(), to: params.into_iter().filter_map(version).collect() }
     }
 }
 
@@ -93,6 +88,14 @@ impl Commit<'_> {
     #[track_caller]
     pub fn run(self) -> Result<()> {
         let Some(device) = self.arenas.first().map(|(arena, _)| arena.device().clone()) else { return Ok(()) };
+        if record::is_recording() {
+            // What was set before is not the recording's: it is written before, as every replay does.
+            record::steps();
+            let carried: Vec<Variable> = self.carried.iter().map(|s| s.0.clone()).filter(record::meets).collect();
+            let others = pending(&device).into_iter().filter(|v| !record::has_met(v));
+            let before = others.chain(carried).collect();
+            record::unrecorded(|| settle(before))?;
+        }
         let mut carried = pending(&device);
         for state in self.carried.iter().map(|s| &s.0) {
             if !carried.iter().any(|known| known.same(state)) {
@@ -119,14 +122,14 @@ impl Commit<'_> {
             written.push(variable);
         }
         let unread = watch.iter().filter(|t| !t.is_evaluated());
-        roots.extend(unread.map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }));
+        roots.extend(unread.map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None }));
         drop((watch, skip));
         let ran = match eval::run(&roots, true) {
             Ok(ran) => ran,
             Err(error) => {
                 for (variable, at) in set {
                     let root = &roots[at];
-                    variable.put_back_unless_lost(root.kept.as_ref().unwrap_or(&root.tensor), &error);
+                    variable.put_back_unless_lost(root.kept.as_ref().unwrap_or(&root.tensor));
                 }
                 return Err(error);
             }
@@ -153,17 +156,10 @@ pub fn write_states(device: &Device, states: Vec<(State, Tensor)>, watch: &[Tens
     for (state, value) in &states {
         super::param::fitting(&state.0, value).map(drop)?;
     }
-    let of_thread = pending(device).into_iter().filter(|v| !states.iter().any(|(state, _)| state.0.same(v)));
-    let waiting: Vec<Tensor> = of_thread.map(|v| v.tensor()).collect();
-    let (written, mut roots): (Vec<Variable>, Vec<Root>) =
-        states.into_iter().map(|(state, value)| root((state.0, value))).unzip();
-    let unread = watch.iter().chain(&waiting).filter(|t| !t.is_evaluated());
-    roots.extend(unread.map(|t| Root { tensor: t.clone(), target: None, kept: None, swap: None }));
-    eval::run(&roots, false)?;
-    drop(roots);
-    written.iter().for_each(Variable::was_written);
-    record::did(|| move || written.iter().for_each(Variable::was_written));
-    Ok(())
+    let writes: Vec<(Variable, Tensor)> = states.into_iter().map(|(state, value)| (state.0, value)).collect();
+    let written: Vec<Variable> = writes.iter().map(|(variable, _)| variable.clone()).collect();
+    let unread = watch.iter().filter(|t| !t.is_evaluated()).cloned();
+    write_all(writes, unread.chain(waiting(device, &written)).collect())
 }
 
 /// Tells a function that is being compiled that it depends on this flag: when it changes, the function is recorded again.

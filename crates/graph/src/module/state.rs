@@ -7,11 +7,12 @@ use crate::{
     device::Device,
     dtype::DType,
     error::Result,
+    eval::is_computable,
     name::Name,
     record,
     shape::IntoShape,
     tensor::Tensor,
-    variable::{Variable, write_all},
+    variable::{Variable, settle},
 };
 
 /// A tensor that a module carries along without training it: running statistics, counters. Clones share the value.
@@ -89,28 +90,21 @@ impl State {
         self.0.same(&other.0)
     }
 
-    /// A state of its own with the same value and name.
+    /// A state of its own with the same value and name. What this one was set to waits on.
     pub(super) fn fork(&self) -> Result<State> {
-        self.settle()?;
-        self.0.fork().map(State)
-    }
-
-    /// Writes what it was set to, if no step has.
-    pub(crate) fn settle(&self) -> Result<()> {
-        match self.0.take_pending() {
-            Some(value) => {
-                self.0.put_back(value);
-                write_all(Vec::new(), vec![self.0.clone()])
-            }
-            None => Ok(()),
+        if !self.0.is_pending() {
+            return self.0.fork().map(State);
         }
+        let fork = Variable::new(self.0.tensor(), false)?;
+        fork.named_as(&self.0);
+        Ok(State(fork))
     }
 
     /// What was set before a recording began is written before it goes on: it is not the recording's.
     fn meet(&self) {
-        if record::meets(&self.0) {
-            // An error is in the value as well, and what reads it returns it.
-            let _ = record::unrecorded(|| self.settle());
+        // What cannot be computed is left: who reads it gets the error.
+        if record::meets(&self.0) && is_computable(&[self.0.tensor()]) {
+            let _ = record::unrecorded(|| settle(vec![self.0.clone()]));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::actions::{Action, Kind, Machine, OptSpec, RATES, Stmt, rule},
-    Average, Done, Fault, Grad, Model, Net, Node, Of, Optimizer, Shown, Step, Var, Want,
+    Average, Done, Fault, Grad, Model, Net, Node, Of, Optimizer, STALE, Shown, Step, Var, Want,
     steps::By,
     update::Slots,
 };
@@ -107,6 +107,9 @@ impl Model {
             Action::Over(over, e) => {
                 let values: Vec<(Var, Node)> =
                     over.iter().map(|(p, e)| (self.handles.params[p], self.expr(e))).collect();
+                if values.iter().any(|(_, n)| self.carries_error(*n)) {
+                    return Err(STALE.to_vec());
+                }
                 self.overlay = values.into_iter().collect();
                 let node = self.expr(e);
                 self.overlay.clear();
@@ -123,7 +126,8 @@ impl Model {
                 self.held.insert(id, node);
             }
             Action::Copy(t) => {
-                let value = self.computed(self.held[t])?;
+                let shown = self.shown(self.held[t]);
+                let value = self.computed(shown)?;
                 let node = self.tensor(Of::Host, value, false);
                 self.held.insert(id, node);
             }
@@ -161,9 +165,12 @@ impl Model {
             }
             Action::Insert(g, p, e) => {
                 let (var, node) = (self.handles.params[p], self.expr(e));
+                if self.carries_error(node) {
+                    return Err(STALE.to_vec());
+                }
                 let (value, version) = (self.tensors[node].value.clone(), self.vars[var].version);
                 let done = self.tensors[node].done;
-                let grad = Grad { value, version, from: vec![node], done };
+                let grad = Grad { value, version, from: vec![node], done, given: true };
                 self.grads.get_mut(g).and_then(|g| g.of.insert(var, grad));
             }
             Action::ReadGrad(g, p) => {

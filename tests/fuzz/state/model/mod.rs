@@ -148,6 +148,8 @@ struct Grad {
     version: u64,
     from: Vec<Node>,
     done: Done,
+    /// Whether it was inserted: it may show a variable as it lies in memory.
+    given: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -166,9 +168,17 @@ struct Optimizer {
     skipped: u64,
     /// The passes that it has applied.
     passes: BTreeSet<u64>,
-    sum: Option<(Grads, u32)>,
+    sum: Option<Sum>,
     /// The parameters that were not frozen when it was made, or have moved since: those that are saved.
     room: BTreeSet<String>,
+}
+
+/// Gradients added up, of how many losses, and in which call of a compiled function, if in one.
+#[derive(Clone, Debug)]
+struct Sum {
+    grads: Grads,
+    losses: u32,
+    call: Option<u64>,
 }
 
 impl Optimizer {
@@ -210,9 +220,11 @@ struct Handles {
 #[derive(Clone, Debug)]
 struct NetSave {
     params: Vec<(String, Vec<f64>)>,
-    states: Vec<(String, Vec<f64>)>,
+    /// With what they were set to and no step had written.
+    states: Vec<(String, Vec<f64>, Option<Vec<f64>>)>,
     training: bool,
-    frozen: Vec<String>,
+    /// Of each parameter: whether its module trains, and whether it is frozen.
+    flags: Vec<(bool, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -221,6 +233,7 @@ struct OptSave {
     lr: f64,
     steps: u64,
     skipped: u64,
+    sum: Option<(Vec<(String, Vec<f64>)>, u32)>,
 }
 
 /// All that there is.
@@ -245,6 +258,9 @@ pub struct Model {
     /// What parameters compute with.
     overlay: BTreeMap<Var, Node>,
     input: Option<Node>,
+    /// Which call of a compiled function this is, if one.
+    call: Option<u64>,
+    calls: u64,
     thread: u64,
     threads: u64,
     passes: u64,
@@ -299,7 +315,7 @@ impl Machine for Model {
     }
 
     fn put(&mut self, var: &Var, value: &Node) {
-        let node = self.one(One::Detach, value);
+        let node = self.shown(*value);
         let thread = self.thread;
         let pending = &mut self.vars[*var].pending;
         let mut threads = pending.take().map_or(BTreeSet::new(), |(_, threads)| threads);
@@ -309,6 +325,9 @@ impl Machine for Model {
 
     fn one(&mut self, f: One, x: &Node) -> Node {
         let of = &self.tensors[*x];
+        if f == One::Detach && !of.tracked {
+            return *x;
+        }
         let tracked = of.tracked && f != One::Detach;
         let value = f.of(&of.value, self.size);
         self.tensor(Of::One(f, *x), value, tracked)

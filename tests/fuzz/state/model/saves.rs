@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::actions::{Expr, Kind, Machine, Stmt, Thing},
-    Average, Fault, Handles, Model, Need, NetSave, OptSave, Optimizer, STALE, Step, Var, Want,
+    Average, Done, Fault, Grad, Grads, Handles, Model, Need, NetSave, OptSave, Optimizer, STALE, Step, Sum, Var, Want,
     update::{Keeps, Slots},
 };
 
@@ -40,19 +40,26 @@ impl Model {
                 let net = self.net(net).clone();
                 let mut states = Vec::new();
                 for (name, var) in net.states() {
-                    let node = self.show(&var);
-                    states.push((name, self.computed(node)?));
+                    let next = self.vars[var].pending.as_ref().map(|(node, _)| *node);
+                    let next = next.map(|node| self.computed(node)).transpose()?;
+                    states.push((name, self.vars[var].value.clone(), next));
                 }
                 let value = |(name, v): (String, Var)| (name, self.vars[v].value.clone());
                 let params = net.params().into_iter().map(value).collect();
-                let frozen = net.params().into_iter().filter(|(_, v)| self.vars[*v].frozen).map(|(n, _)| n).collect();
-                self.net_saves.insert(id, NetSave { params, states, training: net.training, frozen });
+                let flags = |(_, v): (String, Var)| (self.vars[v].training, self.vars[v].frozen);
+                let flags = net.params().into_iter().map(flags).collect();
+                self.net_saves.insert(id, NetSave { params, states, training: net.training, flags });
             }
             Thing::Opt(opt) => {
                 let o = &self.opts[self.opt(opt)];
                 let slots = |name: &String| (name.clone(), (o.rule(name).keeps(), o.slots[name].clone()));
                 let slots = o.room.iter().map(slots).collect();
-                let save = OptSave { slots, lr: o.lr, steps: o.steps, skipped: o.skipped };
+                let summed = |g: &Grads| {
+                    let of = |(name, v): &(String, Var)| Some((name.clone(), g.of.get(v)?.value.clone()));
+                    o.params.iter().filter_map(of).collect()
+                };
+                let sum = o.sum.as_ref().map(|sum| (summed(&sum.grads), sum.losses));
+                let save = OptSave { slots, lr: o.lr, steps: o.steps, skipped: o.skipped, sum };
                 self.opt_saves.insert(id, save);
             }
             Thing::Average(a) => {
@@ -71,29 +78,40 @@ impl Model {
             Thing::Net(net) => {
                 let (at, save) = (self.handles.nets[&net], self.net_saves[&save].clone());
                 let net = self.nets[at].clone();
-                let names = |of: &[(String, Var)]| of.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-                let saved = |of: &[(String, Vec<f64>)]| of.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-                if names(&net.params()) != saved(&save.params) || names(&net.states()) != saved(&save.states) {
+                let same = |(known, _): &(String, Var), saved: &String| known == saved;
+                let fit = |of: &[(String, Var)], saved: Vec<&String>| {
+                    of.len() == saved.len() && of.iter().zip(saved).all(|(known, saved)| same(known, saved))
+                };
+                let of_params = fit(&net.params(), save.params.iter().map(|(name, _)| name).collect());
+                if !of_params || !fit(&net.states(), save.states.iter().map(|(name, ..)| name).collect()) {
                     return Err(vec![Fault::Invalid]);
                 }
-                let vars = net.params().into_iter().chain(net.states());
-                for ((_, var), (_, value)) in vars.zip(save.params.into_iter().chain(save.states)) {
-                    self.before_writing();
+                for ((_, var), (_, value)) in net.params().into_iter().zip(save.params) {
+                    self.before_writing(&[var]);
                     self.write(var, value);
                 }
+                let mut set = Vec::new();
+                for ((_, var), (_, value, next)) in net.states().into_iter().zip(save.states) {
+                    self.before_writing(&[var]);
+                    self.write(var, value);
+                    set.extend(next.map(|next| (var, next)));
+                }
+                for (var, next) in set {
+                    let next = self.constant(&next, false);
+                    self.put(&var, &next);
+                }
                 self.nets[at].training = save.training;
-                net.params().iter().for_each(|(name, v)| self.vars[*v].frozen = save.frozen.contains(name));
+                for ((_, v), flags) in net.params().into_iter().zip(save.flags) {
+                    (self.vars[v].training, self.vars[v].frozen) = flags;
+                }
             }
             Thing::Opt(opt) => {
                 let (at, save) = (self.opt(opt), self.opt_saves[&save].clone());
                 let o: &mut Optimizer = &mut self.opts[at];
-                let known: Vec<&String> =
-                    o.params.iter().map(|(n, _)| n).filter(|n| save.slots.contains_key(*n)).collect();
-                let fits = |name: &&String| {
-                    let keeps = o.rule(name).keeps();
-                    keeps == Keeps::Nothing || keeps == save.slots[*name].0
-                };
-                if known.is_empty() || !known.iter().all(fits) {
+                let has = |name: &String| o.params.iter().any(|(n, _)| n == name);
+                let fits = |(name, (keeps, _)): (&String, &(Keeps, Slots))| has(name) && o.rule(name).keeps() == *keeps;
+                let summed = save.sum.iter().flat_map(|(sum, _)| sum).all(|(name, _)| has(name));
+                if save.slots.is_empty() || !save.slots.iter().all(fits) || !summed {
                     return Err(vec![Fault::Invalid]);
                 }
                 // What the snapshot does not know begins anew.
@@ -101,10 +119,28 @@ impl Model {
                     let saved = save.slots.get(name).map_or(Slots::default(), |(_, slots)| slots.clone());
                     (name.clone(), saved)
                 };
-                let room: BTreeSet<String> = known.into_iter().cloned().collect();
                 o.slots = o.params.iter().map(slots).collect();
-                o.room.extend(room);
+                o.room = save.slots.keys().cloned().collect();
                 (o.lr, o.steps, o.skipped) = (save.lr, save.steps, save.skipped);
+                self.passes += 1;
+                let (pass, params) = (self.passes, o.params.clone());
+                // The gradients that were added up belong to the parameters of now.
+                self.opts[at].sum = save.sum.map(|(sum, losses)| {
+                    let grad = |(name, value): (String, Vec<f64>)| {
+                        let var = params.iter().find(|(known, _)| *known == name).map_or(0, |(_, v)| *v);
+                        (
+                            var,
+                            Grad {
+                                value,
+                                version: self.vars[var].version,
+                                from: vec![],
+                                done: Done::Yes,
+                                given: false,
+                            },
+                        )
+                    };
+                    Sum { grads: Grads { pass, of: sum.into_iter().map(grad).collect() }, losses, call: None }
+                });
             }
             Thing::Average(a) => {
                 let (values, shown) = self.average_saves[&save].clone();
@@ -113,7 +149,7 @@ impl Model {
                     |name: &String| values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
                 let found: Option<Vec<Vec<f64>>> = params.iter().map(|(name, _)| find(name)).collect();
                 let Some(found) = found else { return Err(vec![Fault::Invalid]) };
-                self.before_writing();
+                self.before_writing(&[]);
                 vars.into_iter().zip(found).for_each(|(var, value)| self.write(var, value));
                 self.averages.get_mut(&a).into_iter().for_each(|a| a.shown = shown);
             }
@@ -124,7 +160,7 @@ impl Model {
     /// Shows an average the parameters of now.
     pub(super) fn update_average(&mut self, id: usize) {
         let Average { params, values, shown, exponential } = self.averages[&id].clone();
-        self.before_writing();
+        self.before_writing(&[]);
         for ((_, param), average) in params.into_iter().zip(values) {
             let (theta, a) = (&self.vars[param].value, &self.vars[average].value);
             let next =
@@ -160,23 +196,52 @@ impl Model {
     /// set itself and no step has.
     pub(super) fn call(&mut self, id: usize, step: usize, input: &Expr) -> Want<()> {
         let input = self.expr(input);
+        let input = self.shown(input);
         let input = self.computed(input)?;
         let Step { body, out, handles } = self.steps[&step].clone();
-        let mut due = self.pending(true);
-        let carried: Vec<Var> = handles.opts.values().flat_map(|o| self.opts[*o].carried.clone()).collect();
-        due.extend(self.pending(false).into_iter().filter(|(v, _)| carried.contains(v)));
+        let states = self.met(&body, &out, &handles);
+        let mut due = self.pending(false);
+        due.retain(|(var, _)| states.contains(var));
+        if body.iter().any(|s| matches!(s, Stmt::Step(..) | Stmt::Both(..) | Stmt::Micro(..))) {
+            due.extend(self.pending(true));
+        }
+        // Of what is met and cannot be written, who reads it gets the error, if it is read.
+        self.unsure |= due.iter().any(|(_, n)| self.need(*n) == Need::Stale);
+        let wrote = !due.is_empty();
         self.write_pending(due)?;
         let before = std::mem::replace(&mut self.handles, handles);
-        self.input = Some(self.constant(&input, false));
+        self.calls += 1;
+        (self.input, self.call) = (Some(self.constant(&input, false)), Some(self.calls));
         let result = self.body(&body, &out);
-        self.input = None;
+        (self.input, self.call) = (None, None);
         self.handles = before;
+        // A function that fails may have got as far as that, or not.
+        self.unsure |= wrote && result.is_err();
         let value = result?;
-        let due = self.pending(true);
+        let due = states.iter().filter_map(|var| Some((*var, self.vars[*var].pending.as_ref()?.0))).collect();
         self.write_pending(due)?;
         let node = self.constant(&value, false);
         self.held.insert(id, node);
         Ok(())
+    }
+
+    /// The states that a function reads, sets, or carries along in a step.
+    fn met(&self, body: &[Stmt], out: &Expr, handles: &Handles) -> BTreeSet<Var> {
+        let mut met = BTreeSet::new();
+        let mut note = |kind: Kind, id: &mut usize| {
+            match kind {
+                Kind::State => met.extend(handles.states.get(id)),
+                Kind::Net => met.extend(handles.nets.get(id).and_then(|n| self.nets[*n].states.first())),
+                Kind::Opt => met.extend(handles.opts.get(id).iter().flat_map(|o| &self.opts[**o].carried)),
+                _ => {}
+            }
+            true
+        };
+        for stmt in body {
+            stmt.clone().refs(&mut note);
+        }
+        out.clone().refs(&mut note);
+        met
     }
 
     fn body(&mut self, body: &[Stmt], out: &Expr) -> Want<Vec<f64>> {
@@ -197,8 +262,8 @@ impl Model {
         }
         let need = due.iter().map(|(_, n)| self.need(*n)).max().unwrap_or(Need::Fine);
         self.meet(need)?;
-        self.compute(&due.iter().map(|(_, n)| *n).collect::<Vec<_>>());
-        self.before_writing();
+        self.compute_along(&due.iter().map(|(_, n)| *n).collect::<Vec<_>>());
+        self.before_writing(&due.iter().map(|(v, _)| *v).collect::<Vec<_>>());
         for (var, node) in due {
             let value = self.tensors[node].value.clone();
             self.write(var, value);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Done, Fault, Grad, Grads, Model, Need, Node, Of, STALE, Var, Want, ops::gradients};
+use super::{Done, Fault, Grad, Grads, Model, Need, Node, Of, STALE, Sum, Var, Want, ops::gradients};
 
 /// What a step goes by: only a sum's gradients are looked at without being asked.
 #[derive(Clone, Copy, PartialEq)]
@@ -14,6 +14,9 @@ pub(super) enum By {
 
 impl Model {
     pub(super) fn backward(&mut self, loss: Node) -> Want<Grads> {
+        if self.carries_error(loss) {
+            return Err(STALE.to_vec());
+        }
         let t = &self.tensors[loss];
         let mut faults = Vec::new();
         if t.value.len() != 1 {
@@ -25,13 +28,17 @@ impl Model {
         if !faults.is_empty() {
             return Err(faults);
         }
-        self.meet(if self.is_old(&[loss]) { Need::Perhaps } else { Need::Fine })?;
+        if self.is_old(&[loss]) && self.saw_stale {
+            // Or was it met by a step, which lets go of what can never be computed?
+            self.unsure |= self.pending(false).iter().any(|(_, n)| self.need(*n) == Need::Stale);
+            self.meet(Need::Perhaps)?;
+        }
         self.passes += 1;
         let mut of: BTreeMap<Var, Grad> = BTreeMap::new();
         for (leaf, value) in gradients(&self.tensors, loss, self.size) {
             let Of::Version(var, version) = self.tensors[leaf].of else { continue };
             let done = if self.eager && !self.is_old(&[loss]) { Done::Yes } else { Done::No };
-            let one = Grad { value, version, from: vec![loss], done };
+            let one = Grad { value, version, from: vec![loss], done, given: false };
             let sum = match of.remove(&var) {
                 Some(known) => known.plus(&one),
                 None => one,
@@ -72,9 +79,6 @@ impl Model {
             }
             need = need.max(self.need_of(g));
         }
-        if need == Need::Stale {
-            faults.push(Fault::Stale);
-        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -86,14 +90,14 @@ impl Model {
         // What can never be computed any more is let go, so that one error does not stay for ever.
         let lost: Vec<Var> = due.iter().filter(|(_, n)| self.need(*n) == Need::Stale).map(|(v, _)| *v).collect();
         let perhaps = need == Need::Perhaps || due.iter().any(|(_, n)| self.need(*n) == Need::Perhaps);
-        if !lost.is_empty() || perhaps && self.saw_stale {
+        if need == Need::Stale || !lost.is_empty() || perhaps && self.saw_stale {
             self.unsure |= perhaps && self.saw_stale && !due.is_empty();
             lost.iter().for_each(|v| self.vars[*v].pending = None);
             return Err(STALE.to_vec());
         }
-        let roots: Vec<Node> = loss.into_iter().chain(due.iter().map(|(_, n)| *n)).collect();
-        self.compute(&roots);
-        self.before_writing();
+        self.compute(&loss.into_iter().collect::<Vec<_>>());
+        self.compute_along(&due.iter().map(|(_, n)| *n).collect::<Vec<_>>());
+        self.before_writing(&due.iter().map(|(v, _)| *v).collect::<Vec<_>>());
         let from: Vec<Node> = moves.iter().flat_map(|(_, v)| grads.of[v].from.clone()).collect();
         self.touch(&from);
 
@@ -106,7 +110,7 @@ impl Model {
             let mut value = self.vars[*var].value.clone();
             if is_finite {
                 let limit = o.clip_value.unwrap_or(f64::INFINITY);
-                let g: Vec<f64> = grads.of[var].value.iter().map(|g| (g * clip).max(-limit).min(limit)).collect();
+                let g: Vec<f64> = grads.of[var].value.iter().map(|g| (g * clip).clamp(-limit, limit)).collect();
                 let slots = self.opts[opt].slots.entry(name.clone()).or_default();
                 o.rule(name).step(o.rate(name), &mut value, &g, slots);
             }
@@ -134,13 +138,14 @@ impl Model {
         let grads = self.grads[&id].clone();
         self.advance(opt, &grads, By::Gradients)?;
         for grad in self.grads.get_mut(&id).into_iter().flat_map(|g| g.of.values_mut()) {
-            grad.done = Done::Yes;
+            grad.done = if grad.given { grad.done.max(Done::Perhaps) } else { Done::Yes };
         }
         Ok(())
     }
 
     pub(super) fn accumulate(&mut self, opt: usize, loss: Node) -> Want<()> {
         let mut grads = self.backward(loss)?;
+        self.own_sum(opt)?;
         let need = grads.of.values().map(|g| self.need_of(g)).max().unwrap_or(Need::Fine);
         self.meet(need.max(self.need(loss)))?;
         self.compute(&[loss]);
@@ -149,18 +154,28 @@ impl Model {
         let waiting: Vec<Node> = waiting.collect();
         self.compute(&waiting);
         grads.of.values_mut().for_each(|g| g.done = Done::Yes);
-        let sum = match self.opts[opt].sum.take() {
-            Some((sum, n)) => (self.plus(&sum, &grads), n + 1),
+        let (grads, losses) = match self.opts[opt].sum.take() {
+            Some(sum) => (self.plus(&sum.grads, &grads), sum.losses + 1),
             None => (grads, 1),
         };
-        self.opts[opt].sum = Some(sum);
+        self.opts[opt].sum = Some(Sum { grads, losses, call: self.call });
         Ok(())
     }
 
+    /// What a compiled function begins to add up it must end.
+    fn own_sum(&mut self, opt: usize) -> Want<()> {
+        let call = self.call;
+        match self.opts[opt].sum.take_if(|sum| sum.call != call) {
+            Some(_) => Err(vec![Fault::Invalid]),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn step_accumulated(&mut self, opt: usize) -> Want<()> {
-        let Some((mut sum, n)) = self.opts[opt].sum.clone() else { return Err(vec![Fault::Invalid]) };
-        sum.of.values_mut().for_each(|g| g.value.iter_mut().for_each(|x| *x /= f64::from(n)));
-        let result = self.advance(opt, &sum, By::Sum);
+        self.own_sum(opt)?;
+        let Some(Sum { mut grads, losses, .. }) = self.opts[opt].sum.clone() else { return Err(vec![Fault::Invalid]) };
+        grads.of.values_mut().for_each(|g| g.value.iter_mut().for_each(|x| *x /= f64::from(losses)));
+        let result = self.advance(opt, &grads, By::Sum);
         // What can never be applied any more is let go.
         if result.as_ref().err().is_none_or(|faults| faults.contains(&Fault::Stale)) {
             self.opts[opt].sum = None;
@@ -187,6 +202,7 @@ impl Grad {
             version: self.version.min(other.version),
             from: [&self.from[..], &other.from[..]].concat(),
             done: self.done.min(other.done),
+            given: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Done, Model, Need, Node, Of, STALE, Tensor, Var, Want};
+use super::{super::actions::One, Done, Model, Need, Node, Of, STALE, Tensor, Var, Want};
 
 impl Model {
     pub fn new(size: usize, eager: bool) -> Model {
@@ -24,6 +24,12 @@ impl Model {
         let v = &self.vars[var];
         let tracked = v.trainable && v.training && !v.frozen;
         self.tensor(Of::Version(var, v.version), v.value.clone(), tracked)
+    }
+
+    /// A tensor that shows the same, without history.
+    pub(super) fn shown(&mut self, x: Node) -> Node {
+        let value = self.tensors[x].value.clone();
+        self.tensor(Of::One(One::Detach, x), value, false)
     }
 
     pub(super) fn spread(&mut self, x: Node) -> Node {
@@ -73,8 +79,19 @@ impl Model {
         seen
     }
 
-    /// These are computed, and with them what of their graphs is held. What shows a variable as it lies in memory may or may not be.
+    /// These are computed, and with them what of their graphs is held.
     pub(super) fn compute(&mut self, roots: &[Node]) {
+        self.compute_along(roots);
+        for node in roots {
+            let tensor = &mut self.tensors[*node];
+            if !matches!(tensor.of, Of::Version(..)) {
+                tensor.done = Done::Yes;
+            }
+        }
+    }
+
+    /// What of the graphs of these is held is computed; what shows a variable as it lies in memory may or may not be.
+    pub(super) fn compute_along(&mut self, roots: &[Node]) {
         let mut handles: BTreeSet<Node> = self.held.values().copied().collect();
         handles.extend(self.vars.iter().filter_map(|v| v.pending.as_ref().map(|(node, _)| *node)));
         for node in self.cone(roots) {
@@ -83,11 +100,10 @@ impl Model {
             while self.tensors[shown].of.is_view() {
                 shown = self.tensors[shown].of.inputs()[0];
             }
-            let root = roots.contains(&node) && !is_version(node);
-            let done = if root || handles.contains(&node) && !is_version(shown) { Done::Yes } else { Done::Perhaps };
-            if !is_version(node) {
-                let tensor = &mut self.tensors[node];
-                tensor.done = tensor.done.max(done);
+            let done = if handles.contains(&node) && !is_version(shown) { Done::Yes } else { Done::Perhaps };
+            // What can never be computed any more has not been.
+            if !is_version(node) && self.need(node) != Need::Stale {
+                self.tensors[node].done = self.tensors[node].done.max(done);
             }
         }
     }
@@ -95,10 +111,15 @@ impl Model {
     /// What these were computed from may have been computed.
     pub(super) fn touch(&mut self, roots: &[Node]) {
         for node in self.cone(roots) {
-            if !matches!(self.tensors[node].of, Of::Version(..)) {
+            if !matches!(self.tensors[node].of, Of::Version(..)) && self.need(node) != Need::Stale {
                 self.tensors[node].done = self.tensors[node].done.max(Done::Perhaps);
             }
         }
+    }
+
+    /// What is computed at once carries its error on: whether this one does.
+    pub(super) fn carries_error(&self, node: Node) -> bool {
+        self.eager && self.need(node) == Need::Stale && !matches!(self.tensors[node].of, Of::Version(..))
     }
 
     /// Nothing is wrong, or the error that something is stale; where both are right, what was seen.

@@ -42,19 +42,20 @@ impl Model {
         set.into_iter().filter(|(var, _)| self.is_alive(*var)).collect()
     }
 
-    /// Rule 8: before something is overwritten, what states were set to is computed.
-    pub(super) fn before_writing(&mut self) {
-        let here: Vec<Node> = self.pending(true).into_iter().map(|(_, node)| node).collect();
-        let fine: Vec<Node> = here.into_iter().filter(|node| self.need(*node) == Need::Fine).collect();
+    /// Rule 8: before something is overwritten, what states were set to is computed; not of those that are overwritten.
+    pub(super) fn before_writing(&mut self, written: &[Var]) {
+        let others = self.pending(true).into_iter().filter(|(var, _)| !written.contains(var));
+        let fine: Vec<Node> = others.map(|(_, node)| node).filter(|node| self.need(*node) == Need::Fine).collect();
         self.compute(&fine);
-        let there: Vec<Node> = self.pending(false).into_iter().map(|(_, node)| node).collect();
-        self.touch(&there);
+        let all: Vec<Node> = self.pending(false).into_iter().map(|(_, node)| node).collect();
+        self.touch(&all);
     }
 
     /// What `set` and `write` do.
     pub(super) fn set(&mut self, var: Var, value: Node) -> Want<()> {
-        let value = self.computed(value)?;
-        self.before_writing();
+        let shown = self.shown(value);
+        let value = self.computed(shown)?;
+        self.before_writing(&[var]);
         self.write(var, value);
         Ok(())
     }
@@ -65,6 +66,11 @@ impl Model {
 
     pub(super) fn is_tame_value(value: &[f64]) -> bool {
         value.iter().all(|x| x.abs() < 100.0)
+    }
+
+    /// Whether it is not known what happened.
+    pub fn is_unsure(&self) -> bool {
+        self.unsure
     }
 
     /// Whether all variables are small: else rounding may grow without bounds.
