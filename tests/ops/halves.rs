@@ -202,3 +202,36 @@ fn casts_that_round_are_kept() {
         }
     }
 }
+
+/// Gradients as well: each is rounded once from what F32 gives.
+#[test]
+fn gradients_of_rows() {
+    let values = numbers(33, |i| ((i * 7 + 3) % 33) as f64 / 8.0 - 2.0);
+    let weights = numbers(33, |i| ((i * 11 + 5) % 33) as f64 / 16.0 - 1.0);
+    let gradient = |device: &Device, dtype: DType, f: fn(&Tensor) -> Tensor| {
+        let [x, w] = [&values, &weights].map(|v| Tensor::from_slice(device, &v[..], [33]).cast(dtype));
+        let x = x.track();
+        let y = f(&x);
+        let w = if y.rank() == 0 || y.count() == 1 { w.sum(..).reshape(y.shape()) } else { w };
+        y.backward_from(&w.detach()).unwrap().get(&x).unwrap().to_vec::<f64>().unwrap()
+    };
+    for (name, f, _) in functions().into_iter().filter(|(name, ..)| *name != "expand") {
+        let want = gradient(&strict(), DType::F64, f);
+        let largest = want.iter().fold(0f64, |m, v| m.max(v.abs()));
+        for (dtype, unit) in HALVES.into_iter().zip([2f64.powi(-11), 2f64.powi(-8)]) {
+            for device in devices() {
+                let cast =
+                    |v: &[f64]| Tensor::from_slice(&device, &v.iter().map(|v| *v as f32).collect::<Vec<_>>(), [33]);
+                let x = cast(&values).cast(dtype).track();
+                let y = f(&x);
+                let w = cast(&weights);
+                let w = if y.count() == 1 { w.sum(..).reshape(y.shape()) } else { w };
+                let got = y.backward_from(&w.cast(dtype)).unwrap().get(&x).unwrap().to_vec::<f64>().unwrap();
+                for (got, want) in got.iter().zip(&want) {
+                    let close = (got - want).abs() <= 1.01 * unit * want.abs() + 2e-6 * largest + 6e-8;
+                    assert!(close, "gradient of {name} of {dtype} on {device}: {got}, not {want}");
+                }
+            }
+        }
+    }
+}

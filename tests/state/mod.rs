@@ -13,6 +13,7 @@ mod held;
 mod in_place;
 mod looks;
 mod modes;
+mod outside;
 mod overlays;
 mod pending;
 mod resumed;
