@@ -231,6 +231,41 @@ fn turns_are_taken_inside_compiled_steps_too() -> Result<()> {
     Ok(())
 }
 
+/// A compiled step and a plain one take turns: each moves the parameters to its own buffer and back.
+#[test]
+fn a_compiled_step_and_a_plain_one_take_turns() -> Result<()> {
+    for device in devices() {
+        let net = (param(&device, &[0.0])?, param(&device, &[0.0])?);
+        let (compiled, plain, other) = (sgd(1.0).init(&net)?, sgd(0.1).init(&net)?, sgd(0.01).init(&net.0)?);
+        let x = vector(&device, &[1.0]);
+        let mut step = compile(|[x]: [Tensor; 1]| {
+            compiled.step(&(net.0.tensor() * &x + net.1.tensor() * &x).sum(..))?;
+            Ok([net.0.tensor() * 1.0])
+        });
+        let mut set = compile(|[x]: [Tensor; 1]| {
+            net.1.set(&x)?;
+            Ok([x * 1.0])
+        });
+        let (mut first, mut second) = (0.0, 0.0);
+        for i in 0..6 {
+            down(&plain, &[&net.0, &net.1])?;
+            assert_values(&step.call([&x])?[0], &[first - 1.1]);
+            down(&other, &[&net.0])?;
+            (first, second) = (first - 1.11, second - 1.1);
+            if i % 2 == 1 {
+                // Alone, and of a parameter that it does not read.
+                set.call([&x]).map(drop)?;
+                second = 1.0;
+            }
+            assert_values(&net.0.tensor(), &[first]);
+            assert_values(&net.1.tensor(), &[second]);
+        }
+        // It is recorded where it began, and where it begins when they take turns.
+        assert_eq!(step.recordings(), 1, "{device}");
+    }
+    Ok(())
+}
+
 /// The optimizers' step counts, averages and reports are their own.
 #[test]
 fn slots_and_counts_are_each_optimizers_own() -> Result<()> {

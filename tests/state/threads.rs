@@ -110,6 +110,41 @@ fn two_threads_step_the_same_parameters() -> Result<()> {
     Ok(())
 }
 
+/// The same while one of them replays a compiled step, and the other's steps move the parameters to another buffer and back.
+#[test]
+fn a_compiled_step_shares_its_parameters_with_another_thread() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0; 100])?;
+        let (compiled, plain) = (sgd(1.0).init(&p)?, sgd(1.0).init(&p)?);
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            let replays = scope.spawn(|| {
+                let one = super::vector(&device, &[1.0]);
+                let mut step = compile(|[x]: [Tensor; 1]| {
+                    compiled.step(&(p.tensor() * &x).sum(..))?;
+                    Ok([x + 1.0])
+                });
+                start.wait();
+                for _ in 0..40 {
+                    if let Err(error) = step.call([&one]) {
+                        assert!(matches!(error.kind(), ErrorKind::Stale { .. }), "{error}");
+                    }
+                }
+            });
+            start.wait();
+            for _ in 0..40 {
+                if let Err(error) = down(&plain, &[&p]) {
+                    assert!(matches!(error.kind(), ErrorKind::Stale { .. }), "{error}");
+                }
+            }
+            replays.join().expect("the replays");
+        });
+        let taken = compiled.report()?.steps + plain.report()?.steps;
+        assert_values(&p.tensor(), &[-(taken as f64); 100]);
+    }
+    Ok(())
+}
+
 /// Each thread trains a model of its own on one device.
 #[test]
 fn threads_with_models_of_their_own_do_not_meet() -> Result<()> {

@@ -46,7 +46,7 @@ pub(crate) struct Run {
 pub(crate) enum Event {
     Run(Box<Run>),
     /// Something on the host that follows a run.
-    Effect(Arc<dyn Fn() + Send + Sync>),
+    Effect(Arc<dyn Fn() -> Result<()> + Send + Sync>),
 }
 
 /// Whether something on the host is as it was.
@@ -83,6 +83,8 @@ pub(crate) struct Tape {
     pub states: Vec<Variable>,
     /// Whether a step was taken, which writes whatever this thread has set.
     pub steps: bool,
+    /// Of variables that were moved, where they were before.
+    pub places: Vec<(Variable, Region)>,
     /// What the function asked on the host, and must be answered alike for a replay to do what it would do: modes, frozen flags,
     /// seeds.
     pub conditions: Vec<(On, Condition)>,
@@ -113,7 +115,14 @@ pub(crate) fn record<T>(first: u64, f: impl FnOnce() -> Result<T>) -> Result<(T,
             TAPE.set(None);
         }
     }
-    TAPE.set(Some(Tape { events: Vec::new(), states: Vec::new(), steps: false, conditions: Vec::new(), first }));
+    TAPE.set(Some(Tape {
+        events: Vec::new(),
+        states: Vec::new(),
+        steps: false,
+        places: Vec::new(),
+        conditions: Vec::new(),
+        first,
+    }));
     let _end = End;
     let value = f()?;
     match TAPE.take() {
@@ -145,7 +154,7 @@ pub(crate) fn ran(run: impl FnOnce() -> Run) {
 }
 
 /// Puts something on the tape that the host does after the latest run.
-pub(crate) fn did<F: Fn() + Send + Sync + 'static>(effect: impl FnOnce() -> F) {
+pub(crate) fn did<F: Fn() -> Result<()> + Send + Sync + 'static>(effect: impl FnOnce() -> F) {
     TAPE.with_borrow_mut(|tape| {
         if let Some(tape) = tape {
             tape.events.push(Event::Effect(Arc::new(effect())));
@@ -178,6 +187,17 @@ pub(crate) fn meets(state: &Variable) -> bool {
 /// Whether a state has been used in this recording.
 pub(crate) fn has_met(state: &Variable) -> bool {
     TAPE.with_borrow(|tape| tape.as_ref().is_some_and(|tape| tape.states.iter().any(|known| known.same(state))))
+}
+
+/// Notes where a variable lies that is about to be moved.
+pub(crate) fn moves(variable: &Variable) {
+    TAPE.with_borrow_mut(|tape| {
+        if let Some(tape) = tape
+            && !tape.places.iter().any(|(known, _)| known.same(variable))
+        {
+            tape.places.push((variable.clone(), variable.home()));
+        }
+    });
 }
 
 /// Notes that a step is taken.

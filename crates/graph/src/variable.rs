@@ -318,15 +318,11 @@ impl Variable {
         }
     }
 
-    /// The version of now.
-    pub fn current(&self) -> Version {
-        Version { identity: self.identity.clone(), recorded: self.version(), now: Arc::downgrade(&self.now) }
-    }
-
     /// A new leaf over a region that holds the current version.
     fn rebind(&self, home: Region) {
         let mut now = self.now();
-        let version = self.current();
+        let version =
+            Version { identity: self.identity.clone(), recorded: self.version(), now: Arc::downgrade(&self.now) };
         let tracked = now.trainable && now.training && !now.frozen && home.dtype.is_float();
         let (shape, device) = (now.leaf.shape().to_vec(), now.leaf.device().clone());
         let location = now.leaf.0.origin.location;
@@ -452,8 +448,7 @@ pub(crate) fn write_all(writes: Vec<(Variable, Tensor)>, computed: Vec<Tensor>) 
     roots.extend(computed.into_iter().map(|tensor| Root { tensor, target: None, kept: None, written: None }));
     eval::run(&roots, false)?;
     drop(roots);
-    variables.iter().for_each(Variable::was_written);
-    record::did(|| move || variables.iter().for_each(Variable::was_written));
+    all_written(variables);
     Ok(())
 }
 
@@ -483,9 +478,19 @@ fn settle_together(set: Vec<Variable>) -> Result<()> {
         return Err(error);
     }
     drop(roots);
-    variables.iter().for_each(Variable::was_written);
-    record::did(|| move || variables.iter().for_each(Variable::was_written));
+    all_written(variables);
     Ok(())
+}
+
+/// Notes that a run has written over these, now and in every replay of it.
+pub(crate) fn all_written(variables: Vec<Variable>) {
+    variables.iter().for_each(Variable::was_written);
+    record::did(|| {
+        move || {
+            variables.iter().for_each(Variable::was_written);
+            Ok(())
+        }
+    });
 }
 
 /// A variable, and the value to write over it.

@@ -12,7 +12,7 @@ use crate::{
     op::Op,
     record::{Condition, Event, Live, Run, Tape},
     tensor::{Role, Tensor},
-    variable::{Variable, Version, pending_anywhere, settle},
+    variable::{Variable, pending_anywhere, settle},
 };
 
 /// Everything that a function did, and where what it read came from.
@@ -25,8 +25,8 @@ pub(super) struct Recording<const M: usize> {
     conditions: Vec<Condition>,
     /// Asked for once by each replay, in the order in which the function made them.
     live: Vec<(u64, Live)>,
-    /// Where the variables were that it reads or writes.
-    params: Vec<(Version, Region)>,
+    /// Where the variables were that it reads, writes or moves, when it began.
+    places: Vec<(Variable, Region)>,
     /// Buffers that a replay reads or writes and that are no inputs.
     fixed: Vec<Region>,
     results: Vec<(Value, Device)>,
@@ -34,7 +34,7 @@ pub(super) struct Recording<const M: usize> {
 
 enum Replay {
     Run { run: Box<Run>, leaves: Vec<Value>, scalars: Vec<Option<usize>> },
-    Effect(Arc<dyn Fn() + Send + Sync>),
+    Effect(Arc<dyn Fn() -> Result<()> + Send + Sync>),
 }
 
 impl fmt::Debug for Replay {
@@ -91,7 +91,7 @@ impl<const M: usize> Recording<M> {
             steps: tape.steps,
             conditions: tape.conditions.into_iter().map(|(_, condition)| condition).collect(),
             live: Vec::new(),
-            params: Vec::new(),
+            places: tape.places,
             fixed: Vec::new(),
             results: Vec::new(),
         };
@@ -142,7 +142,9 @@ impl<const M: usize> Recording<M> {
                 let problem = "the function makes a parameter or a state and changes it; make it outside";
                 return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
             }
-            self.params.extend(written.map(|variable| (variable.current(), target.clone())));
+            if let Some(variable) = written {
+                self.lies_at(variable, target);
+            }
             self.fixed.push(target.clone());
         }
         let own = run.trace.outputs.iter().zip(run.regions.drain(..));
@@ -151,6 +153,13 @@ impl<const M: usize> Recording<M> {
             run.scalars.drain(..).map(|(id, _)| self.live.iter().position(|(known, _)| *known == id)).collect();
         self.events.push(Replay::Run { run, leaves, scalars });
         Ok(())
+    }
+
+    /// Notes where a variable is found: if it was found before, and has been moved since, it is moved in replays as well.
+    fn lies_at(&mut self, variable: &Variable, region: &Region) {
+        if !self.places.iter().any(|(known, _)| known.same(variable)) {
+            self.places.push((variable.clone(), region.clone()));
+        }
     }
 
     /// Where a region comes from.
@@ -182,8 +191,10 @@ impl<const M: usize> Recording<M> {
             (Source::Now(variable), region.offset)
         } else {
             self.fixed.push(region.clone());
-            if let Role::Variable(version) = role {
-                self.params.push((version, region.clone()));
+            if let Role::Variable(version) = role
+                && let Some(variable) = version.variable()
+            {
+                self.lies_at(&variable, region);
             }
             (Source::Fixed(region.clone()), region.offset)
         };
@@ -194,11 +205,21 @@ impl<const M: usize> Recording<M> {
     /// Does it again with other inputs; `None` if a parameter is no longer where it was.
     #[track_caller]
     pub fn replay(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
-        let moved = |(version, region): &(Version, Region)| {
-            let now = version.variable().map(|v| v.home());
-            !now.is_some_and(|now| now.storage.same(&region.storage) && now.offset == region.offset)
+        let device =
+            self.events.iter().find_map(|e| if let Replay::Run { run, .. } = e { Some(&run.device) } else { None });
+        match device.cloned() {
+            Some(device) => device.writing(|| self.replay_alone(inputs)),
+            None => self.replay_alone(inputs),
+        }
+    }
+
+    #[track_caller]
+    fn replay_alone(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
+        let moved = |(variable, region): &(Variable, Region)| {
+            let now = variable.home();
+            !(now.storage.same(&region.storage) && now.offset == region.offset)
         };
-        if self.params.iter().any(moved) {
+        if self.places.iter().any(moved) {
             return Ok(None);
         }
         let set = self.states.iter().cloned().chain(if self.steps { pending_anywhere() } else { Vec::new() });
@@ -221,7 +242,7 @@ impl<const M: usize> Recording<M> {
         }
         for event in &mut self.events {
             match event {
-                Replay::Effect(effect) => effect(),
+                Replay::Effect(effect) => effect()?,
                 Replay::Run { run, leaves, scalars } => {
                     // A replay that failed half-way may have left some.
                     run.trace.leaves.clear();

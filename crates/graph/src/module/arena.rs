@@ -6,6 +6,7 @@ use crate::{
     device::Device,
     dtype::DType,
     error::{Error, ErrorKind, Result},
+    record,
     shape::count,
     tensor::Tensor,
     variable::Variable,
@@ -59,6 +60,16 @@ impl Arena {
     /// # Errors
     /// What goes wrong on the device.
     pub fn bring_home(&self) -> Result<()> {
+        // In a replay they may have been moved again.
+        self.params.iter().for_each(|p| record::moves(&p.0));
+        record::did(|| {
+            let arena = self.clone();
+            move || arena.fetch()
+        });
+        self.fetch()
+    }
+
+    fn fetch(&self) -> Result<()> {
         let away: Vec<(&Variable, Region)> = self.places().filter(|(v, place)| !is(&v.home(), place)).collect();
         if away.is_empty() {
             return Ok(());

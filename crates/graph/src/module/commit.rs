@@ -16,7 +16,7 @@ use crate::{
     eval::{self, Root},
     record,
     tensor::Tensor,
-    variable::{Variable, pending, rehearsed, root, settle, waiting, write_all},
+    variable::{Variable, all_written, pending, rehearsed, root, settle, waiting, write_all},
 };
 
 impl Grads {
@@ -135,13 +135,12 @@ impl Commit<'_> {
             }
         };
         drop(roots);
-        written.iter().for_each(Variable::was_written);
         let keys: HashSet<u64> = written.iter().map(Variable::key).collect();
+        all_written(written);
         ran.end_histories(&keys);
         for (param, version) in applied.to.iter().filter(|(param, _)| moved.iter().any(|m| m.same(param))) {
             param.0.applied(applied.pass, *version);
         }
-        record::did(|| move || written.iter().for_each(Variable::was_written));
         Ok(())
     }
 }
