@@ -87,3 +87,25 @@ fn gradients_in_16_bits_are_measured_in_32() -> Result<()> {
     }
     Ok(())
 }
+
+/// What lies between parameters in one buffer counts for nothing, whatever was in the memory before.
+#[test]
+fn norms_see_parameters_alone() -> Result<()> {
+    for device in devices() {
+        for device in [device.clone(), device.op_by_op()] {
+            for _ in 0..3 {
+                for _ in 0..8 {
+                    let used = Tensor::from_slice(&device, &[3f32; 128], [128]) + 1.0;
+                    assert_values(&used, &[4.0; 128]);
+                }
+                let (a, b) = (param(&device, &[1.0, 2.0])?, param(&device, &[3.0, 4.0, 5.0])?);
+                let opt = sgd(1.0).init(&(a.clone(), b.clone()))?.clip_norm(1.0);
+                opt.step(&((a.tensor() * 2.0).sum(..) + b.tensor().sum(..) * 2.0))?;
+                let step = 1.0 / 5f64.sqrt();
+                assert_values(&a.tensor(), &[1.0 - step, 2.0 - step]);
+                assert_values(&b.tensor(), &[3.0 - step, 4.0 - step, 5.0 - step]);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! A schedule compiled for the fast executor, and its runs.
 
-use std::{collections::HashSet, sync::OnceLock, time::Instant};
+use std::{sync::OnceLock, time::Instant};
 
 use thalweg_graph::{
     DType, Error, ErrorKind, Operand, Result,
@@ -83,14 +83,12 @@ impl Plan {
             }
         }
         let mut cleared = vec![false; outputs];
-        let written: HashSet<BufId> = schedule.launches.iter().flat_map(|l| l.writes()).collect();
-        let window = |place: &Place| if let Place::Window { of, .. } = place { Some(*of) } else { None };
-        let windowed: HashSet<BufId> = schedule.buffers.iter().filter_map(|b| window(&b.place)).collect();
-        for (buf, spec) in schedule.buffers.iter().enumerate() {
+        for (spec, zero) in schedule.buffers.iter().zip(schedule.starts_at_zero()) {
             if let Place::Output(i) = spec.place {
-                cleared[i] = windowed.contains(&buf) || !written.contains(&buf);
+                cleared[i] = zero;
             }
         }
+        let window = |place: &Place| if let Place::Window { of, .. } = place { Some(*of) } else { None };
         let mut held_back = vec![false; outputs];
         for launch in schedule.launches.iter().filter(|l| !l.body().checks.is_empty()) {
             for buf in launch.writes() {

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     /// The slot of the kernels' own memory.
     scratch: Option<usize>,
     zeroed: Vec<Option<Arc<GpuBuffer>>>,
+    /// Whether a buffer must start as zeros, if it is an output.
+    cleared: Vec<bool>,
     words: Option<wgpu::Buffer>,
     /// What `words` holds, and the scalars and address remainders that it was made from.
     word_bytes: Vec<u8>,
@@ -131,6 +133,7 @@ impl Plan {
     /// A launch that no kernel can do or that binds more than the device can, a shader that does not compile, memory.
     pub fn build(inner: &Inner, shared: &mut Shared, schedule: Schedule) -> Result<Plan> {
         let context = &inner.context;
+        let cleared = schedule.starts_at_zero();
         let Schedule { buffers, launches, slots, outputs, .. } = schedule;
         let mut steps: Vec<Step> = Vec::new();
         let (mut offset, mut scratch) = (0, 0);
@@ -177,6 +180,7 @@ impl Plan {
             scratch: (scratch > 0).then(|| slot_order[sizes.len() - 1]),
             slot_order,
             zeroed,
+            cleared,
             words,
             word_bytes: vec![0; offset],
             filled: false,
@@ -235,14 +239,17 @@ impl Plan {
             if i < shared.slots.len() { shared.slots[i] = slot } else { shared.slots.push(slot) }
         }
         let mut made: Vec<Option<Storage>> = vec![None; trace.outputs.len()];
-        for spec in &self.buffers {
+        for (spec, cleared) in self.buffers.iter().zip(&self.cleared) {
             if let Place::Output(i) = spec.place
                 && trace.outputs[i].target.is_none()
                 && made[i].is_none()
             {
                 let size = spec.len * spec.dtype.size_bytes();
-                let label = &trace.nodes[trace.outputs[i].node].label;
-                made[i] = Some(Storage::new(inner.pool.take(context, size, &label.to_string())?));
+                let label = trace.nodes[trace.outputs[i].node].label.to_string();
+                made[i] = Some(Storage::new(match cleared {
+                    true => inner.transfers.zeros(context, &inner.pool, size, &label)?,
+                    false => inner.pool.take(context, size, &label)?,
+                }));
             }
         }
         self.bound.clear();

@@ -11,7 +11,7 @@
 //! Every operand is read through an [`Access`], an affine map from loop coordinates to a buffer element with guards; so
 //! permutes, slices, broadcasts, padding and sliding windows cost no launch of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::{
     backend::{Label, Trace},
@@ -513,4 +513,18 @@ pub struct Schedule {
     pub outputs: Vec<BufId>,
     /// How many host scalars a run brings; each is 32 bits, f32, i32 or u32 by the dtype of its [`Inst::Scalar`].
     pub scalars: usize,
+}
+
+impl Schedule {
+    /// Whether a buffer must start as zeros, since no launch writes its every element: between the parts of a pack lies nothing.
+    pub fn starts_at_zero(&self) -> Vec<bool> {
+        let written: HashSet<BufId> = self.launches.iter().flat_map(|l| l.writes()).collect();
+        let mut zero: Vec<bool> = (0..self.buffers.len()).map(|buf| !written.contains(&buf)).collect();
+        for spec in &self.buffers {
+            if let Place::Window { of, .. } = spec.place {
+                zero[of] = true;
+            }
+        }
+        zero
+    }
 }
