@@ -93,7 +93,8 @@ pub fn unit(dtype: DType) -> f64 {
 fn rounding(trace: &Trace, node: &TraceNode) -> Rounding {
     let shape = |i: usize| trace.nodes[node.inputs[i]].shape.as_slice();
     let of = |operands: f64, result: f64| Rounding { operands: UNITS * operands, result: UNITS * result };
-    let sum = |terms: usize| of((terms.max(1) as f64).sqrt(), 1.0);
+    // Terms that are equal are off in one direction, and partial sums of √n of them keep that to √n.
+    let sum = |terms: usize| of((terms.max(1) as f64).sqrt(), 1.0 + (terms as f64).sqrt() / 4.0);
     match &node.op {
         Op::Unary(op) => {
             use UnaryOp::*;

@@ -10,7 +10,8 @@
 //! measured instead, by Monte Carlo arithmetic (Parker 1997, "Monte Carlo arithmetic: exploiting randomness in floating-point
 //! arithmetic"). The f64 run is repeated with every node of its graph, gradients included, disturbed at random by as much as a
 //! sound f32 kernel may be off: 8 half units in the last place of the result and, of functions that are approximated, of the
-//! operands; of sums and products `√n` times as much for each of `n` terms; nothing where an op copies, compares or selects.
+//! operands; of sums and products `√n` times as much for each of `n` terms, and `√n / 4` times for all of them together, as equal
+//! terms are rounded alike; nothing where an op copies, compares or selects.
 //! (16-bit results have larger units.) Another such run is the strict executor's in f32, every node rounded. A result may be as far
 //! from the undisturbed one as twice the farthest of these, plus the rounding of storing it. Two disturbed runs come first; what
 //! they do not explain is given thirty more.

@@ -25,12 +25,22 @@ pub fn print(program: &Program, failure: &Failure) -> String {
     for (at, node) in script.nodes.iter().enumerate() {
         match node {
             Node::Leaf(leaf) => {
-                let x = leaf.tensor(&device, DType::F32, script.habits.gradient);
+                let state = script.habits.writes.iter().any(|(state, _)| *state == at);
+                let x = leaf.tensor(&device, DType::F32, script.habits.gradient && !state);
                 if x.is_tracked() {
                     tracked.push(format!("t{at}"));
                 }
                 let track = if x.is_tracked() { ".track()" } else { "" };
-                let _ = writeln!(text, "        let t{at} = {}{track};", leaf.code());
+                let _ = match state {
+                    true => {
+                        writeln!(
+                            text,
+                            "        let s{at} = State::new({})?;\n        let t{at} = s{at}.tensor();",
+                            leaf.code()
+                        )
+                    }
+                    false => writeln!(text, "        let t{at} = {}{track};", leaf.code()),
+                };
                 tensors.push(x);
             }
             Node::Step(step) => {
@@ -107,6 +117,11 @@ fn step(
 fn readings(text: &mut String, script: &Script, tensors: &[Tensor], tracked: &[String]) {
     let habits = &script.habits;
     let outputs: Vec<String> = habits.outputs.iter().map(|i| format!("t{i}")).collect();
+    let writes: Vec<String> =
+        habits.writes.iter().map(|(leaf, y)| format!("(s{leaf}.clone(), t{y}.clone())")).collect();
+    if !writes.is_empty() {
+        let _ = writeln!(text, "        let writes = vec![{}];", writes.join(", "));
+    }
     if !habits.hold {
         let dropped: Vec<String> = (0..tensors.len())
             .map(|i| format!("t{i}"))
@@ -143,6 +158,12 @@ fn readings(text: &mut String, script: &Script, tensors: &[Tensor], tracked: &[S
         if habits.second {
             let _ = writeln!(text, "        // And then the gradients of a random sum of the gradients.");
         }
+    }
+    if !writes.is_empty() {
+        let _ = writeln!(text, "        write_states(device, writes, &wanted)?;");
+    }
+    for (leaf, _) in &habits.writes {
+        let _ = writeln!(text, "        wanted.push(s{leaf}.tensor());");
     }
     if habits.together {
         let _ = writeln!(text, "        Tensor::eval_all(&wanted)?;");

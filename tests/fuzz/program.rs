@@ -90,6 +90,9 @@ pub struct Habits {
     pub hold: bool,
     /// Whether everything is evaluated at once, instead of one by one.
     pub together: bool,
+    /// The ids of leaves that are states, and of what is written over them in the end: all in one run, with what has not been read
+    /// by then. A value that does not fit its state is exchanged for one that does.
+    pub writes: Vec<(usize, usize)>,
 }
 
 impl Program {
@@ -148,6 +151,8 @@ impl Program {
         let mut outputs = vec![all as usize - 1];
         outputs.extend((0..rng.below(3)).map(|_| rng.below(all) as usize));
         let gradient = rng.below(10) < 7;
+        let writes = if chance(rng, 3) { 1 + rng.below(3) } else { 0 };
+        let writes = (0..writes).map(|_| (rng.below(leaves.len() as u32) as usize, rng.below(all) as usize)).collect();
         let habits = Habits {
             outputs,
             gradient,
@@ -156,6 +161,7 @@ impl Program {
             peek: chance(rng, 5).then(|| rng.below(all) as usize),
             hold: chance(rng, 2),
             together: chance(rng, 2),
+            writes,
         };
         Program { seed, leaves, steps, habits, limit }
     }

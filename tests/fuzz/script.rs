@@ -1,6 +1,6 @@
 //! What a program comes to once operands and attributes are settled, and running it on a device.
 
-use thalweg_graph::{DType, Device, Grads, Result, Rng, Tensor};
+use thalweg_graph::{DType, Device, Grads, Result, Rng, State, Tensor, module::write_states};
 
 use crate::strict;
 
@@ -15,7 +15,7 @@ use super::{
 pub struct Script {
     /// Leaves, then steps.
     pub nodes: Vec<Node>,
-    /// Outputs and the node to peek at are positions in `nodes`.
+    /// Outputs, the node to peek at, and what is written over which leaf are positions in `nodes`.
     pub habits: Habits,
     /// An op that refused operands which its row says it takes.
     pub trouble: Option<String>,
@@ -118,6 +118,20 @@ impl Script {
         script.habits.outputs = program.habits.outputs.iter().map(find).collect();
         script.habits.outputs.dedup();
         script.habits.peek = program.habits.peek.as_ref().map(find);
+        script.habits.writes.clear();
+        for (leaf, value) in &program.habits.writes {
+            let leaf = leaf % program.leaves.len();
+            let fits = |i: &usize| slots[*i].shape == slots[leaf].shape && slots[*i].dtype == slots[leaf].dtype;
+            let fitting: Vec<usize> = (0..slots.len()).filter(fits).collect();
+            let value = fitting.iter().find(|i| slots[**i].id == *value).unwrap_or(&fitting[*value % fitting.len()]);
+            if !script.habits.writes.iter().any(|(known, _)| *known == leaf) && program.leaves[leaf].fill.is_uploaded()
+            {
+                script.habits.writes.push((leaf, *value));
+            }
+        }
+        // A state's own tensor cannot be read once it is written.
+        let Habits { outputs, writes, .. } = &mut script.habits;
+        outputs.retain(|output| !writes.iter().any(|(state, _)| wide[*state].same(&wide[*output])));
         script
     }
 
@@ -125,7 +139,7 @@ impl Script {
     fn stopped(mut self, instruction: &Instruction, row: &'static Row, operands: Vec<usize>, why: String) -> Script {
         self.trouble = Some(format!("{}: {why}", row.name));
         self.nodes.push(Node::Step(Step { instruction: instruction.clone(), row, operands, scale: None }));
-        self.habits = Habits { outputs: vec![self.nodes.len() - 1], peek: None, ..self.habits };
+        self.habits = Habits { outputs: vec![self.nodes.len() - 1], peek: None, writes: vec![], ..self.habits };
         self
     }
 
@@ -141,7 +155,10 @@ impl Script {
             Node::Step(s) => Some(Instruction { picks: s.operands.iter().map(id).collect(), ..s.instruction.clone() }),
         });
         let outputs = self.habits.outputs.iter().map(id).collect();
-        let habits = Habits { outputs, peek: self.habits.peek.as_ref().map(id), ..self.habits.clone() };
+        let peek = self.habits.peek.as_ref().map(id);
+        let place = |leaf: &usize| program.leaves.iter().position(|l| l.id == id(leaf)).unwrap_or(0);
+        let writes = self.habits.writes.iter().map(|(leaf, value)| (place(leaf), id(value))).collect();
+        let habits = Habits { outputs, peek, writes, ..self.habits.clone() };
         Program { steps: steps.collect(), habits, ..program.clone() }
     }
 
@@ -151,17 +168,24 @@ impl Script {
     /// What a device says, or an op.
     pub fn run(&self, world: &World) -> Result<Vec<Reading>> {
         let (mut tensors, mut tracked, mut inputs) = (Vec::<Tensor>::new(), Vec::new(), Vec::new());
+        let mut states: Vec<(usize, State)> = Vec::new();
         for (at, node) in self.nodes.iter().enumerate() {
             let y = match node {
                 Node::Leaf(leaf) => {
-                    let x = leaf.tensor(world.device, world.float, self.habits.gradient);
+                    let state = self.habits.writes.iter().any(|(state, _)| *state == at);
+                    let x = leaf.tensor(world.device, world.float, self.habits.gradient && !state);
                     if x.is_tracked() {
                         tracked.push((format!("t{at}"), x.clone()));
                     }
-                    if leaf.fill.is_uploaded() {
-                        inputs.push((format!("t{at} afterwards"), x.clone()));
+                    if state {
+                        states.push((at, State::new(x)?));
+                        states[states.len() - 1].1.tensor()
+                    } else {
+                        if leaf.fill.is_uploaded() {
+                            inputs.push((format!("t{at} afterwards"), x.clone()));
+                        }
+                        x
                     }
-                    x
                 }
                 Node::Step(step) => {
                     let of: Vec<&Tensor> = step.operands.iter().map(|i| &tensors[*i]).collect();
@@ -178,6 +202,11 @@ impl Script {
             tensors.push(y);
         }
         let outputs: Vec<Tensor> = self.habits.outputs.iter().map(|i| tensors[*i].clone()).collect();
+        let value = |(at, state): &(usize, State)| {
+            let (_, value) = self.habits.writes.iter().find(|(known, _)| known == at)?;
+            Some((state.clone(), tensors[*value].clone()))
+        };
+        let writes: Vec<(State, Tensor)> = states.iter().filter_map(value).collect();
         if !self.habits.hold {
             tensors.clear();
         }
@@ -197,7 +226,14 @@ impl Script {
             wanted.extend(first);
         }
         drop(outputs);
+        if !writes.is_empty() {
+            let unread: Vec<Tensor> = wanted.iter().map(|(_, y)| y.clone()).collect();
+            write_states(world.device, writes, &unread)?;
+        }
         let mut readings = read(&wanted, self.habits.together)?;
+        let written: Vec<(String, Tensor)> =
+            states.iter().map(|(at, state)| (format!("t{at} written"), state.tensor())).collect();
+        readings.extend(read(&written, false)?);
         // Nothing may have written to an input.
         readings.extend(read(&inputs, false)?);
         Ok(readings)

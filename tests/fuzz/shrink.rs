@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     check::{Contender, Failure, check},
-    program::{Fill, Program},
+    program::{Fill, Habits, Program},
     script::Script,
 };
 
@@ -74,6 +74,11 @@ fn candidates(p: &Program) -> Vec<Program> {
             }
         });
     }
+    for i in 0..p.habits.writes.len() {
+        with(&|q| {
+            q.habits.writes.remove(i);
+        });
+    }
     with(&|q| q.habits.second = false);
     with(&|q| q.habits.gradient = q.habits.second);
     with(&|q| q.habits.read_first = false);
@@ -123,6 +128,8 @@ fn remove(p: &mut Program, at: usize) {
     }
     let gone = p.steps.remove(at);
     let instead = gone.picks.first().copied().unwrap_or(0);
-    let of = p.steps.iter_mut().flat_map(|s| &mut s.picks).chain(&mut p.habits.outputs).chain(&mut p.habits.peek);
+    let Habits { outputs, peek, writes, .. } = &mut p.habits;
+    let written = writes.iter_mut().map(|(_, value)| value);
+    let of = p.steps.iter_mut().flat_map(|s| &mut s.picks).chain(outputs).chain(peek).chain(written);
     of.filter(|pick| **pick == gone.id).for_each(|pick| *pick = instead);
 }

@@ -291,3 +291,22 @@ fn micro_batches_that_outlive_a_call_are_refused() -> Result<()> {
     }
     Ok(())
 }
+
+/// A result that is an input keeps its value, also where the input is what a state or a parameter shows.
+#[test]
+fn a_variable_goes_in_and_comes_out() -> Result<()> {
+    for device in devices() {
+        let (p, s) = (param(&device, &[1.0])?, super::state(&device, &[2.0])?);
+        let opt = sgd(1.0).init(&p)?;
+        let mut same = compile(|[x]: [Tensor; 1]| Ok([x]));
+        for i in 0..3 {
+            let (at, set) = (1.0 - f64::from(i), 2.0 + f64::from(i));
+            let ([of_param], [of_state]) = (same.call([&p.tensor()])?, same.call([&s.tensor()])?);
+            s.set(&(s.tensor() + 1.0));
+            down(&opt, &[&p])?;
+            assert_values(&of_param, &[at]);
+            assert_values(&of_state, &[set]);
+        }
+    }
+    Ok(())
+}

@@ -1,6 +1,11 @@
 //! What a recording sees of the runs that happen while it is made, and the leaves that change from replay to replay.
 
-use std::{cell::RefCell, fmt, panic::Location, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    panic::Location,
+    sync::Arc,
+};
 
 use crate::{
     backend::{Region, Trace},
@@ -94,6 +99,8 @@ pub(crate) struct Tape {
 
 thread_local! {
     static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+    /// While something happens that is none of the recording's business: the id of the first node that is.
+    static SUSPENDED: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
 /// Whether a recording is being made on this thread.
@@ -133,10 +140,17 @@ pub(crate) fn record<T>(first: u64, f: impl FnOnce() -> Result<T>) -> Result<(T,
 
 /// Runs a function whose runs and reads are none of the recording's business.
 pub(crate) fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
-    let tape = TAPE.take();
+    let Some(tape) = TAPE.take() else { return f() };
+    SUSPENDED.set(tape.first);
     let value = f();
-    TAPE.set(tape);
+    SUSPENDED.set(u64::MAX);
+    TAPE.set(Some(tape));
     value
+}
+
+/// Whether a node belongs to a recording that does not see what happens now: a run must leave it to the recording.
+pub(crate) fn is_suspended(node: &Tensor) -> bool {
+    node.id() >= SUSPENDED.get()
 }
 
 /// Puts a run on the tape, if there is one.

@@ -390,6 +390,11 @@ impl Tensor {
         }
     }
 
+    /// Whether both are one tensor, and not two with equal values.
+    pub fn same(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether gradients can be taken with respect to it or one of its ancestors.
     pub fn is_tracked(&self) -> bool {
         self.0.tracked

@@ -430,7 +430,7 @@ pub(crate) fn pending(device: &Device) -> Vec<Variable> {
 /// been: it is computed before something that it reads is written.
 pub(crate) fn waiting(device: &Device, written: &[Variable]) -> Vec<Tensor> {
     let others = pending(device).into_iter().filter(|v| !written.iter().any(|known| known.same(v)));
-    let values = others.map(|v| v.tensor()).filter(|t| !t.is_evaluated());
+    let values = others.map(|v| v.tensor()).filter(|t| !t.is_evaluated() && !record::is_suspended(t));
     values.filter(|t| eval::is_computable(std::slice::from_ref(t))).collect()
 }
 

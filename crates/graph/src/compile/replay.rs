@@ -12,7 +12,7 @@ use crate::{
     op::Op,
     record::{Condition, Event, Live, Run, Tape},
     tensor::{Role, Tensor},
-    variable::{Variable, pending_anywhere, settle},
+    variable::{Variable, pending_anywhere, settle, waiting},
 };
 
 /// Everything that a function did, and where what it read came from.
@@ -205,12 +205,15 @@ impl<const M: usize> Recording<M> {
     /// Does it again with other inputs; `None` if a parameter is no longer where it was.
     #[track_caller]
     pub fn replay(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
-        let device =
-            self.events.iter().find_map(|e| if let Replay::Run { run, .. } = e { Some(&run.device) } else { None });
-        match device.cloned() {
+        let device = self.runs().next().map(|run| run.device.clone());
+        match device {
             Some(device) => device.writing(|| self.replay_alone(inputs)),
             None => self.replay_alone(inputs),
         }
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.events.iter().filter_map(|event| if let Replay::Run { run, .. } = event { Some(&**run) } else { None })
     }
 
     #[track_caller]
@@ -224,11 +227,17 @@ impl<const M: usize> Recording<M> {
         }
         let set = self.states.iter().cloned().chain(if self.steps { pending_anywhere() } else { Vec::new() });
         settle(set.collect())?;
+        // What waits to be written may read what the replay writes.
+        for run in self.runs() {
+            Tensor::eval_all(&waiting(&run.device, &[]))?;
+        }
         let mut bound = Bound { inputs: Vec::new(), numbers: Vec::new(), tensors: Vec::new(), made: Vec::new() };
         for tensor in inputs {
             let region = tensor.region().ok_or_else(|| broken("an input has no value"))?;
             let shared = |other: &Region| other.storage.same(&region.storage);
-            let alone = region.offset == 0 && !bound.inputs.iter().chain(&self.fixed).any(shared);
+            // A variable may be written in the replay, and a result that is an input must not show it.
+            let variable = matches!(tensor.0.role, Role::Variable(_));
+            let alone = region.offset == 0 && !variable && !bound.inputs.iter().chain(&self.fixed).any(shared);
             let region = if alone { Some(region) } else { copy(tensor)?.region() };
             bound.inputs.push(region.ok_or_else(|| broken("an input has no value"))?);
         }

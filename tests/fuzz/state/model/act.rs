@@ -178,7 +178,12 @@ impl Model {
                 if let Some(grad) = self.grads[g].of.get(&var).cloned() {
                     self.meet(self.need_of(&grad))?;
                     self.touch(&grad.from);
-                    self.grads.get_mut(g).and_then(|g| g.of.get_mut(&var)).into_iter().for_each(|g| g.done = Done::Yes);
+                    // What shows a variable as it lies in memory is looked at there, and not computed.
+                    let is_version = |node: &Node| matches!(self.tensors[*node].of, Of::Version(..));
+                    if !grad.given || !grad.from.iter().any(is_version) {
+                        let known = self.grads.get_mut(g).and_then(|g| g.of.get_mut(&var));
+                        known.into_iter().for_each(|g| g.done = Done::Yes);
+                    }
                     shown.numbers = grad.value;
                 }
             }

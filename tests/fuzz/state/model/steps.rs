@@ -30,7 +30,7 @@ impl Model {
         }
         if self.is_old(&[loss]) && self.saw_stale {
             // Or was it met by a step, which lets go of what can never be computed?
-            self.unsure |= self.pending(false).iter().any(|(_, n)| self.need(*n) == Need::Stale);
+            self.unsure |= self.pending(false).iter().any(|(_, n)| self.need(*n) != Need::Fine);
             self.meet(Need::Perhaps)?;
         }
         self.passes += 1;
@@ -135,11 +135,14 @@ impl Model {
 
     /// Gradients that somebody holds are all computed by the step that applies them: others may apply them as well.
     pub(super) fn apply(&mut self, opt: usize, id: usize) -> Want<()> {
-        let grads = self.grads[&id].clone();
-        self.advance(opt, &grads, By::Gradients)?;
-        for grad in self.grads.get_mut(&id).into_iter().flat_map(|g| g.of.values_mut()) {
-            grad.done = if grad.given { grad.done.max(Done::Perhaps) } else { Done::Yes };
+        let mut grads = self.grads[&id].clone();
+        for grad in grads.of.values_mut() {
+            // What belongs to an old version may be beyond computing by now.
+            let perhaps = grad.given || self.need_of(grad) != Need::Fine;
+            grad.done = if perhaps { grad.done.max(Done::Perhaps) } else { Done::Yes };
         }
+        self.advance(opt, &self.grads[&id].clone(), By::Gradients)?;
+        self.grads.insert(id, grads);
         Ok(())
     }
 
