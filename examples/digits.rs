@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(name) => Device::named(name)?,
         None => Device::best()?,
     };
-    let device = device.precision(options.precision);
+    let device = device.with_precision(options.precision);
     println!("device: {device}, {}", train::precision(&device));
     let data = Digits::embedded()?;
     let (train, test) = (data.train.first(options.limit), data.test.first(options.limit));

@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(name) => Device::named(name)?,
         None => Device::best()?,
     };
-    let device = device.precision(options.precision);
+    let device = device.with_precision(options.precision);
     println!("device: {device}, {}", train::precision(&device));
     let data = Mnist::load(&options.data)?;
     let (train, test) = (data.train.first(options.limit), data.test.first(options.limit));

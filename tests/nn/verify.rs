@@ -51,7 +51,9 @@ fn check(device: &Device) -> Verdict {
 #[test]
 fn a_sound_device_agrees_with_the_reference() {
     let gpu = test_gpu!();
-    for device in [cpu(), gpu.clone(), cpu().precision(Precision::MixedF16), gpu.precision(Precision::MixedBf16)] {
+    for device in
+        [cpu(), gpu.clone(), cpu().with_precision(Precision::MixedF16), gpu.with_precision(Precision::MixedBf16)]
+    {
         let verdict = check(&device);
         assert!(verdict.disagreement.is_none() && verdict.compared >= 7, "{device}: {verdict}");
         assert!(verdict.worst > 0.0 && verdict.to_string().contains("all agree"), "{verdict}");

@@ -83,7 +83,7 @@ fn accumulating_holds_no_batches() -> Result<()> {
 #[test]
 fn accumulated_gradients_are_unscaled() -> Result<()> {
     for device in devices() {
-        let device = device.precision(Precision::MixedF16);
+        let device = device.with_precision(Precision::MixedF16);
         let (micro, whole) = (Net::new(&device)?, Net::new(&device)?);
         let opt = sgd(0.1).init(&micro)?.loss_scale(LossScale { init: 64.0, ..LossScale::default() })?;
         let plain = sgd(0.1).init(&whole)?.loss_scale(LossScale { init: 1.0, ..LossScale::default() })?;

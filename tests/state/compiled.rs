@@ -325,7 +325,11 @@ fn twice(device: &Device, body: impl Fn(&State, &State, &State) -> Result<()>) -
         let (x, mut step) = (vector(device, &[0.0]), compile(body));
         b.set(&(a.tensor() * 10.0));
         for _ in 0..3 {
-            if compiled { step.call([&x]).map(drop)? } else { body([x.clone()]).map(drop)? }
+            if compiled {
+                step.call([&x]).map(drop)?
+            } else {
+                body([x.clone()]).map(drop)?
+            }
             if !compiled {
                 down(&opt, &[&net.3])?;
                 net.3.set(&vector(device, &[0.0]))?;

@@ -137,3 +137,21 @@ fn a_penalty_on_a_gradient_is_stepped() -> Result<()> {
     }
     Ok(())
 }
+
+/// Of all parameters, also of those that the step leaves alone.
+#[test]
+fn they_can_be_read_after_they_were_applied() -> Result<()> {
+    for device in devices() {
+        for frozen in [false, true] {
+            let net = (param(&device, &[3.0])?, param(&device, &[2.0])?);
+            let opt = sgd(0.5).init(&net)?;
+            let grads = (net.0.tensor() * net.1.tensor()).sum(..).backward()?;
+            net.1.freeze(frozen);
+            opt.apply(&grads)?;
+            assert_values(&net.0.tensor(), &[2.0]);
+            assert_values(grads.get(&net.0).expect("a gradient"), &[2.0]);
+            assert_values(grads.get(&net.1).expect("a gradient"), &[3.0]);
+        }
+    }
+    Ok(())
+}

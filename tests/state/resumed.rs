@@ -39,7 +39,7 @@ fn images(device: &Device, rng: &std::cell::RefCell<Rng>) -> Tensor {
 fn the_same_bits_with_dropout_schedule_and_skipped_steps() -> Result<()> {
     for device in devices() {
         for precision in [None, Some(Precision::MixedF16)] {
-            let device = precision.map_or(device.clone(), |p| device.precision(p));
+            let device = precision.map_or(device.clone(), |p| device.with_precision(p));
             for name in ["sgd", "adamw"] {
                 let start = || {
                     let net = Net::new(&device)?;

@@ -29,7 +29,7 @@ fn steps_are_counted_beyond_256() -> Result<()> {
 #[test]
 fn the_loss_scale_fits_f16_parameters() -> Result<()> {
     for device in devices() {
-        let device = device.precision(Precision::MixedF16);
+        let device = device.with_precision(Precision::MixedF16);
         for start in [LossScale::default().init, 1024.0] {
             let p = narrow(&device, &[1.0, 2.0], DType::F16)?;
             let scale = LossScale { init: start, ..LossScale::default() };

@@ -113,7 +113,7 @@ fn nor_in_what_any_rule_keeps() -> Result<()> {
 #[test]
 fn in_mixed_f16_nor_do_overflows() -> Result<()> {
     for device in devices() {
-        let device = device.precision(Precision::MixedF16);
+        let device = device.with_precision(Precision::MixedF16);
         let run = |bad: bool| {
             let net = Net::new(&device)?;
             let scale = LossScale { init: 4.0, ..LossScale::default() };
@@ -246,7 +246,7 @@ fn what_was_loaded_stays_when_the_first_step_is_skipped() -> Result<()> {
 #[test]
 fn the_loss_scale_has_a_floor() -> Result<()> {
     for device in devices() {
-        let device = device.precision(Precision::MixedF16);
+        let device = device.with_precision(Precision::MixedF16);
         let p = param(&device, &[1.0])?;
         let opt = sgd(0.5).init(&p)?;
         for step in 0..204 {

@@ -77,7 +77,7 @@ impl Everything {
             }
             _ => Adam { lr: 1e-2, amsgrad: true, ..Adam::default() }.init(&net)?,
         };
-        let opt = match device.mixed() {
+        let opt = match device.compute_dtype() {
             // Overflows at first; later it grows and overflows again.
             Some(DType::F16) => {
                 opt.loss_scale(LossScale { init: 1e7, interval: 3, max: 1e8, ..LossScale::default() })?

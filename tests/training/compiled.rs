@@ -85,7 +85,7 @@ fn train(device: &Device, how: Loop) -> Result<Vec<f32>> {
 
 #[test]
 fn a_compiled_step_trains_to_the_same_bits() {
-    for device in [strict(), cpu(), test_gpu!(), cpu().precision(Precision::MixedF16)] {
+    for device in [strict(), cpu(), test_gpu!(), cpu().with_precision(Precision::MixedF16)] {
         for schedule in [false, true] {
             let plain = train(&device, Loop { compiled: false, schedule }).unwrap();
             let compiled = train(&device, Loop { compiled: true, schedule }).unwrap();

@@ -75,20 +75,20 @@ fn stops_anywhere(device: &Device, kinds: &[usize], name: &str) {
 #[test]
 fn on_the_reference() {
     stops_anywhere(&strict(), &[0, 1, 2], "resumed-strict");
-    stops_anywhere(&strict().precision(Precision::MixedF16), &[0], "resumed-strict-f16");
+    stops_anywhere(&strict().with_precision(Precision::MixedF16), &[0], "resumed-strict-f16");
 }
 
 #[test]
 fn on_the_cpu() {
     stops_anywhere(&cpu(), &[0, 1, 2], "resumed-cpu");
-    stops_anywhere(&cpu().precision(Precision::MixedF16), &[0, 1, 2], "resumed-cpu-f16");
+    stops_anywhere(&cpu().with_precision(Precision::MixedF16), &[0, 1, 2], "resumed-cpu-f16");
 }
 
 #[test]
 fn on_a_gpu() {
     let gpu = test_gpu!();
     stops_anywhere(&gpu, &[0, 1], "resumed-gpu");
-    stops_anywhere(&gpu.precision(Precision::MixedF16), &[2], "resumed-gpu-f16");
+    stops_anywhere(&gpu.with_precision(Precision::MixedF16), &[2], "resumed-gpu-f16");
 }
 
 /// Another seed, other room in the optimizer, other flags: a compiled step that was recorded before meets what is loaded.

@@ -157,7 +157,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// The run that is killed: it keeps itself every one, two or three steps.
 fn victim(args: &KilltestArgs, file: &Path) -> Result<()> {
-    let device = Device::named(&args.device)?.precision(args.precision);
+    let device = Device::named(&args.device)?.with_precision(args.precision);
     let run = Everything::new(&device, args.seed as usize, args.seed)?;
     if file.exists() {
         run.checkpoint().load(file)?;

@@ -47,7 +47,7 @@ pub fn run(args: &SoakArgs) -> Result<()> {
         Some(name) => Device::named(name)?,
         None => Device::best()?,
     };
-    let device = device.precision(args.precision);
+    let device = device.with_precision(args.precision);
     let rng = &mut Rng::seed(0);
     let net = Net {
         conv: Conv2d::new(1, 8, 3).padding(1).init(&device, rng)?,

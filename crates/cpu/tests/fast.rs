@@ -258,7 +258,7 @@ fn matrix_products() -> Result<()> {
 #[test]
 fn mixed_precision_rounds_operands() -> Result<()> {
     check("f16 operands", 2e-3, |d| {
-        let d = d.precision(thalweg_graph::Precision::MixedF16);
+        let d = d.with_precision(thalweg_graph::Precision::MixedF16);
         let (x, w) = (tensor(&d, 1, &[33, 65]).track(), tensor(&d, 2, &[65, 20]).track());
         let y = x.matmul(&w).tanh();
         let grads = y.sum(..).backward()?;

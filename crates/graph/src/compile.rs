@@ -72,7 +72,8 @@ where
         }
         let inputs = inputs.map(Tensor::detach);
         Tensor::eval_all(&inputs)?;
-        let signature: Signature = inputs.iter().map(|t| (t.shape().to_vec(), t.dtype(), t.device().mixed())).collect();
+        let signature: Signature =
+            inputs.iter().map(|t| (t.shape().to_vec(), t.dtype(), t.device().compute_dtype())).collect();
         let good = |(known, recording): &(Signature, Recording<M>)| *known == signature && recording.is_good();
         if let Some(at) = self.recordings.iter().position(good) {
             match self.recordings[at].1.replay(&inputs)? {

@@ -66,7 +66,7 @@ impl Device {
     }
 
     /// The same device with another precision policy.
-    pub fn precision(&self, precision: Precision) -> Device {
+    pub fn with_precision(&self, precision: Precision) -> Device {
         Device { precision, ..self.clone() }
     }
 
@@ -77,7 +77,7 @@ impl Device {
     }
 
     /// The dtype that autocast gives contractions, or `None` in f32.
-    pub fn mixed(&self) -> Option<DType> {
+    pub fn compute_dtype(&self) -> Option<DType> {
         match self.precision {
             Precision::F32 => None,
             Precision::MixedF16 => Some(DType::F16),

@@ -83,7 +83,7 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
     let Some(first) = roots.first() else { return Ok(Ran::default()) };
     let device = first.tensor.device().clone();
     let gathered = gather(roots, Location::caller())?;
-    let trace = build(&gathered, roots, device.mixed(), step);
+    let trace = build(&gathered, roots, device.compute_dtype(), step);
     let regions = device
         .backend()
         .run(&trace)
@@ -156,7 +156,7 @@ pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
     let roots: Vec<Root> =
         tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None }).collect();
     let gathered = gather(&roots, Location::caller())?;
-    let mixed = tensors.first().and_then(|t| t.device().mixed());
+    let mixed = tensors.first().and_then(|t| t.device().compute_dtype());
     Ok(build(&gathered, &roots, mixed, false))
 }
 

@@ -7,6 +7,7 @@ mod arena;
 mod commit;
 mod convert;
 mod layout;
+mod overlay;
 mod param;
 pub mod snapshot;
 mod state;
@@ -24,7 +25,8 @@ use std::{
 pub use arena::Arena;
 pub use commit::{Applied, Commit, depends_on, discarding, recording, unrecorded, write_states};
 pub use layout::{CHUNK, Layout, Segment};
-pub use param::{Param, overlay};
+pub use overlay::overlay;
+pub use param::Param;
 pub use state::{State, zeros_state};
 
 use crate::{autodiff::Grads, device::Device, dtype::DType, error::Result, ops::random::Stream, shape::count};

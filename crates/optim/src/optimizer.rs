@@ -124,7 +124,7 @@ impl Optimizer {
         };
         let device = first.tensor().device().clone();
         // bf16 has the range of f32 and needs no scale.
-        let scaling = (device.mixed() == Some(DType::F16)).then(LossScale::default);
+        let scaling = (device.compute_dtype() == Some(DType::F16)).then(LossScale::default);
         let lr = Rate::new(rule.lr());
         let rules: Rules = vec![(None, rule)];
         let work = Work::new(&params, &rules, &device, scaling.as_ref().map_or(1.0, |s| s.init))?;
@@ -309,9 +309,9 @@ impl Optimizer {
     /// As [`Optimizer::step`]; gradients that it has applied already.
     #[track_caller]
     pub fn apply(&self, grads: &Grads) -> Result<()> {
-        // Those that another optimizer applies are computed before this one writes what they read.
-        let of_others = self.params.iter().filter(|(_, p)| grads.get(p).is_some()).count() < grads.len();
-        let waiting = if of_others { grads.computable() } else { Vec::new() };
+        // Those that only another optimizer applies are computed before this one writes what they read.
+        let own = self.params.iter().filter(|(_, p)| grads.get(p).is_some() && !p.is_frozen()).count();
+        let waiting = if own < grads.len() { grads.computable() } else { Vec::new() };
         self.run(grads.clone(), By::Gradients(waiting))
     }
 

@@ -4,7 +4,7 @@ use thalweg_graph::Device;
 
 /// The precision that training on this device uses: `f32`, or `mixed f16`.
 pub fn precision(device: &Device) -> String {
-    device.mixed().map_or("f32".into(), |dtype| format!("mixed {dtype}"))
+    device.compute_dtype().map_or("f32".into(), |dtype| format!("mixed {dtype}"))
 }
 
 /// What a training step costs, after the first one: `plan: 14 launches of 9 kernels, 1.3 MiB planned`.

@@ -23,7 +23,7 @@ pub fn curve(run: &Run, case: &Value) -> Result<Outcome, Stop> {
         "f16" => Precision::MixedF16,
         other => return Err(Stop::Unsupported(format!("attribute dtype = {other}"))),
     };
-    let device = run.device.precision(precision);
+    let device = run.device.with_precision(precision);
     let run = &Run { device: &device, ..*run };
     let net = Mlp::new(run)?;
     let mut opt = optimizer(&attrs.word("optimizer", "")?, &attrs, &net)?;

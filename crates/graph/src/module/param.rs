@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use super::overlay;
 use crate::{
     autodiff::Leaf,
     error::{Error, ErrorKind, Result},
     name::Name,
     tensor::Tensor,
-    variable::{Variable, overlaid, overlay_of},
+    variable::Variable,
 };
 
 /// A trainable tensor. Clones share the value: a module that holds a clone of another's parameter is tied to it. For a copy that
@@ -33,7 +34,7 @@ impl Param {
     /// The current version, as a leaf to compute with. Tracked in training mode unless frozen.
     pub fn tensor(&self) -> Tensor {
         self.0.note_flags();
-        overlay_of(self.0.key()).unwrap_or_else(|| self.0.leaf())
+        overlay::standing_for(&self.0).unwrap_or_else(|| self.0.leaf())
     }
 
     /// Its shape.
@@ -109,19 +110,4 @@ impl fmt::Debug for Param {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Param({:?})", self.0)
     }
-}
-
-/// What `f` gives while parameters compute with other tensors on this thread: a functional call, the second point of a
-/// sharpness-aware step, averaged weights, or weights that are themselves computed from tracked tensors. Nothing is written, and a
-/// gradient goes to the tensors. Overlays nest; the innermost counts.
-///
-/// # Errors
-/// A tensor of another shape or dtype than its parameter's; an error that one carries.
-#[track_caller]
-pub fn overlay<T>(values: &[(&Param, Tensor)], f: impl FnOnce() -> T) -> Result<T> {
-    let mut overlays = Vec::with_capacity(values.len());
-    for (param, value) in values {
-        overlays.push((param.0.key(), fitting(&param.0, value)?));
-    }
-    Ok(overlaid(overlays, f))
 }
