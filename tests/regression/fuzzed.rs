@@ -1,7 +1,7 @@
 //! What random programs found, shrunk.
 
 use thalweg::nn::Attention;
-use thalweg_graph::{ConvConfig, DType, Device, NewtonSchulz, Pool, Resample, Resize, Result, Tensor};
+use thalweg_graph::{ConvConfig, DType, Device, Interpolation, NewtonSchulz, Pool, Resample, Resize, Result, Tensor};
 use thalweg_tests::{cpu, strict, test_gpu};
 
 /// Runs on every executor, fused and op by op, and compares with the strict one.
@@ -150,5 +150,22 @@ fn numbers_beside_16_bit_floats_keep_their_digits() {
         let scaled = (&small * 2f64.powi(20)).cast(DType::F32);
         assert_eq!(scaled.item()?, 1024.0);
         Ok(vec![x.lt(0.99).cast(DType::F32), padded.eq(0.98828125).cast(DType::F32), scaled])
+    });
+}
+
+/// A sum of one 16-bit element each is a cast: in a kernel that reduces something else it was summed over that.
+#[test]
+fn a_sum_of_one_16_bit_element_beside_another_reduction() {
+    agree(|device| {
+        let x = Tensor::from_slice(device, &[1.0f32; 6], [1, 3, 2]).track();
+        let least = x.amax_keepdim([1, 0]).cast(DType::F16).quantile(0.0, 0, Interpolation::Linear);
+        let grads = (&least * Tensor::from_slice(device, &[-0.5f32, 1.5], [1, 2])).sum(..).backward()?;
+        let mut found: Vec<Tensor> = [least].into_iter().chain(grads.get(&x).cloned()).collect();
+        // One row of a table beside a sum over rows.
+        let rows = Tensor::from_slice(device, &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [3, 2]);
+        let halves = rows.narrow(0, 0, 1).cast(DType::F16);
+        let (sum, single) = (rows.sum_keepdim(0), halves.sum_keepdim(0).cast(DType::F32));
+        found.extend([sum * single, halves.mean_keepdim(0).cast(DType::F32) + rows.mean_keepdim(0)]);
+        Ok(found)
     });
 }

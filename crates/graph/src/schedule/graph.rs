@@ -174,7 +174,8 @@ impl Builder {
                     let zero = self.make(Op::Reshape, vec![zero], vec![1; node.shape.len()], node.dtype, node);
                     Some(self.make(Op::Expand, vec![zero], node.shape.clone(), node.dtype, node))
                 }
-                _ => same_as(0),
+                // It may be one in a wider dtype.
+                _ => Some(self.make(Op::Cast, node.inputs.clone(), node.shape.clone(), node.dtype, node)),
             },
             Op::Binary(op) => {
                 let (a, b) = (self.constant(node.inputs[0]), self.constant(node.inputs[1]));

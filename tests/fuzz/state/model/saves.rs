@@ -107,13 +107,16 @@ impl Model {
             }
             Thing::Opt(opt) => {
                 let (at, save) = (self.opt(opt), self.opt_saves[&save].clone());
-                let o: &mut Optimizer = &mut self.opts[at];
+                let o = &self.opts[at];
                 let has = |name: &String| o.params.iter().any(|(n, _)| n == name);
                 let fits = |(name, (keeps, _)): (&String, &(Keeps, Slots))| has(name) && o.rule(name).keeps() == *keeps;
                 let summed = save.sum.iter().flat_map(|(sum, _)| sum).all(|(name, _)| has(name));
                 if save.slots.is_empty() || !save.slots.iter().all(fits) || !summed {
                     return Err(vec![Fault::Invalid]);
                 }
+                // It writes the optimizer's own states.
+                self.before_writing(&[]);
+                let o: &mut Optimizer = &mut self.opts[at];
                 // What the snapshot does not know begins anew.
                 let slots = |(name, _): &(String, Var)| {
                     let saved = save.slots.get(name).map_or(Slots::default(), |(_, slots)| slots.clone());
@@ -207,6 +210,9 @@ impl Model {
         }
         // Of what is met and cannot be written, who reads it gets the error, if it is read.
         self.unsure |= due.iter().any(|(_, n)| self.need(*n) == Need::Stale);
+        // They are written where the function meets them: what another thread set to the old value of one of them is not watched.
+        let here: Vec<Var> = self.pending(true).into_iter().map(|(var, _)| var).collect();
+        self.unsure |= due.len() > 1 && due.iter().any(|(var, _)| !here.contains(var));
         let wrote = !due.is_empty();
         self.write_pending(due)?;
         let before = std::mem::replace(&mut self.handles, handles);
