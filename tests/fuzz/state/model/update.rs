@@ -12,6 +12,8 @@ pub struct Slots {
     /// The momentum, or Adam's first moment.
     m: Vec<f64>,
     v: Vec<f64>,
+    /// What the weights in Adam's moments add up to: 1 - β^t as long as β stays.
+    of: [f64; 2],
 }
 
 /// What a rule keeps under which names.
@@ -42,17 +44,23 @@ impl Update {
     /// One step.
     pub fn step(&self, lr: f64, theta: &mut [f64], g: &[f64], slots: &mut Slots) {
         slots.t += 1;
-        let Slots { t, m, v } = slots;
+        let Slots { t, m, v, of } = slots;
+        let betas = match self {
+            Update::Sgd(_) => [0.0; 2],
+            Update::Adam(c) => [c.beta1, c.beta2],
+            Update::AdamW(c) => [c.beta1, c.beta2],
+        };
+        *of = [0, 1].map(|i| betas[i] * of[i] + 1.0 - betas[i]);
         m.resize(theta.len(), 0.0);
         v.resize(theta.len(), 0.0);
         for (((theta, g), m), v) in theta.iter_mut().zip(g).zip(m).zip(v) {
             *theta = match self {
                 Update::Sgd(c) => sgd(c, lr, *t, *theta, *g, m),
-                Update::Adam(c) => adam(c, lr, *t, *theta, g + c.weight_decay * *theta, m, v),
+                Update::Adam(c) => adam(c, lr, *of, *theta, g + c.weight_decay * *theta, m, v),
                 Update::AdamW(c) => {
                     let AdamW { beta1, beta2, eps, weight_decay, .. } = *c;
                     let coupled = Adam { beta1, beta2, eps, ..Adam::default() };
-                    adam(&coupled, lr, *t, *theta * (1.0 - lr * weight_decay), *g, m, v)
+                    adam(&coupled, lr, *of, *theta * (1.0 - lr * weight_decay), *g, m, v)
                 }
             };
         }
@@ -69,9 +77,9 @@ fn sgd(c: &Sgd, lr: f64, t: i32, theta: f64, g: f64, b: &mut f64) -> f64 {
     }
 }
 
-fn adam(c: &Adam, lr: f64, t: i32, theta: f64, g: f64, m: &mut f64, v: &mut f64) -> f64 {
+fn adam(c: &Adam, lr: f64, of: [f64; 2], theta: f64, g: f64, m: &mut f64, v: &mut f64) -> f64 {
     *m = c.beta1 * *m + (1.0 - c.beta1) * g;
     *v = c.beta2 * *v + (1.0 - c.beta2) * g * g;
-    let (m_hat, v_hat) = (*m / (1.0 - c.beta1.powi(t)), *v / (1.0 - c.beta2.powi(t)));
+    let (m_hat, v_hat) = (*m / of[0], *v / of[1]);
     theta - lr * m_hat / (v_hat.sqrt() + c.eps)
 }
