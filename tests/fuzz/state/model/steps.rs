@@ -141,6 +141,8 @@ impl Model {
             let perhaps = grad.given || self.need_of(grad) != Need::Fine;
             grad.done = if perhaps { grad.done.max(Done::Perhaps) } else { Done::Yes };
         }
+        // What they were computed from, too.
+        self.touch(&grads.of.values().flat_map(|grad| grad.from.clone()).collect::<Vec<_>>());
         self.advance(opt, &self.grads[&id].clone(), By::Gradients)?;
         self.grads.insert(id, grads);
         Ok(())
