@@ -3,6 +3,7 @@
 //! Only a variable's own memory is ever written after it was first filled, and only leaves of a [`Version`] read it. What was
 //! recorded with a version that is no longer current is an error; nothing else can see a write.
 
+pub(crate) mod overlay;
 mod writes;
 
 use std::{

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use super::overlay;
 use crate::{
     autodiff::Leaf,
     error::{Error, ErrorKind, Result},
     name::Name,
     tensor::Tensor,
-    variable::Variable,
+    variable::{Variable, overlay::standing_for},
 };
 
 /// A trainable tensor. Clones share the value: a module that holds a clone of another's parameter is tied to it. For a copy that
@@ -34,7 +33,7 @@ impl Param {
     /// The current version, as a leaf to compute with. Tracked in training mode unless frozen.
     pub fn tensor(&self) -> Tensor {
         self.0.note_flags();
-        overlay::standing_for(&self.0).unwrap_or_else(|| self.0.leaf())
+        standing_for(self.0.key()).unwrap_or_else(|| self.0.leaf())
     }
 
     /// Its shape.
