@@ -4,3 +4,4 @@ mod covered;
 mod differences;
 mod functional;
 mod kinks;
+mod rules;

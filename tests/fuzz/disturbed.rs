@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
-    DType, Op, ReduceOp, Result,
+    Bits, DType, Op, ReduceOp, Result,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace, TraceNode, TraceOutput},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
@@ -152,7 +152,7 @@ impl Backend for Disturbed {
                 *input = self.disturb(&mut disturbed, at[*input], operands)?;
             }
             // What f32 cannot hold is another number on a device.
-            if let Op::Scalar(x) = &mut node.op
+            if let Op::Scalar(Bits(x)) = &mut node.op
                 && f64::from(*x as f32) != *x
             {
                 *x *= 1.0 + self.random(1, UNITS * unit(node.dtype))[0];

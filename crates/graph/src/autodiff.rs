@@ -323,7 +323,7 @@ impl Tensor {
             }
             let inputs = node.inputs();
             let parts = crate::ops::vjp(&node, &inputs, &g)
-                .map_err(|kind| Error::at(node.0.op.name(), kind, node.0.origin.location, node.0.origin.name()))?;
+                .map_err(|kind| Error::at(node.0.name(), kind, node.0.origin.location, node.0.origin.name()))?;
             for (input, part) in inputs.iter().zip(parts) {
                 let Some(part) = part.filter(|_| input.is_tracked()) else { continue };
                 debug_assert!(part.check().is_err() || part.shape() == input.shape(), "vjp of {:?}", node.0.op);

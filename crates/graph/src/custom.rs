@@ -1,8 +1,19 @@
 //! Ops of a user's own: a kernel in WGSL, a reference, and a gradient.
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    panic::Location,
+    sync::Arc,
+};
 
-use crate::{dtype::DType, error::ErrorKind, op::Op, tensor::Tensor};
+use crate::{
+    dtype::DType,
+    error::ErrorKind,
+    op::{Bits, Op},
+    rule::{self, Rule},
+    tensor::Tensor,
+};
 
 /// An input of [`CustomOp::reference`]: its elements, row-major, and its shape.
 #[derive(Clone, Copy, Debug)]
@@ -63,21 +74,23 @@ impl Custom {
         &*self.op
     }
 
-    /// What plans know it by.
-    pub(crate) fn key(&self) -> impl Iterator<Item = u64> {
-        let parameters = self.op.parameters();
-        let bytes = self.type_name.bytes().map(u64::from);
-        bytes
-            .chain([parameters.len() as u64])
-            .chain(parameters.into_iter().map(f64::to_bits))
-            .collect::<Vec<_>>()
-            .into_iter()
+    /// What it depends on.
+    fn parameters(&self) -> Vec<Bits> {
+        self.op.parameters().into_iter().map(Bits).collect()
     }
 }
 
 impl PartialEq for Custom {
     fn eq(&self, other: &Custom) -> bool {
-        self.type_name == other.type_name && self.op.parameters() == other.op.parameters()
+        self.type_name == other.type_name && self.parameters() == other.parameters()
+    }
+}
+
+impl Eq for Custom {}
+
+impl Hash for Custom {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.type_name, self.parameters()).hash(state);
     }
 }
 
@@ -100,31 +113,16 @@ impl Tensor {
                 return self.fail(op.name(), ErrorKind::Invalid(format!("shapes {shapes:?}: {problem}")));
             }
         };
-        let custom = Custom { op: Arc::new(op), type_name: std::any::type_name::<C>() };
-        Tensor::node(Op::Custom(custom), inputs, shape, dtype, self.device(), Location::caller())
+        let (name, op) = (op.name(), Arc::new(op));
+        let of = op.clone();
+        let rule = Rule::new(name, move |inputs, y, g| {
+            let none =
+                || ErrorKind::Gradient(format!("'{name}' has no gradient: its CustomOp::vjp is not implemented"));
+            let grads = of.vjp(inputs, y, g).ok_or_else(none)?;
+            rule::check(name, &grads, inputs)?;
+            Ok(grads)
+        });
+        let custom = Op::Custom(Custom { op, type_name: std::any::type_name::<C>() });
+        Tensor::ruled(custom, inputs, shape, dtype, self.device(), rule, Location::caller())
     }
-}
-
-/// The gradients of a custom op's inputs.
-pub(crate) fn vjp(
-    custom: &Custom,
-    inputs: &[Tensor],
-    node: &Tensor,
-    g: &Tensor,
-) -> Result<Vec<Option<Tensor>>, ErrorKind> {
-    let name = custom.op().name();
-    let none = || ErrorKind::Gradient(format!("'{name}' has no gradient: its CustomOp::vjp is not implemented"));
-    let grads = custom.op().vjp(inputs, node, g).ok_or_else(none)?;
-    if grads.len() != inputs.len() {
-        let problem = format!("'{name}' has {} inputs, and its vjp gives {} gradients", inputs.len(), grads.len());
-        return Err(ErrorKind::Gradient(problem));
-    }
-    for (i, (grad, input)) in grads.iter().zip(inputs).enumerate() {
-        if let Some(grad) = grad.as_ref().filter(|g| g.check().is_ok() && g.shape() != input.shape()) {
-            let (got, want) = (grad.shape(), input.shape());
-            let problem = format!("the vjp of '{name}' gives input {i} of shape {want:?} a gradient of shape {got:?}");
-            return Err(ErrorKind::Gradient(problem));
-        }
-    }
-    Ok(grads)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::{Hash, Hasher},
     panic::Location,
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use crate::{
     capacity,
     dtype::{Class, DType},
     error::{Error, Result},
-    op::Op,
+    op::{Bits, Op},
     record::{self, Run},
     tensor::{Role, Tensor},
     variable::{Variable, Version},
@@ -169,7 +170,7 @@ impl Trace {
         key.push(self.mixed.map_or(0, |d| 1 + d as u64));
         let scalars: HashSet<usize> = self.scalars.iter().map(|(node, _)| *node).collect();
         for (i, node) in self.nodes.iter().enumerate() {
-            let op = if scalars.contains(&i) { &Op::Scalar(f64::NAN) } else { &node.op };
+            let op = if scalars.contains(&i) { &ANY_NUMBER } else { &node.op };
             key.node(op, &node.inputs, &node.shape, node.dtype);
         }
         let mut storages = Vec::new();
@@ -254,19 +255,16 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
         let region = tensor.region();
         let op = match &node.op {
             _ if region.is_some() => Op::Leaf,
-            Op::ReduceFirst(op, axes) => Op::Reduce(*op, axes.clone()),
-            Op::Checkpoint => Op::Detach,
             // By order of appearance, so that the next step finds its plan.
             Op::Again(part) => {
                 let next = parts.len() as u64;
                 Op::Again(*parts.entry(*part).or_insert(next))
             }
-            Op::GatherOnce(axis, _) => Op::Gather(*axis),
             op => op.clone(),
         };
         // A number that changes from replay to replay is never structural.
         let live = region.is_none() && matches!(node.role, Role::Live(_));
-        key.node(if live { &Op::Scalar(f64::NAN) } else { &op }, &inputs[i], &node.shape, node.dtype);
+        key.node(if live { &ANY_NUMBER } else { &op }, &inputs[i], &node.shape, node.dtype);
         if let Some(region) = region {
             key.region(&region, &mut storages);
             let variable = matches!(node.role, Role::Variable(_));
@@ -275,7 +273,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
                 trace.variables.insert(i);
             }
             trace.leaves.push((i, region));
-        } else if let Op::Scalar(value) = op
+        } else if let Op::Scalar(Bits(value)) = op
             && (live || !is_structural(value))
         {
             trace.scalars.push((i, scalar_bits(value, node.dtype)));
@@ -335,10 +333,13 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
 
 fn label(tensor: &Tensor) -> Label {
     let origin = &tensor.0.origin;
-    Label { op: tensor.0.op.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
+    Label { op: tensor.0.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
 }
 
-/// The part of a trace that a plan depends on.
+/// Stands for every number that is an input of a plan.
+static ANY_NUMBER: Op = Op::Scalar(Bits(f64::NAN));
+
+/// The part of a trace that a plan depends on, whole: what is hashed into it is kept.
 #[derive(Default)]
 pub(crate) struct Key {
     pub words: Vec<u64>,
@@ -349,11 +350,6 @@ impl Key {
         self.words.push(word);
     }
 
-    fn list(&mut self, list: &[usize]) {
-        self.push(list.len() as u64);
-        self.words.extend(list.iter().map(|n| *n as u64));
-    }
-
     /// A region by which storage it is in, so that aliases are part of the key and addresses are not.
     fn region(&mut self, region: &Region, storages: &mut Vec<Region>) {
         let found = storages.iter().position(|known| known.storage.same(&region.storage));
@@ -361,47 +357,33 @@ impl Key {
             storages.push(region.clone());
             storages.len() - 1
         });
-        self.list(&[ordinal, region.offset, region.len]);
-    }
-
-    fn window(&mut self, window: &crate::op::Window) {
-        for list in [&window.kernel, &window.stride, &window.dilation, &window.pad] {
-            self.list(list);
-        }
+        (ordinal, region.offset, region.len).hash(self);
     }
 
     pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) {
-        for byte in op.name().bytes() {
-            self.push(u64::from(byte));
-        }
-        self.list(inputs);
-        self.list(shape);
-        self.push(dtype as u64);
-        match op {
-            Op::Scalar(value) if is_structural(*value) => self.push(value.to_bits()),
-            Op::Iota(axis) | Op::Gather(axis) | Op::ScatterAdd(axis) | Op::Concat(axis) => self.push(*axis as u64),
-            Op::Reduce(_, axes) | Op::ReduceFirst(_, axes) | Op::Permute(axes) | Op::Pack(axes) => self.list(axes),
-            Op::Slice { start, step } => {
-                self.list(start);
-                self.words.extend(step.iter().map(|s| *s as u64));
-            }
-            Op::Pad { before, fill } => {
-                self.list(before);
-                self.push(fill.to_bits());
-            }
-            Op::Windows { window, fill, aligned } => {
-                self.window(window);
-                self.push(fill.to_bits());
-                self.push(u64::from(*aligned));
-            }
-            Op::WindowsAdjoint(window) => self.window(window),
-            Op::Again(part) => self.push(*part),
-            Op::Custom(custom) => self.words.extend(custom.key()),
-            Op::Conv(conv) | Op::ConvInput(conv) | Op::ConvWeight(conv) => {
-                self.window(&conv.window);
-                self.push(conv.groups as u64);
-            }
-            _ => {}
-        }
+        let op = match op {
+            Op::Scalar(value) if !is_structural(value.0) => &ANY_NUMBER,
+            op => op,
+        };
+        (op, inputs, shape, dtype).hash(self);
+    }
+}
+
+impl Hasher for Key {
+    fn write(&mut self, bytes: &[u8]) {
+        self.words.extend(bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b))));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.words.push(word as u64);
+    }
+
+    /// Nobody asks: keys are compared whole, so that no two graphs are taken for one.
+    fn finish(&self) -> u64 {
+        self.words.iter().fold(0, |hash, word| hash.rotate_left(5) ^ word)
     }
 }

@@ -23,6 +23,7 @@ mod passes;
 mod print;
 mod record;
 mod remat;
+mod rule;
 pub mod schedule;
 pub mod shape;
 mod tensor;
@@ -39,7 +40,7 @@ pub use module::{
     snapshot::{Snapshot, Stateful},
 };
 pub use name::Name;
-pub use op::{Conv, Once, Op, ReduceOp, Window};
+pub use op::{Bits, Conv, Op, ReduceOp, Window};
 pub use operators::{IntoTensor, Number};
 pub use ops::{
     contraction::ConvConfig,

@@ -3,6 +3,8 @@
 //! It is small and closed. Softmax, norms, losses and most activations are composed of these. Each op's meaning is the
 //! plain loop of the same name in the strict CPU executor.
 
+use std::hash::{Hash, Hasher};
+
 use crate::{
     custom::Custom,
     ops::{binary::BinaryOp, unary::UnaryOp},
@@ -56,24 +58,31 @@ pub struct Conv {
     pub groups: usize,
 }
 
-/// Whether none of the positions that a gather looks at comes twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Once {
-    /// Some may. By this method, whose name labels and errors have.
-    No(&'static str),
-    /// Each the one before plus 1, the same along all other axes.
-    Run,
-    /// Every position of the axis, in any order.
-    Permutation,
+/// A number as an attribute of an op: equal to another if its bits are.
+#[derive(Clone, Copy, Debug)]
+pub struct Bits(pub f64);
+
+impl PartialEq for Bits {
+    fn eq(&self, other: &Bits) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
 }
 
-/// What a node computes from its inputs. Shapes below are `inputs → output`; `..` stands for any leading axes.
-#[derive(Clone, Debug, PartialEq)]
+impl Eq for Bits {}
+
+impl Hash for Bits {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.to_bits());
+    }
+}
+
+/// What a node computes from its inputs, with everything that it depends on: a plan is found again by all of it. Shapes below are `inputs → output`; `..` stands for any leading axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// A value that exists: an upload, a parameter, a state.
     Leaf,
     /// A number given by the host, of rank 0. Its value is an input of a plan, not part of it, but for 0, ±1 and 2.
-    Scalar(f64),
+    Scalar(Bits),
     /// The position along `axis` at each element.
     Iota(usize),
     /// Philox4x32-10 words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`.
@@ -87,13 +96,10 @@ pub enum Op {
     Select,
     /// To the node's dtype: float to float rounds to nearest even, float to integer truncates, to bool is `!= 0`.
     Cast,
-    /// The input, through which no gradient passes.
+    /// The first input, through which no gradient passes.
     Detach,
     /// Over `axes` (ascending), which stay with extent 1.
     Reduce(ReduceOp, Vec<usize>),
-    /// As [`Op::Reduce`] with `Max` or `Min`, but the gradient goes to the first extreme element instead of being shared
-    /// among equal ones. A trace has it as [`Op::Reduce`].
-    ReduceFirst(ReduceOp, Vec<usize>),
     /// The same elements in row-major order in another shape.
     Reshape,
     /// Output axis `d` is input axis `perm[d]`.
@@ -112,7 +118,7 @@ pub enum Op {
         /// Elements in front of each axis.
         before: Vec<usize>,
         /// The value of added elements.
-        fill: f64,
+        fill: Bits,
     },
     /// `[.., L..] → [.., O.., K..]`: the windows; `fill` where a window looks outside.
     ///
@@ -121,7 +127,7 @@ pub enum Op {
         /// The window.
         window: Window,
         /// The value outside.
-        fill: f64,
+        fill: Bits,
         /// Whether the input has the kernel axes as well.
         aligned: bool,
     },
@@ -140,15 +146,10 @@ pub enum Op {
     /// `(x, index)`: `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis; index is I32 and shaped as y.
     /// An index outside reads what is not a number (the nearest element, of integers) and is an error of the device.
     Gather(usize),
-    /// As [`Op::Gather`], and it is known whether a position comes twice along the axis. Where none does, in a way that tells
-    /// where each came from, the gradient is such a gather as well. A trace has it as [`Op::Gather`].
-    GatherOnce(usize, Once),
     /// `(x, index, src)`: `x` plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`, in ascending `j`.
     ScatterAdd(usize),
     /// Inputs one behind the other along the axis.
     Concat(usize),
-    /// The first input. The others are what it was computed from: gradients go to them through a second computation.
-    Checkpoint,
     /// The input, but no pass takes what is computed from it for what is computed from the input itself. The number tells one
     /// second computation from another.
     Again(u64),
@@ -171,9 +172,8 @@ impl Op {
             Op::Select => "where",
             Op::Cast => "cast",
             Op::Detach => "detach",
-            Op::Checkpoint => "checkpoint",
             Op::Again(_) => "again",
-            Op::Reduce(op, _) | Op::ReduceFirst(op, _) => match op {
+            Op::Reduce(op, _) => match op {
                 ReduceOp::Sum => "sum",
                 ReduceOp::Prod => "prod",
                 ReduceOp::Max => "max",
@@ -192,8 +192,7 @@ impl Op {
             Op::Conv(_) => "conv",
             Op::ConvInput(_) => "conv_input",
             Op::ConvWeight(_) => "conv_weight",
-            Op::GatherOnce(_, Once::No(method)) => method,
-            Op::Gather(_) | Op::GatherOnce(..) => "gather",
+            Op::Gather(_) => "gather",
             Op::ScatterAdd(_) => "scatter_add",
             Op::Concat(_) => "concat",
             Op::Pack(_) => "pack",

@@ -34,7 +34,7 @@ impl fmt::Debug for Tensor {
         if let Err(error) = self.check() {
             return write!(f, "Tensor(error: {error})");
         }
-        write!(f, "Tensor({} {}{:?}", self.0.op.name(), self.dtype(), self.shape())?;
+        write!(f, "Tensor({} {}{:?}", self.0.name(), self.dtype(), self.shape())?;
         match self.is_evaluated() {
             false => f.write_str(", not evaluated)"),
             true if self.count() > FEW => f.write_str(")"),

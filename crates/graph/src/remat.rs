@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::{error::ErrorKind, op::Op, tensor::Tensor};
+use crate::{error::ErrorKind, op::Op, rule::Rule, tensor::Tensor};
 
 /// `f(inputs)`, whose intermediate values the backward pass computes again instead of keeping them: less memory for some time.
 ///
@@ -39,12 +39,14 @@ pub fn checkpoint(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Tensor) -> Te
     }
     let (shape, dtype, device) = (y.shape().to_vec(), y.dtype(), y.device().clone());
     let inputs = std::iter::once(y).chain(sources.into_values()).collect();
-    Tensor::node(Op::Checkpoint, inputs, shape, dtype, &device, std::panic::Location::caller())
+    // The first input is what it shows; the others are what that was computed from, to which gradients go.
+    let rule = Rule::new("checkpoint", |inputs, y, g| vjp(y, inputs, g));
+    Tensor::ruled(Op::Detach, inputs, shape, dtype, &device, rule, std::panic::Location::caller())
 }
 
 /// The gradients of a checkpoint's inputs: its part is recorded again on sources that no pass takes for the old ones, and
 /// differentiated.
-pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> {
+fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> {
     let (y, sources) = (&inputs[0], &inputs[1..]);
     let mut copies: HashMap<u64, Tensor> = HashMap::new();
     let mut again = Vec::with_capacity(sources.len());

@@ -15,8 +15,9 @@ use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
     name::Name,
-    op::Op,
+    op::{Bits, Op},
     record::{Live, unrecorded},
+    rule::Rule,
     shape::{IntoAxis, MAX_RANK, broadcast, count, excess},
     variable::Version,
 };
@@ -45,6 +46,7 @@ pub(crate) struct Node {
     pub tracked: bool,
     pub error: Option<Error>,
     pub role: Role,
+    pub rule: Option<Rule>,
     state: Mutex<State>,
 }
 
@@ -121,6 +123,11 @@ fn pending(id: u64, inputs: &[Tensor]) -> usize {
 }
 
 impl Node {
+    /// What errors and labels call it.
+    pub fn name(&self) -> &'static str {
+        self.rule.as_ref().map_or(self.op.name(), Rule::name)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held leaves nothing half-written, so a poisoned lock is as good as any.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -152,7 +159,20 @@ impl Tensor {
         device: &Device,
         location: &'static Location<'static>,
     ) -> Tensor {
-        Tensor::node_of(op, inputs, shape, dtype, device, Role::Plain, location)
+        Tensor::node_of(op, inputs, shape, dtype, device, Role::Plain, None, location)
+    }
+
+    /// A node with a gradient rule of its own.
+    pub(crate) fn ruled(
+        op: Op,
+        inputs: Vec<Tensor>,
+        shape: Vec<usize>,
+        dtype: DType,
+        device: &Device,
+        rule: Rule,
+        location: &'static Location<'static>,
+    ) -> Tensor {
+        Tensor::node_of(op, inputs, shape, dtype, device, Role::Plain, Some(rule), location)
     }
 
     fn node_of(
@@ -162,25 +182,28 @@ impl Tensor {
         dtype: DType,
         device: &Device,
         role: Role,
+        rule: Option<Rule>,
         location: &'static Location<'static>,
     ) -> Tensor {
         let origin = Origin::new(location, &inputs);
+        let name = rule.as_ref().map_or(op.name(), Rule::name);
         if let Some(error) = inputs.iter().find_map(|t| t.0.error.clone()) {
             return Tensor::failed(error, device, origin);
         }
         if let Some(problem) = excess(&shape) {
             let kind = ErrorKind::Shape { shape, problem };
-            return Tensor::failed(Error::at(op.name(), kind, location, origin.name()), device, origin);
+            return Tensor::failed(Error::at(name, kind, location, origin.name()), device, origin);
         }
         if let Some(other) = inputs.iter().find(|t| !t.0.device.same(device)) {
             let kind = ErrorKind::Devices { lhs: device.to_string(), rhs: other.0.device.to_string() };
-            return Tensor::failed(Error::at(op.name(), kind, location, origin.name()), device, origin);
+            return Tensor::failed(Error::at(name, kind, location, origin.name()), device, origin);
         }
         if dtype == DType::F64 && !device.profile().f64 {
             let kind = ErrorKind::DType { got: dtype, problem: format!("does not exist on {device}") };
-            return Tensor::failed(Error::at(op.name(), kind, location, origin.name()), device, origin);
+            return Tensor::failed(Error::at(name, kind, location, origin.name()), device, origin);
         }
-        let tracked = !matches!(op, Op::Detach) && inputs.iter().any(|t| t.0.tracked);
+        let passes = !matches!(op, Op::Detach) || rule.as_ref().is_some_and(Rule::is_own);
+        let tracked = passes && inputs.iter().any(|t| t.0.tracked);
         let id = next_id();
         let mut pending = pending(id, &inputs);
         let wait = COUNT_AFTER.get();
@@ -207,6 +230,7 @@ impl Tensor {
             tracked,
             error: None,
             role,
+            rule,
             state: Mutex::new(State { inputs, value: None, pending, ended: None }),
         }));
         if eager
@@ -225,8 +249,9 @@ impl Tensor {
         if inputs.is_empty() {
             return self.clone();
         }
-        let Node { op, shape, dtype, device, origin, role, .. } = &*self.0;
-        Tensor::node_of(op.clone(), inputs, shape.clone(), *dtype, device, role.clone(), origin.location)
+        let Node { op, shape, dtype, device, origin, role, rule, .. } = &*self.0;
+        let (role, rule) = (role.clone(), rule.clone());
+        Tensor::node_of(op.clone(), inputs, shape.clone(), *dtype, device, role, rule, origin.location)
     }
 
     fn failed(error: Error, device: &Device, origin: Origin) -> Tensor {
@@ -241,6 +266,7 @@ impl Tensor {
             tracked: false,
             error: Some(error),
             role: Role::Plain,
+            rule: None,
             state: Mutex::default(),
         }))
     }
@@ -283,8 +309,8 @@ impl Tensor {
     /// [`Tensor::scalar`] is not for 0, ±1 and 2, which kernels treat specially.
     #[track_caller]
     pub fn live_scalar(device: &Device, dtype: DType, number: impl Fn() -> f64 + Send + Sync + 'static) -> Tensor {
-        let (op, role) = (Op::Scalar(number()), Role::Live(Live::Number(Arc::new(number))));
-        Tensor::node_of(op, vec![], vec![], dtype, device, role, Location::caller())
+        let (op, role) = (Op::Scalar(Bits(number())), Role::Live(Live::Number(Arc::new(number))));
+        Tensor::node_of(op, vec![], vec![], dtype, device, role, None, Location::caller())
     }
 
     /// A value that every replay of a compiled step asks for anew. It has the same shape and dtype every time.
@@ -321,6 +347,7 @@ impl Tensor {
             tracked,
             error: None,
             role,
+            rule: None,
             state: Mutex::new(State { value: Some(region), ..State::default() }),
         }))
     }

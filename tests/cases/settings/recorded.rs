@@ -10,6 +10,12 @@ pub fn recorded() -> Vec<Case> {
             let inner = checkpoint(&[&x[0], &x[1]], |x| (&x[0] * &x[1]).tanh().softmax(1));
             checkpoint(&[&inner], |x| x[0].exp().sum(0)) * &x[1]
         }),
+        Case::new("with_gradient", vec![floats(&[3, 4]), floats(&[4])], |x| {
+            let product = &x[0].detach() * &x[1].detach();
+            let of_product =
+                |x: &[Tensor], y: &Tensor, g: &Tensor| vec![Some(g * &x[1] + y * 0.0), Some((g * &x[0]).sum(0))];
+            product.with_gradient(&[&x[0], &x[1]], of_product).tanh()
+        }),
         Case::new("a gradient", vec![floats(&[3]), floats(&[3])], |x| {
             let grads = (x[0].sin() * x[1].exp()).sum(..).backward().unwrap_or_else(|e| panic!("{e}"));
             grads.get(&x[0]).map(Tensor::square).unwrap_or_else(|| x[0].clone())

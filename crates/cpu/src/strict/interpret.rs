@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use thalweg_graph::{
-    Class, DType, Error, ErrorKind, Op, Operand, Result,
+    Bits, Class, DType, Error, ErrorKind, Op, Operand, Result,
     backend::{Trace, TraceNode},
     shape::count,
 };
@@ -30,12 +30,12 @@ pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
                 Some((_, region)) => Rc::new(storage::load(region)?),
                 None => return Err(fault(node, "a leaf without a region")),
             },
-            Op::Scalar(x) => {
+            Op::Scalar(Bits(x)) => {
                 let bound = scalars.next_if(|(scalar, _)| *scalar == at).map(|(_, bits)| *bits);
                 Rc::new(vec![scalar(node.dtype, *x, bound)])
             }
             // The same elements in the same order.
-            Op::Reshape | Op::Detach | Op::Checkpoint | Op::Again(_) => input(&values, node, 0)?,
+            Op::Reshape | Op::Detach | Op::Again(_) => input(&values, node, 0)?,
             _ => Rc::new(compute(trace, node, &values)?),
         };
         if value.len() != count(&node.shape) {
@@ -82,13 +82,7 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Concat(_) | Op::Pack(_) => 0,
         Op::Random => 4,
         Op::Select | Op::ScatterAdd(_) => 3,
-        Op::Binary(_)
-        | Op::Matmul
-        | Op::Conv(_)
-        | Op::ConvInput(_)
-        | Op::ConvWeight(_)
-        | Op::Gather(_)
-        | Op::GatherOnce(..) => 2,
+        Op::Binary(_) | Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_) | Op::Gather(_) => 2,
         _ => 1,
     };
     if x.len() < need {
@@ -105,7 +99,7 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
     };
     let mut y = match &node.op {
         Op::Leaf | Op::Scalar(_) => return Err(fault(node, "not a computation")),
-        Op::Reshape | Op::Detach | Op::Checkpoint | Op::Again(_) => x[0].data.to_vec(),
+        Op::Reshape | Op::Detach | Op::Again(_) => x[0].data.to_vec(),
         Op::Iota(axis) => ops::movement::iota(*axis, shape),
         Op::Random => {
             let word = |i: usize| x[i].data[0] as u32;
@@ -115,20 +109,20 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::Binary(op) => ops::binary::binary(*op, of(0).dtype, x[0].data, x[1].data),
         Op::Select => ops::binary::select(x[0].data, x[1].data, x[2].data),
         Op::Cast => ops::cast::cast(of(0).dtype, node.dtype, x[0].data),
-        Op::Reduce(op, axes) | Op::ReduceFirst(op, axes) => ops::reduce::reduce(*op, axes, of(0).dtype, x[0]),
+        Op::Reduce(op, axes) => ops::reduce::reduce(*op, axes, of(0).dtype, x[0]),
         Op::Permute(perm) => ops::movement::permute(perm, x[0]),
         Op::Expand => ops::movement::expand(shape, x[0]),
         Op::Slice { start, step } => ops::movement::slice(start, step, shape, x[0]),
-        Op::Pad { before, fill } => ops::movement::pad(before, node.dtype.round(*fill), shape, x[0]),
+        Op::Pad { before, fill } => ops::movement::pad(before, node.dtype.round(fill.0), shape, x[0]),
         Op::Windows { window, fill, aligned } => {
-            ops::windows::windows(window, node.dtype.round(*fill), *aligned, shape, x[0])
+            ops::windows::windows(window, node.dtype.round(fill.0), *aligned, shape, x[0])
         }
         Op::WindowsAdjoint(window) => ops::windows::windows_adjoint(window, shape, x[0]),
         Op::Matmul => ops::matmul::matmul(x[0], x[1]),
         Op::Conv(conv) => ops::conv::conv(conv, shape, x[0], x[1]),
         Op::ConvInput(conv) => ops::conv::conv_input(conv, shape, x[0], x[1]),
         Op::ConvWeight(conv) => ops::conv::conv_weight(conv, shape, x[0], x[1]),
-        Op::Gather(axis) | Op::GatherOnce(axis, _) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
+        Op::Gather(axis) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
         Op::ScatterAdd(axis) => ops::index::scatter_add(*axis, x[0], x[1], x[2].data).map_err(range)?,
         Op::Concat(axis) => ops::concat::concat(*axis, &x),
         Op::Custom(custom) => {

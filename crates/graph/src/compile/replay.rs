@@ -9,7 +9,7 @@ use crate::{
     dtype::DType,
     error::{Error, ErrorKind, Result},
     eval::scalar_bits,
-    op::Op,
+    op::{Bits, Op},
     record::{Condition, Event, Live, Run, Tape},
     tensor::{Role, Tensor},
     variable::{Variable, pending_anywhere, settle, waiting},
@@ -264,7 +264,7 @@ impl<const M: usize> Recording<M> {
                     for (scalar, at) in run.trace.scalars.iter_mut().zip(&*scalars) {
                         if let Some(at) = at {
                             let node = &mut run.trace.nodes[scalar.0];
-                            node.op = Op::Scalar(bound.numbers[*at]);
+                            node.op = Op::Scalar(Bits(bound.numbers[*at]));
                             scalar.1 = scalar_bits(bound.numbers[*at], node.dtype);
                         }
                     }

@@ -9,7 +9,7 @@ use crate::{
     device::Device,
     dtype::DType,
     error::{Error, ErrorKind, Result},
-    op::Op,
+    op::{Bits, Op},
     operators::Number,
     shape::{IntoAxis, IntoShape, count, excess},
     tensor::{Role, Tensor},
@@ -146,7 +146,7 @@ impl Tensor {
     /// A number beside a tensor of this dtype. It is not rounded to 16 bits: what is computed with it is, once.
     #[track_caller]
     pub(crate) fn number(device: &Device, value: f64, dtype: DType) -> Tensor {
-        Tensor::node(Op::Scalar(value), vec![], vec![], dtype, device, Location::caller())
+        Tensor::node(Op::Scalar(Bits(value)), vec![], vec![], dtype, device, Location::caller())
     }
 
     /// Every element `value`. Takes no memory until an op needs it.

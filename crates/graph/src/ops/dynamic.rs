@@ -2,13 +2,7 @@
 
 use std::panic::Location;
 
-use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::{Once, Op},
-    shape::IntoAxis,
-    tensor::Tensor,
-};
+use crate::{dtype::DType, error::ErrorKind, op::Op, rule::Rule, shape::IntoAxis, tensor::Tensor};
 
 /// Where a slice starts: a number of the host, or a tensor of one integer. Negative ones count from the back; what does not
 /// fit is moved until it does.
@@ -132,14 +126,25 @@ impl Tensor {
         let mut shape = self.shape().to_vec();
         shape[axis] = len;
         let index = Tensor::iota(self.device(), &shape, axis) + start;
-        self.gather_once(axis, &index, Once::Run)
+        let extent = self.shape()[axis];
+        let rule = Rule::new("gather", move |inputs, _, g| Ok(vec![Some(run_vjp(g, &inputs[1], axis, extent)), None]));
+        self.gather_by(axis, &index, rule)
     }
 
-    /// As [`Tensor::gather`] of operands that fit, no position twice.
+    /// As [`Tensor::gather`], where the index is a permutation of every row's positions: the gradient is a gather as well.
     #[track_caller]
-    pub(super) fn gather_once(&self, axis: usize, index: &Tensor, once: Once) -> Tensor {
+    pub(super) fn permuted(&self, axis: usize, index: &Tensor) -> Tensor {
+        let back = move |inputs: &[Tensor], _: &Tensor, g: &Tensor| {
+            Ok(vec![Some(g.permuted(axis, &inputs[1].argsort(axis, false))), None])
+        };
+        self.gather_by(axis, index, Rule::new("gather", back))
+    }
+
+    /// As [`Tensor::gather`] of operands that fit.
+    #[track_caller]
+    fn gather_by(&self, axis: usize, index: &Tensor, rule: Rule) -> Tensor {
         let (inputs, shape) = (vec![self.clone(), index.clone()], index.shape().to_vec());
-        Tensor::node(Op::GatherOnce(axis, once), inputs, shape, self.dtype(), self.device(), Location::caller())
+        Tensor::ruled(Op::Gather(axis), inputs, shape, self.dtype(), self.device(), rule, Location::caller())
     }
 
     /// `y_{start + i} = x_i` and 0 elsewhere, `extent` elements: a slice of this with zeros around it.
@@ -152,8 +157,8 @@ impl Tensor {
     }
 }
 
-/// The gradient of the input of a [`Once::Run`] from an axis of this extent.
-pub(super) fn run_vjp(g: &Tensor, index: &Tensor, axis: usize, extent: usize) -> Tensor {
+/// The gradient of what [`Tensor::run_of`] takes a run of, from an axis of this extent.
+fn run_vjp(g: &Tensor, index: &Tensor, axis: usize, extent: usize) -> Tensor {
     if g.count() == 0 {
         let mut shape = g.shape().to_vec();
         shape[axis] = extent;

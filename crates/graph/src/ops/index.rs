@@ -2,13 +2,7 @@
 
 use std::panic::Location;
 
-use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::{Once, Op},
-    shape::IntoAxis,
-    tensor::Tensor,
-};
+use crate::{dtype::DType, error::ErrorKind, op::Op, rule::Rule, shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     #[track_caller]
@@ -106,8 +100,8 @@ impl Tensor {
         }
         let x = (0..self.rank()).filter(|d| *d != axis).fold(self.clone(), |x, d| x.strided(d, 0, 1, index.shape()[d]));
         let shape = index.shape().to_vec();
-        let op = if method == "gather" { Op::Gather(axis) } else { Op::GatherOnce(axis, Once::No(method)) };
-        Tensor::node(op, vec![x, index], shape, self.dtype(), self.device(), Location::caller())
+        let (inputs, rule) = (vec![x, index], Rule::named(method));
+        Tensor::ruled(Op::Gather(axis), inputs, shape, self.dtype(), self.device(), rule, Location::caller())
     }
 
     /// This plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`. Equal positions are added in ascending order

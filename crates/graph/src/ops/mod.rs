@@ -42,17 +42,16 @@ mod unpool;
 mod vector_norm;
 mod wide;
 
-use crate::{
-    error::ErrorKind,
-    op::{Once, Op},
-    tensor::Tensor,
-};
+use crate::{error::ErrorKind, op::Op, tensor::Tensor};
 
 /// The gradients of a node's inputs from its output's gradient; `None` for an input through which none passes.
 ///
 /// # Errors
 /// An op that has no gradient rule.
 pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> {
+    if let Some(own) = node.0.rule.as_ref().and_then(|rule| rule.vjp(inputs, node, g)) {
+        return own;
+    }
     let x = &inputs[0];
     Ok(match &node.0.op {
         // Derivatives are composed: those of 16-bit floats are computed in F32 and rounded once.
@@ -64,10 +63,8 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         Op::Select => vec![None, Some(x.where_(g, 0.0)), Some(x.where_(0.0, g))],
         Op::Cast => vec![x.dtype().is_float().then(|| g.cast(x.dtype()))],
         Op::Detach => vec![None],
-        Op::Checkpoint => crate::remat::vjp(node, inputs, g)?,
         Op::Again(_) => vec![Some(g.clone())],
-        Op::Reduce(op, axes) => vec![reduce::vjp(*op, axes, false, x, node, g)],
-        Op::ReduceFirst(op, axes) => vec![reduce::vjp(*op, axes, true, x, node, g)],
+        Op::Reduce(op, axes) => vec![reduce::vjp(*op, axes, x, node, g)],
         Op::Reshape => vec![Some(g.reshape(x.shape()))],
         Op::Permute(perm) => {
             let mut inverse = vec![0; perm.len()];
@@ -97,14 +94,8 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         }
         Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
         op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
-        Op::Gather(axis) | Op::GatherOnce(axis, Once::No(_)) => {
+        Op::Gather(axis) => {
             vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None]
-        }
-        Op::GatherOnce(axis, Once::Run) => {
-            vec![Some(dynamic::run_vjp(g, &inputs[1], *axis, x.shape()[*axis])), None]
-        }
-        Op::GatherOnce(axis, Once::Permutation) => {
-            vec![Some(g.gather_once(*axis, &inputs[1].argsort(*axis, false), Once::Permutation)), None]
         }
         Op::ScatterAdd(axis) => vec![Some(g.clone()), None, Some(g.gather(*axis, &inputs[1]))],
         Op::Concat(axis) => {
@@ -122,8 +113,7 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
             .zip(offsets)
             .map(|(t, offset)| Some(g.strided(0, *offset, 1, t.count()).reshape(t.shape())))
             .collect(),
-        Op::Custom(custom) => crate::custom::vjp(custom, inputs, node, g)?,
-        op @ (Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Random) => {
+        op @ (Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Random | Op::Custom(_)) => {
             return Err(ErrorKind::Gradient(format!("'{}' has no gradient", op.name())));
         }
     })

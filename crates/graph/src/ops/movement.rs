@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use crate::{
     error::ErrorKind,
-    op::Op,
+    op::{Bits, Op},
     operators::Number,
     shape::{Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, count, excess},
     tensor::Tensor,
@@ -368,7 +368,7 @@ impl Tensor {
             let more = (*b).max(0) as usize + (*a).max(0) as usize;
             shape[first + d] = shape[first + d].saturating_add(more);
         }
-        if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: value.number() }, shape) }
+        if shape == x.shape() { x } else { x.view(Op::Pad { before, fill: Bits(value.number()) }, shape) }
     }
 
     /// Tensors one behind the other along an axis, in their common dtype. The list is of tensors or of references.

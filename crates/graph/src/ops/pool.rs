@@ -5,7 +5,7 @@ use std::panic::Location;
 use crate::{
     dtype::DType,
     error::ErrorKind,
-    op::{Op, Window},
+    op::{Bits, Op, Window},
     ops::scatter::lowest,
     shape::{Axes, MAX_RANK, count},
     tensor::Tensor,
@@ -58,7 +58,7 @@ impl Tensor {
             return self.reshape([&self.shape()[..lead], &split].concat()).permute(axes.collect::<Vec<_>>());
         }
         let shape = [&self.shape()[..lead], out, &window.kernel].concat();
-        let op = Op::Windows { window: window.clone(), fill, aligned };
+        let op = Op::Windows { window: window.clone(), fill: Bits(fill), aligned };
         Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 

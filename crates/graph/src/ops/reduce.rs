@@ -7,6 +7,7 @@ use crate::{
     error::ErrorKind,
     op::{Op, ReduceOp},
     ops::vector_norm::root,
+    rule::Rule,
     shape::{Axes, IntoAxes, IntoAxis, count},
     tensor::Tensor,
 };
@@ -39,8 +40,14 @@ impl Tensor {
         let mut shape = self.shape().to_vec();
         axes.iter().for_each(|a| shape[*a] = 1);
         let dtype = if index { DType::I32 } else { x.dtype() };
-        let op = if first { Op::ReduceFirst(op, axes) } else { Op::Reduce(op, axes) };
-        Tensor::node(op, vec![x], shape, dtype, self.device(), Location::caller())
+        let (inputs, device, location) = (vec![x], self.device(), Location::caller());
+        match first {
+            true => {
+                let rule = first_extreme(name, op, axes.clone());
+                Tensor::ruled(Op::Reduce(op, axes), inputs, shape, dtype, device, rule, location)
+            }
+            false => Tensor::node(Op::Reduce(op, axes), inputs, shape, dtype, device, location),
+        }
     }
 
     /// Without these axes, which have extent 1.
@@ -335,14 +342,9 @@ fn extent(shape: &[usize], axes: &[usize]) -> usize {
 }
 
 /// The gradient of a reduction's input, from input `x`, output `y` (axes kept) and the output's gradient `g`.
-pub(crate) fn vjp(op: ReduceOp, axes: &[usize], first: bool, x: &Tensor, y: &Tensor, g: &Tensor) -> Option<Tensor> {
+pub(crate) fn vjp(op: ReduceOp, axes: &[usize], x: &Tensor, y: &Tensor, g: &Tensor) -> Option<Tensor> {
     match op {
         ReduceOp::Sum => Some(g.broadcast_to(x.shape())),
-        ReduceOp::Max | ReduceOp::Min if first => {
-            let kind = if op == ReduceOp::Max { ReduceOp::ArgMax } else { ReduceOp::ArgMin };
-            let index = x.detach().reduce(y.0.op.name(), kind, Axes::from(to_isize(axes).as_slice()), false);
-            Some(position(x, axes).eq(&index).where_(g, 0.0))
-        }
         ReduceOp::Max | ReduceOp::Min => {
             let ties = x.eq(y);
             let g = g.wide();
@@ -352,6 +354,16 @@ pub(crate) fn vjp(op: ReduceOp, axes: &[usize], first: bool, x: &Tensor, y: &Ten
         ReduceOp::Prod => Some((g.wide() * product_of_others(&x.wide(), &to_isize(axes))).cast(x.dtype())),
         ReduceOp::ArgMax | ReduceOp::ArgMin => None,
     }
+}
+
+/// Of a maximum or minimum: the gradient goes to the first extreme element, instead of being shared among equal ones.
+fn first_extreme(name: &'static str, op: ReduceOp, axes: Vec<usize>) -> Rule {
+    let kind = if op == ReduceOp::Max { ReduceOp::ArgMax } else { ReduceOp::ArgMin };
+    Rule::new(name, move |inputs, _, g| {
+        let x = &inputs[0];
+        let index = x.detach().reduce(name, kind, Axes::from(to_isize(&axes).as_slice()), false);
+        Ok(vec![Some(position(x, &axes).eq(&index).where_(g, 0.0))])
+    })
 }
 
 /// The product, over axes, of all elements but each: without a zero `p / x`, with `p` the product of those that are not 0.

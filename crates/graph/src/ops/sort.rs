@@ -6,7 +6,7 @@
 //! behind all numbers (in front of them when descending).
 
 use super::merge;
-use crate::{dtype::DType, error::ErrorKind, op::Once, shape::IntoAxis, tensor::Tensor};
+use crate::{dtype::DType, error::ErrorKind, shape::IntoAxis, tensor::Tensor};
 
 /// The longest axis of which every pair is compared.
 const SHORT: usize = 512;
@@ -34,7 +34,7 @@ impl Tensor {
         }
         match axis.of(self.shape()) {
             // Its gradient sorts again instead of looking for each position.
-            Ok(axis) if self.shape()[axis] > SHORT => (self.gather_once(axis, &index, Once::Permutation), index),
+            Ok(axis) if self.shape()[axis] > SHORT => (self.permuted(axis, &index), index),
             _ => (self.gather(axis, &index), index),
         }
     }

@@ -4,7 +4,7 @@
 
 use super::search;
 use crate::{
-    op::{Op, ReduceOp, Window},
+    op::{Bits, Op, ReduceOp, Window},
     ops::scatter::lowest,
     schedule::graph::{Builder, Graph, Node, NodeId},
     shape::count,
@@ -145,7 +145,7 @@ fn windows(
     let window = Window { kernel: vec![chunk], stride: vec![chunk], dilation: vec![1], pad: vec![0] };
     let mut wide = moved;
     wide.splice(rank - 1.., [parts, chunk]);
-    let y = builder.make(Op::Windows { window, fill, aligned: false }, vec![y], wide.clone(), dtype, node);
+    let y = builder.make(Op::Windows { window, fill: Bits(fill), aligned: false }, vec![y], wide.clone(), dtype, node);
     // Back: the two new axes where the old one was.
     let mut back: Vec<usize> = (0..rank - 1).collect();
     back.splice(axis..axis, [rank - 1, rank]);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dtype::DType,
-    op::Op,
+    op::{Bits, Op},
     ops::binary::BinaryOp,
     shape::{count, strides},
 };
@@ -187,7 +187,7 @@ impl<'g> Emitter<'g> {
             return self.view(id, source, &inner);
         }
         match &node.op {
-            Op::Scalar(value) => match node.slot {
+            Op::Scalar(Bits(value)) => match node.slot {
                 Some(slot) => self.push(Inst::Scalar(slot), node.dtype),
                 None => self.push(Inst::Const(*value), node.dtype),
             },
@@ -334,7 +334,7 @@ impl<'g> Emitter<'g> {
     fn view(&mut self, id: NodeId, source: NodeId, inner: &[Form]) -> Outcome<Val> {
         let node = &self.graph.nodes[id];
         let fill = match &node.op {
-            Op::Pad { fill, .. } | Op::Windows { fill, .. } => Some(node.dtype.round(*fill)),
+            Op::Pad { fill, .. } | Op::Windows { fill, .. } => Some(node.dtype.round(fill.0)),
             Op::WindowsAdjoint(_) => Some(0.0),
             _ => None,
         };
@@ -363,7 +363,7 @@ impl<'g> Emitter<'g> {
                 return Ok((buf, self.access(&node.shape, &forms), casts));
             }
             // A guard's fill of 0 stays 0 under casts, and views with another fill are not operands.
-            let fill = matches!(&node.op, Op::Pad { fill, .. } | Op::Windows { fill, .. } if *fill != 0.0);
+            let fill = matches!(&node.op, Op::Pad { fill, .. } | Op::Windows { fill, .. } if fill.0 != 0.0);
             if fill {
                 return Err(Trouble::Materialise(id));
             }

@@ -6,7 +6,7 @@ use crate::{
     backend::{Label, Trace},
     dtype::DType,
     eval::{Key, is_structural},
-    op::{Op, ReduceOp},
+    op::{Bits, Op, ReduceOp},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
 };
@@ -84,7 +84,7 @@ impl Builder {
         key.node(&node.op, &node.inputs, &node.shape, node.dtype);
         key.push(node.slot.map_or(u64::MAX, |s| s as u64));
         // A pass's own number, which is no input of the plan.
-        if let (Op::Scalar(value), None) = (&node.op, node.slot) {
+        if let (Op::Scalar(Bits(value)), None) = (&node.op, node.slot) {
             key.push(value.to_bits());
         }
         if let Some(known) = self.known.get(&key.words) {
@@ -108,7 +108,7 @@ impl Builder {
 
     /// A number as a tensor of this shape; part of the plan.
     pub fn number(&mut self, value: f64, shape: &[usize], dtype: DType, like: &Node) -> NodeId {
-        let number = self.make(Op::Scalar(value), vec![], vec![], dtype, like);
+        let number = self.make(Op::Scalar(Bits(value)), vec![], vec![], dtype, like);
         let thin = self.make(Op::Reshape, vec![number], vec![1; shape.len()], dtype, like);
         self.make(Op::Expand, vec![thin], shape.to_vec(), dtype, like)
     }
@@ -128,7 +128,7 @@ impl Builder {
     fn constant(&self, id: NodeId) -> Option<f64> {
         let node = &self.graph.nodes[id];
         match &node.op {
-            Op::Scalar(value) if node.slot.is_none() => Some(*value).filter(|v| is_structural(*v)),
+            Op::Scalar(Bits(value)) if node.slot.is_none() => Some(*value).filter(|v| is_structural(*v)),
             Op::Reshape | Op::Expand | Op::Permute(_) | Op::Slice { .. } | Op::Detach => self.constant(node.inputs[0]),
             _ => None,
         }
@@ -170,7 +170,7 @@ impl Builder {
             // Of one element each. It must not stay: in a kernel that reduces something else it would be over that.
             Op::Reduce(op, axes) if axes.iter().all(|a| input(0).shape[*a] == 1) => match op {
                 ReduceOp::ArgMax | ReduceOp::ArgMin => {
-                    let zero = self.make(Op::Scalar(0.0), vec![], vec![], node.dtype, node);
+                    let zero = self.make(Op::Scalar(Bits(0.0)), vec![], vec![], node.dtype, node);
                     let zero = self.make(Op::Reshape, vec![zero], vec![1; node.shape.len()], node.dtype, node);
                     Some(self.make(Op::Expand, vec![zero], node.shape.clone(), node.dtype, node))
                 }

@@ -172,7 +172,7 @@ fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
     regions.iter().for_each(settle);
     // In full precision, as the strict executor has them; the bits that a device gets are rounded to f32.
     let scalars = trace.scalars.iter().map(|(node, _)| match trace.nodes[*node].op {
-        Op::Scalar(value) => value,
+        Op::Scalar(value) => value.0,
         _ => unreachable!("scalars are scalar nodes"),
     });
     let run = Run { regions, scalars: scalars.collect() };
