@@ -1,10 +1,10 @@
 //! Thalweg's device abstraction over wgpu: profile, kernel templates, runtime.
 //!
-//! The only crate that knows wgpu. [`templates`] turn launches of a [`thalweg_graph::schedule::ir::Schedule`] into
+//! The only crate that knows wgpu. [`templates`] turn launches of a [`thalweg_ir::schedule::ir::Schedule`] into
 //! kernels: text, bindings, grid and run-time words, without a device. [`GpuBackend`] compiles and runs them.
 //!
 //! ```no_run
-//! # fn main() -> thalweg_graph::Result<()> {
+//! # fn main() -> thalweg_ir::Result<()> {
 //! for adapter in thalweg_gpu::adapters() {
 //!     println!("{adapter}");
 //! }

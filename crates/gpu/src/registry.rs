@@ -8,9 +8,9 @@ use naga::{
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType, ReduceOp,
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::{Access, Body, BufferSpec, Indirect, Inst, Launch, LaunchKind, Linear, Loop, Place, Store, Term},
 };
 

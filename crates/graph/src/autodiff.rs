@@ -5,10 +5,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use thalweg_ir::{DType, Error, ErrorKind, Op, Result};
+
 use crate::{
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    op::Op,
     tensor::{Role, Tensor, next_id},
     variable::Version,
 };

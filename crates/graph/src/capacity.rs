@@ -1,13 +1,13 @@
 //! What an error about memory says beside the bytes: how large a batch would fit.
 
-use crate::{
+use thalweg_ir::{
+    DType, Error, ErrorKind,
     backend::{Profile, Region, Trace},
-    dtype::DType,
-    error::{Error, ErrorKind},
     schedule::{self, Options},
     shape::count,
-    tensor::{Role, Tensor},
 };
+
+use crate::tensor::{Role, Tensor};
 
 /// The error of a run, with the largest batch that fits where that can be said.
 ///

@@ -8,10 +8,9 @@ mod replay;
 
 use std::panic::Location;
 
+use thalweg_ir::{DType, Op, Result};
+
 use crate::{
-    dtype::DType,
-    error::Result,
-    op::Op,
     record,
     tensor::{Tensor, next_id},
     variable::settle,

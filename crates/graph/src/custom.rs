@@ -1,28 +1,15 @@
 //! Ops of a user's own: a kernel in WGSL, a reference, and a gradient.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    panic::Location,
-    sync::Arc,
-};
+use std::{fmt, panic::Location, sync::Arc};
+
+use thalweg_ir::custom::{Custom, CustomKernel, Operand};
+
+use thalweg_ir::{DType, ErrorKind, Op};
 
 use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::{Bits, Op},
     rule::{self, Rule},
     tensor::Tensor,
 };
-
-/// An input of [`CustomOp::reference`]: its elements, row-major, and its shape.
-#[derive(Clone, Copy, Debug)]
-pub struct Operand<'a> {
-    /// The elements; truth values are 0 and 1.
-    pub data: &'a [f64],
-    /// The shape.
-    pub shape: &'a [usize],
-}
 
 /// An op that Thalweg does not have. [`Tensor::custom`] records it; GPUs run the kernel, CPUs the reference, and the strict CPU
 /// holds the one against the other.
@@ -61,36 +48,22 @@ pub trait CustomOp: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// A handle to a [`CustomOp`]; equal if type and parameters are.
-#[derive(Clone, Debug)]
-pub struct Custom {
-    op: Arc<dyn CustomOp>,
-    type_name: &'static str,
-}
+/// What a backend sees of one.
+#[derive(Debug)]
+struct Kernel<C>(Arc<C>);
 
-impl Custom {
-    /// The op.
-    pub fn op(&self) -> &dyn CustomOp {
-        &*self.op
+impl<C: CustomOp> CustomKernel for Kernel<C> {
+    fn name(&self) -> &'static str {
+        self.0.name()
     }
-
-    /// What it depends on.
-    fn parameters(&self) -> Vec<Bits> {
-        self.op.parameters().into_iter().map(Bits).collect()
+    fn wgsl(&self) -> String {
+        self.0.wgsl()
     }
-}
-
-impl PartialEq for Custom {
-    fn eq(&self, other: &Custom) -> bool {
-        self.type_name == other.type_name && self.parameters() == other.parameters()
+    fn reference(&self, inputs: &[Operand<'_>], result: &mut [f64]) {
+        self.0.reference(inputs, result);
     }
-}
-
-impl Eq for Custom {}
-
-impl Hash for Custom {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.type_name, self.parameters()).hash(state);
+    fn parameters(&self) -> Vec<f64> {
+        self.0.parameters()
     }
 }
 
@@ -122,7 +95,7 @@ impl Tensor {
             rule::check(name, &grads, inputs)?;
             Ok(grads)
         });
-        let custom = Op::Custom(Custom { op, type_name: std::any::type_name::<C>() });
+        let custom = Op::Custom(Custom::new(Arc::new(Kernel(op)), std::any::type_name::<C>()));
         Tensor::ruled(custom, inputs, shape, dtype, self.device(), rule, Location::caller())
     }
 }

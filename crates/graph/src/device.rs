@@ -7,10 +7,9 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use crate::{
+use thalweg_ir::{
+    DType, Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Profile, Stats},
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
 };
 
 /// Which numbers a training step computes with.

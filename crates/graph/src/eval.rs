@@ -2,17 +2,18 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{Hash, Hasher},
     panic::Location,
     sync::Arc,
 };
 
+use thalweg_ir::{
+    Bits, DType, Error, Op, Result,
+    backend::{Label, Region, Trace, TraceNode, TraceOutput},
+    key::{ANY_NUMBER, Key, is_structural, scalar_bits},
+};
+
 use crate::{
-    backend::{Label, PlanSlot, Region, Trace, TraceNode, TraceOutput},
     capacity,
-    dtype::{Class, DType},
-    error::{Error, Result},
-    op::{Bits, Op},
     record::{self, Run},
     tensor::{Role, Tensor},
     variable::{Variable, Version},
@@ -161,36 +162,6 @@ pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
     Ok(build(&gathered, &roots, mixed, false))
 }
 
-impl Trace {
-    /// The same after its nodes, leaves or outputs were changed: with a key of its own and no plan.
-    pub fn changed(mut self) -> Trace {
-        let mut key = Key::default();
-        // Keys of traces that were built as they are begin with a small number.
-        key.push(u64::MAX);
-        key.push(self.mixed.map_or(0, |d| 1 + d as u64));
-        let scalars: HashSet<usize> = self.scalars.iter().map(|(node, _)| *node).collect();
-        for (i, node) in self.nodes.iter().enumerate() {
-            let op = if scalars.contains(&i) { &ANY_NUMBER } else { &node.op };
-            key.node(op, &node.inputs, &node.shape, node.dtype);
-        }
-        let mut storages = Vec::new();
-        for (node, region) in &self.leaves {
-            key.push(*node as u64);
-            key.region(region, &mut storages);
-            key.push(u64::from(self.variables.contains(node)));
-        }
-        for output in &self.outputs {
-            key.push(output.node as u64);
-            if let Some(region) = &output.target {
-                key.region(region, &mut storages);
-            }
-        }
-        self.key = key.words;
-        self.plan = PlanSlot::default();
-        self
-    }
-}
-
 /// The nodes of a run in topological order, with the positions of their inputs.
 #[derive(Default)]
 struct Gathered {
@@ -226,20 +197,6 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
         })
         .collect();
     Ok(Gathered { nodes, inputs })
-}
-
-/// A host number as a run gets it.
-pub(crate) fn scalar_bits(value: f64, dtype: DType) -> u32 {
-    match dtype.class() {
-        Class::Float => (value as f32).to_bits(),
-        Class::Int => value as i64 as i32 as u32,
-        Class::Uint | Class::Bool => value as i64 as u32,
-    }
-}
-
-/// Host numbers that are part of a plan because passes and kernels treat them specially.
-pub(crate) fn is_structural(value: f64) -> bool {
-    [0.0, 1.0, -1.0, 2.0].contains(&value) && !(value == 0.0 && value.is_sign_negative())
 }
 
 fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) -> Trace {
@@ -334,56 +291,4 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
 fn label(tensor: &Tensor) -> Label {
     let origin = &tensor.0.origin;
     Label { op: tensor.0.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
-}
-
-/// Stands for every number that is an input of a plan.
-static ANY_NUMBER: Op = Op::Scalar(Bits(f64::NAN));
-
-/// The part of a trace that a plan depends on, whole: what is hashed into it is kept.
-#[derive(Default)]
-pub(crate) struct Key {
-    pub words: Vec<u64>,
-}
-
-impl Key {
-    pub fn push(&mut self, word: u64) {
-        self.words.push(word);
-    }
-
-    /// A region by which storage it is in, so that aliases are part of the key and addresses are not.
-    fn region(&mut self, region: &Region, storages: &mut Vec<Region>) {
-        let found = storages.iter().position(|known| known.storage.same(&region.storage));
-        let ordinal = found.unwrap_or_else(|| {
-            storages.push(region.clone());
-            storages.len() - 1
-        });
-        (ordinal, region.offset, region.len).hash(self);
-    }
-
-    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) {
-        let op = match op {
-            Op::Scalar(value) if !is_structural(value.0) => &ANY_NUMBER,
-            op => op,
-        };
-        (op, inputs, shape, dtype).hash(self);
-    }
-}
-
-impl Hasher for Key {
-    fn write(&mut self, bytes: &[u8]) {
-        self.words.extend(bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b))));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.words.push(word);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.words.push(word as u64);
-    }
-
-    /// Nobody asks: keys are compared whole, so that no two graphs are taken for one.
-    fn finish(&self) -> u64 {
-        self.words.iter().fold(0, |hash, word| hash.rotate_left(5) ^ word)
-    }
 }

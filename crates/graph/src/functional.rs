@@ -3,10 +3,9 @@
 //! An argument is an independent variable of its function, whatever it was computed from: so these nest, and
 //! `grad(|x| grad(f, x))` is a second derivative.
 
-use crate::{
-    error::{Error, ErrorKind, Result},
-    tensor::Tensor,
-};
+use thalweg_ir::{Error, ErrorKind, Result};
+
+use crate::tensor::Tensor;
 
 /// The arguments as variables: a tracked tensor is one already, others become tracked leaves.
 #[track_caller]

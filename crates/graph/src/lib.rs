@@ -1,46 +1,35 @@
-//! Thalweg's graph: dtypes, shapes, the op set, tensors, gradients, and the backend-neutral schedule.
+//! Thalweg's graph: tensors, gradients, modules and what they record, on the op set of `thalweg-ir`.
 //!
 //! This crate knows no GPU and starts no thread. A [`Device`] is a handle to some [`backend::Backend`]; the crates
 //! `thalweg-cpu` and `thalweg-gpu` implement it.
 
 pub mod autodiff;
-pub mod backend;
 mod capacity;
 mod compile;
 mod custom;
 mod device;
-mod dtype;
-mod error;
 mod eval;
 pub mod functional;
 pub mod module;
-mod name;
 mod nowhere;
-mod op;
 mod operators;
 pub mod ops;
-mod passes;
 mod print;
 mod record;
 mod remat;
 mod rule;
-pub mod schedule;
 pub mod shape;
 mod tensor;
 mod variable;
 
 pub use autodiff::{Grads, Leaf};
 pub use compile::{Step, compile};
-pub use custom::{Custom, CustomOp, Operand};
+pub use custom::CustomOp;
 pub use device::{Device, Precision};
-pub use dtype::{Class, DType};
-pub use error::{Error, ErrorKind, Result};
 pub use module::{
     Mode, Module, Param, Path, State, Visitor, VisitorMut, overlay,
     snapshot::{Snapshot, Stateful},
 };
-pub use name::Name;
-pub use op::{Bits, Conv, Op, ReduceOp, Window};
 pub use operators::{IntoTensor, Number};
 pub use ops::{
     contraction::ConvConfig,
@@ -60,3 +49,13 @@ pub use ops::{
 pub use remat::checkpoint;
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::{MAX_PENDING, Tensor};
+pub use thalweg_ir::{
+    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, ReduceOp, Result, Window, schedule,
+};
+
+/// What a device is made of, and a trace of tensors for it.
+pub mod backend {
+    pub use thalweg_ir::backend::*;
+
+    pub use crate::eval::trace;
+}

@@ -29,7 +29,9 @@ pub use overlay::overlay;
 pub use param::Param;
 pub use state::{State, zeros_state};
 
-use crate::{autodiff::Grads, device::Device, dtype::DType, error::Result, ops::random::Stream, shape::count};
+use thalweg_ir::{DType, Result, shape::count};
+
+use crate::{autodiff::Grads, device::Device, ops::random::Stream};
 
 /// Whether a module trains or predicts; layers that behave differently hold one.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::{
+use thalweg_ir::{
+    Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
-    device::Device,
-    error::{Error, ErrorKind, Result},
-    tensor::Tensor,
 };
+
+use crate::{device::Device, tensor::Tensor};
 
 impl Tensor {
     /// A tensor that carries an error of `op`, where no operand tells a device.

@@ -5,7 +5,9 @@ use std::ops::{
     Neg, Not, Sub, SubAssign,
 };
 
-use crate::{dtype::DType, error::ErrorKind, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::tensor::Tensor;
 
 /// A number of the host: what settings and operands may be.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a number", label = "an integer or a float is expected here")]

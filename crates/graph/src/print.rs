@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use crate::{dtype::DType, error::Result, ops::create::Element, tensor::Tensor};
+use thalweg_ir::{DType, Result};
+
+use crate::{ops::create::Element, tensor::Tensor};
 
 /// Digits behind the point.
 const DIGITS: usize = 4;

@@ -7,10 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
+use thalweg_ir::{
+    Error, ErrorKind, Result,
     backend::{Region, Trace},
+};
+
+use crate::{
     device::Device,
-    error::{Error, ErrorKind, Result},
     tensor::{Role, Tensor},
     variable::Variable,
 };

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::{error::ErrorKind, op::Op, rule::Rule, tensor::Tensor};
+use thalweg_ir::{ErrorKind, Op};
+
+use crate::{rule::Rule, tensor::Tensor};
 
 /// `f(inputs)`, whose intermediate values the backward pass computes again instead of keeping them: less memory for some time.
 ///

@@ -2,7 +2,9 @@
 
 use std::{fmt, panic::Location, sync::Arc};
 
-use crate::{error::ErrorKind, op::Op, tensor::Tensor};
+use thalweg_ir::{ErrorKind, Op};
+
+use crate::tensor::Tensor;
 
 /// The gradients of inputs from these, the output, and the output's gradient; `None` for an input through which none passes.
 type Vjp = dyn Fn(&[Tensor], &Tensor, &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync;

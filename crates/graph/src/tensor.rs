@@ -9,16 +9,17 @@ use std::{
     },
 };
 
-use crate::{
+use thalweg_ir::{
+    Bits, DType, Error, ErrorKind, Name, Op, Result,
     backend::Region,
+    shape::{MAX_RANK, broadcast, count, excess},
+};
+
+use crate::{
     device::Device,
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    name::Name,
-    op::{Bits, Op},
     record::{Live, unrecorded},
     rule::Rule,
-    shape::{IntoAxis, MAX_RANK, broadcast, count, excess},
+    shape::IntoAxis,
     variable::Version,
 };
 

@@ -15,13 +15,11 @@ use std::{
     },
 };
 
+use thalweg_ir::{Error, ErrorKind, Name, Result, backend::Region};
+
 use crate::{
-    backend::Region,
     device::Device,
-    error::{Error, ErrorKind, Result},
-    eval,
-    name::Name,
-    record,
+    eval, record,
     tensor::{Role, Tensor, next_id},
 };
 

@@ -1,6 +1,6 @@
 //! The fast executor: schedules, lowered to cache-sized blocks.
 //!
-//! The same [`thalweg_graph::schedule::ir::Schedule`] that a GPU runs is compiled here to code on blocks of lanes
+//! The same [`thalweg_ir::schedule::ir::Schedule`] that a GPU runs is compiled here to code on blocks of lanes
 //! (`kernel`) and to matrix products on tiles (`contract`). Everything is cut by shape alone, so the same input gives the
 //! same bits with any number of threads.
 
@@ -18,7 +18,7 @@ use std::{
 };
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
     schedule::{self, cache::PlanCache},
@@ -178,7 +178,7 @@ impl Backend for FastCpu {
         let plan = self.plan(trace)?;
         let mut state = self.state();
         for (i, bytes) in plan.slots().iter().enumerate() {
-            let held = state.slots.get(i).map(thalweg_graph::backend::StorageObject::size_bytes);
+            let held = state.slots.get(i).map(thalweg_ir::backend::StorageObject::size_bytes);
             if held.is_none_or(|held| held < *bytes) {
                 // The old one goes back first, so that the pool may grow by the difference only.
                 if held.is_some() {

@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Instant};
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType, Error, ErrorKind, Operand, Result,
     backend::{PlanReport, Region, Storage, Trace},
     schedule::ir::{BufId, CustomLaunch, LaunchKind, Place, Schedule},
@@ -253,7 +253,7 @@ fn structure(kind: &LaunchKind) -> LaunchKind {
         }
     };
     for inst in &mut body.insts {
-        use thalweg_graph::schedule::ir::Inst;
+        use thalweg_ir::schedule::ir::Inst;
         if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst {
             *buf = 0;
         }

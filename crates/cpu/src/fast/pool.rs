@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use thalweg_graph::{Error, ErrorKind, backend::StorageObject};
+use thalweg_ir::{Error, ErrorKind, backend::StorageObject};
 
 use crate::gemm::{Memory, View};
 

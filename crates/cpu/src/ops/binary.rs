@@ -1,6 +1,6 @@
 //! Functions of two elements, and the choice between two.
 
-use thalweg_graph::{DType, ops::binary::BinaryOp};
+use thalweg_ir::{DType, op::binary::BinaryOp};
 
 /// `y_i = f(a_i, b_i)` on operands of dtype `dtype`.
 pub fn binary(op: BinaryOp, dtype: DType, a: &[f64], b: &[f64]) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! Conversion between dtypes.
 
-use thalweg_graph::{Class, DType};
+use thalweg_ir::{Class, DType};
 
 /// Float to float rounds to nearest even; float to integer truncates, saturates at the ends of its range and takes NaN to
 /// 0; integer to integer wraps; anything to bool is `x ≠ 0`.

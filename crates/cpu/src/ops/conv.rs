@@ -3,7 +3,7 @@
 //! All three are sums over the same taps: output position `o`, kernel position `k`, input position
 //! `l = o · stride + k · dilation - pad`.
 
-use thalweg_graph::{Conv, shape::count};
+use thalweg_ir::{Conv, shape::count};
 
 use super::{
     Array,
@@ -94,7 +94,7 @@ pub fn conv_weight(conv: &Conv, shape: &[usize], x: Array, dy: Array) -> Vec<f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg_graph::Window;
+    use thalweg_ir::Window;
 
     /// `<conv(x, w), dy> = <x, conv_input(dy, w)> = <w, conv_weight(x, dy)>`, with groups, stride, dilation and padding.
     #[test]

@@ -1,6 +1,6 @@
 //! Elements at positions that other tensors hold.
 
-use thalweg_graph::shape::count;
+use thalweg_ir::shape::count;
 
 use super::Array;
 

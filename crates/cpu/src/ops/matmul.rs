@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use thalweg_graph::shape::count;
+use thalweg_ir::shape::count;
 
 use super::Array;
 

@@ -1,7 +1,7 @@
 //! The definition of every op: plain loops over dense row-major `f64` values.
 //!
 //! Every other executor is held to these. One op family a file; nothing here knows about storage, rounding or devices.
-//! Shapes are those that [`thalweg_graph::Op`] documents and the graph has checked.
+//! Shapes are those that [`thalweg_ir::Op`] documents and the graph has checked.
 
 pub mod binary;
 pub mod cast;
@@ -15,7 +15,7 @@ pub mod reduce;
 pub mod unary;
 pub mod windows;
 
-use thalweg_graph::shape::count;
+use thalweg_ir::shape::count;
 
 /// A dense row-major array.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Elements in other places: the ops that a view can express. (A reshape changes nothing in a dense array.)
 
-use thalweg_graph::shape::{count, strides};
+use thalweg_ir::shape::{count, strides};
 
 use super::{Array, for_each_index, offset};
 

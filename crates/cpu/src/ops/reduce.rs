@@ -1,8 +1,8 @@
 //! Reductions over a set of axes, which stay with extent 1.
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType, ReduceOp,
-    ops::binary::BinaryOp,
+    op::binary::BinaryOp,
     shape::{count, strides},
 };
 

@@ -1,6 +1,6 @@
 //! Functions of one element.
 
-use thalweg_graph::ops::unary::UnaryOp;
+use thalweg_ir::op::unary::UnaryOp;
 
 /// `y_i = f(x_i)`.
 pub fn unary(op: UnaryOp, x: &[f64]) -> Vec<f64> {

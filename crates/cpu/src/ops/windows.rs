@@ -1,6 +1,6 @@
 //! Sliding windows as an op of their own, and the taps that convolutions share with them.
 
-use thalweg_graph::{
+use thalweg_ir::{
     Window,
     shape::{count, strides},
 };

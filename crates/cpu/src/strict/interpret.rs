@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use thalweg_graph::{
+use thalweg_ir::{
     Bits, Class, DType, Error, ErrorKind, Op, Operand, Result,
     backend::{Trace, TraceNode},
     shape::count,

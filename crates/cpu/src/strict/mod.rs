@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
 };

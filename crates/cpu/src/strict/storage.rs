@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use half::{bf16, f16};
-use thalweg_graph::{
+use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     backend::{Region, StorageObject},
 };

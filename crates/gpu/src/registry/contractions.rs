@@ -1,6 +1,6 @@
 //! Registered contractions: every layout of a product, and a convolution with its adjoints.
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType,
     schedule::ir::{Access, Body, BufferSpec, Contract, ContractKind, Inst, Linear, Operand, Place, Store, Term},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_ir::{Error, ErrorKind, Result};
 use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor, InstanceFlags};
 
 /// Which device to open.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
     schedule::{self, cache::PlanCache},
@@ -225,7 +225,7 @@ impl Backend for GpuBackend {
         // A read of nothing brings the flag words.
         let nothing = Storage::new(self.inner.pool.take(context, 4, &"a flag")?);
         let copy = transfers
-            .copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_graph::DType::U32 })?;
+            .copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_ir::DType::U32 })?;
         self.arrive(copy, "synchronize").map(drop)
     }
 

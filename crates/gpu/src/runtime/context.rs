@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Profile, Stats},
     schedule::ir::Check,

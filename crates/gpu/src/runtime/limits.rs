@@ -1,6 +1,6 @@
 //! Limits smaller than the device's, to test what happens at them.
 
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_ir::{Error, ErrorKind, Result};
 
 use crate::templates::Caps;
 

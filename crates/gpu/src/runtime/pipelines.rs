@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_ir::{Error, ErrorKind, Result};
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, BufferSize,
     ComputePipeline, ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor,

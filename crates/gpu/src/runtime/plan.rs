@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{PlanReport, Region, Storage, Trace},
     schedule::ir::{BufId, BufferSpec, Check, Inst, Launch, LaunchKind, Linear, Place, Schedule},

@@ -1,6 +1,6 @@
 //! What a device does, found out by small kernels rather than by what it says.
 
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_ir::{Error, ErrorKind, Result};
 use wgpu::{BufferUsages, Device, Queue};
 
 /// What a device was found to do.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Region, Storage},
 };

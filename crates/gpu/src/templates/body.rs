@@ -3,9 +3,9 @@
 //! A template makes the loops; for each point it calls [`Writer::value`] for the values it needs, in order, and
 //! [`Writer::store`]. A value that is the same at all points is computed once.
 
-use thalweg_graph::{
+use thalweg_ir::{
     Class, DType,
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::{Access, Body, BufId, Indirect, Inst, Linear, Store, Val},
 };
 

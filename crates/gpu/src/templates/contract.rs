@@ -13,7 +13,7 @@ mod staged;
 mod stored;
 mod sum;
 
-use thalweg_graph::schedule::ir::{BufferSpec, Contract, ContractKind};
+use thalweg_ir::schedule::ir::{BufferSpec, Contract, ContractKind};
 
 use self::{
     normal::Normal,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use thalweg_graph::schedule::ir::{BufferSpec, CustomLaunch};
+use thalweg_ir::schedule::ir::{BufferSpec, CustomLaunch};
 
 use super::{
     Caps,

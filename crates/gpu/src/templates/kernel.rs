@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use thalweg_graph::schedule::ir::{BufId, BufferSpec};
+use thalweg_ir::schedule::ir::{BufId, BufferSpec};
 
 use super::{
     Caps,

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use thalweg_graph::{Class, DType};
+use thalweg_ir::{Class, DType};
 
 use super::{Caps, ops::register};
 

@@ -15,7 +15,7 @@ pub mod shape;
 pub mod window;
 
 use kernel::Kernel;
-use thalweg_graph::{
+use thalweg_ir::{
     Result,
     schedule::ir::{BufferSpec, Launch, LaunchKind},
 };

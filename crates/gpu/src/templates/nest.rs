@@ -12,7 +12,7 @@
 //!                                                                                t0 t1 t2 t3   row 2
 //! ```
 
-use thalweg_graph::{
+use thalweg_ir::{
     Error, ErrorKind, Result,
     schedule::ir::{BufferSpec, Inst, Level, Loop, Val},
 };

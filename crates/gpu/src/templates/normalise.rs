@@ -1,6 +1,6 @@
 //! Loop nests with as few coordinates as possible: fewer divisions to find them, longer runs of neighbours.
 
-use thalweg_graph::schedule::ir::{Body, Inst, Linear, Loop};
+use thalweg_ir::schedule::ir::{Body, Inst, Linear, Loop};
 
 /// The same loop nest without coordinates of extent 1, with coordinates merged where every address steps through both as
 /// through one, and with the outer coordinates in the order of the first store's memory.
@@ -91,7 +91,7 @@ fn forms(body: &mut Body) -> Vec<&mut Linear> {
 
 #[cfg(test)]
 mod tests {
-    use thalweg_graph::{
+    use thalweg_ir::{
         DType,
         schedule::ir::{Access, Store},
     };

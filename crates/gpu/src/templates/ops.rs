@@ -1,8 +1,8 @@
 //! WGSL expressions of the op tables, by class of operand.
 
-use thalweg_graph::{
+use thalweg_ir::{
     Class, DType,
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
 };
 
 use super::Caps;

@@ -1,8 +1,8 @@
 //! A contraction as a loop nest: one sum of products for each point. Right for every shape; fast for none.
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType, ReduceOp,
-    ops::binary::BinaryOp,
+    op::binary::BinaryOp,
     schedule::ir::{Access, Body, Contract, Inst, Linear, Loop, Operand},
 };
 

@@ -1,6 +1,6 @@
 //! How reductions combine values: in registers, and over a workgroup in a fixed tree.
 
-use thalweg_graph::{Class, ReduceOp};
+use thalweg_ir::{Class, ReduceOp};
 
 use super::ops::register;
 

@@ -1,6 +1,6 @@
 //! Which of the forms of a loop kernel a loop nest gets.
 
-use thalweg_graph::schedule::ir::{Access, Inst, Loop};
+use thalweg_ir::schedule::ir::{Access, Inst, Loop};
 
 use super::{Caps, body::Point, kind::Kind};
 
@@ -144,6 +144,6 @@ fn dense_stores(l: &Loop) -> bool {
     })
 }
 
-fn plain(at: &thalweg_graph::schedule::ir::Linear) -> Access {
+fn plain(at: &thalweg_ir::schedule::ir::Linear) -> Access {
     Access { base: at.clone(), terms: vec![], fill: 0.0 }
 }

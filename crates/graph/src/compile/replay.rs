@@ -3,13 +3,10 @@
 use std::{fmt, panic::Location, sync::Arc};
 
 use super::copy;
+use thalweg_ir::{Bits, DType, Error, ErrorKind, Op, Result, backend::Region, key::scalar_bits};
+
 use crate::{
-    backend::Region,
     device::Device,
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    eval::scalar_bits,
-    op::{Bits, Op},
     record::{Condition, Event, Live, Run, Tape},
     tensor::{Role, Tensor},
     variable::{Variable, pending_anywhere, settle, waiting},

@@ -1,16 +1,9 @@
 //! Parameters in one buffer.
 
 use super::{Layout, Param, Segment};
-use crate::{
-    backend::Region,
-    device::Device,
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    record,
-    shape::count,
-    tensor::Tensor,
-    variable::Variable,
-};
+use thalweg_ir::{DType, Error, ErrorKind, Result, backend::Region, shape::count};
+
+use crate::{device::Device, record, tensor::Tensor, variable::Variable};
 
 /// A buffer in which parameters live. Several arenas may have room for one parameter: it lives where it was moved last, and its
 /// value moves with it.

@@ -9,10 +9,11 @@ use std::{
 };
 
 use super::{Arena, Param, State};
+use thalweg_ir::{Error, Result};
+
 use crate::{
     autodiff::Grads,
     device::Device,
-    error::{Error, Result},
     eval::{self, Root},
     record,
     tensor::Tensor,

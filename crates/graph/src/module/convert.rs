@@ -3,12 +3,9 @@
 use std::{any::Any, collections::HashMap, panic::Location};
 
 use super::{Mode, Module, Param, Path, State, VisitorMut};
-use crate::{
-    device::Device,
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    ops::random::Stream,
-};
+use thalweg_ir::{DType, Error, ErrorKind, Result};
+
+use crate::{device::Device, ops::random::Stream};
 
 /// Replaces every part once: what was tied stays tied.
 struct Replace<P, S> {

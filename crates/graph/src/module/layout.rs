@@ -2,7 +2,9 @@
 
 use std::panic::Location;
 
-use crate::{dtype::DType, op::Op, shape::count, tensor::Tensor};
+use thalweg_ir::{DType, Op, shape::count};
+
+use crate::tensor::Tensor;
 
 /// Elements to a multiple of which every parameter's place in a flat buffer is rounded up: 256 bytes of f32, the largest
 /// offset alignment that adapters ask for.

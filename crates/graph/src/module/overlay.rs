@@ -1,7 +1,9 @@
 //! Other tensors in the place of parameters, for a while.
 
 use super::{Param, param::fitting};
-use crate::{error::Result, tensor::Tensor, variable::overlay::overlaid};
+use thalweg_ir::Result;
+
+use crate::{tensor::Tensor, variable::overlay::overlaid};
 
 /// What `f` gives while parameters compute with other tensors on this thread: a functional call, the second point of a
 /// sharpness-aware step, averaged weights, or weights that are themselves computed from tracked tensors. Nothing is written, and a

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use thalweg_ir::{Error, ErrorKind, Name, Result};
+
 use crate::{
     autodiff::Leaf,
-    error::{Error, ErrorKind, Result},
-    name::Name,
     tensor::Tensor,
     variable::{Variable, overlay::standing_for},
 };

@@ -9,13 +9,11 @@ use std::{
 };
 
 use super::{Mode, Module, Param, Path, State, Visitor};
+use thalweg_ir::{DType, Error, ErrorKind, Result, backend::Region, shape::count};
+
 use crate::{
-    backend::Region,
     device::Device,
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
     ops::random::{Rng, Stream},
-    shape::count,
     tensor::{Role, Tensor},
 };
 

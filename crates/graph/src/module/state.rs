@@ -3,12 +3,11 @@
 use std::fmt;
 
 use super::param::fitting;
+use thalweg_ir::{DType, Name, Result};
+
 use crate::{
     device::Device,
-    dtype::DType,
-    error::Result,
     eval::is_computable,
-    name::Name,
     record,
     shape::IntoShape,
     tensor::Tensor,

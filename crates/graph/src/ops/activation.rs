@@ -1,8 +1,9 @@
 //! Activation functions, composed. Where one has a kink, its derivative there is PyTorch's, as the golden cases have it. Of
 //! 16-bit floats they are computed in F32 and rounded once.
 
+use thalweg_ir::ErrorKind;
+
 use crate::{
-    error::ErrorKind,
     operators::{IntoTensor, Number},
     shape::IntoAxis,
     tensor::Tensor,

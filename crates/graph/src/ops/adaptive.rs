@@ -1,11 +1,8 @@
 //! Pooling to a given extent: window `o` of `O` over `L` elements runs from `⌊o L / O⌋` to `⌈(o + 1) L / O⌉`.
 
-use crate::{
-    error::ErrorKind,
-    ops::{pool::Pool, scatter::lowest},
-    shape::strides,
-    tensor::Tensor,
-};
+use thalweg_ir::{ErrorKind, shape::strides};
+
+use crate::{ops::pool::Pool, tensor::Tensor};
 
 /// The windows of one axis: Bool `[O, L]`, and their sizes, I32 `[O]`.
 #[track_caller]
@@ -103,7 +100,7 @@ impl Tensor {
             let axis = (first + d) as isize;
             let (member, _) = members(&x, *o, x.shape()[first + d]);
             let last = x.movedim(&[axis], &[-1]).unsqueeze(-2);
-            let (value, index) = member.where_(last, lowest(self.dtype(), false)).max(-1);
+            let (value, index) = member.where_(last, self.dtype().lowest(false)).max(-1);
             let index = index.movedim(&[-1], &[axis]);
             if at.rank() > 0 {
                 at = at.gather(axis, &index);

@@ -1,11 +1,11 @@
 //! Several tensors of positions at once, flat positions, masks, and searches in sorted numbers.
 
-use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    shape::{IntoAxis, broadcast, count},
-    tensor::Tensor,
+use thalweg_ir::{
+    DType, ErrorKind,
+    shape::{broadcast, count},
 };
+
+use crate::{shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     /// The row-major positions within the first axes that index tensors name together, flat, and their common shape.

@@ -2,12 +2,12 @@
 
 use std::panic::Location;
 
-use crate::{
-    error::ErrorKind,
-    op::{Conv, Op, Window},
+use thalweg_ir::{
+    Conv, ErrorKind, Op, Window,
     shape::{broadcast, count},
-    tensor::Tensor,
 };
+
+use crate::tensor::Tensor;
 
 /// How a convolution walks. One number for each spatial axis, or one for all.
 #[derive(Clone, Debug, PartialEq, Eq)]

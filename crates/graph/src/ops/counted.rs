@@ -1,11 +1,8 @@
 //! Results whose shape depends on the data. They read it back, so they wait for the device, and give a `Result`.
 
-use crate::{
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    shape::IntoAxis,
-    tensor::Tensor,
-};
+use thalweg_ir::{DType, Error, ErrorKind, Result};
+
+use crate::{shape::IntoAxis, tensor::Tensor};
 
 /// What [`Tensor::unique`] finds.
 #[derive(Clone, Debug)]

@@ -4,14 +4,16 @@ use std::panic::Location;
 
 use half::{bf16, f16};
 
-use crate::{
+use thalweg_ir::{
+    Bits, DType, Error, ErrorKind, Op, Result,
     backend::Region,
+    shape::{count, excess},
+};
+
+use crate::{
     device::Device,
-    dtype::DType,
-    error::{Error, ErrorKind, Result},
-    op::{Bits, Op},
     operators::Number,
-    shape::{IntoAxis, IntoShape, count, excess},
+    shape::{IntoAxis, IntoShape},
     tensor::{Role, Tensor},
 };
 

@@ -1,9 +1,12 @@
 //! Triangles and diagonals of matrices, which the last two axes hold.
 
+use thalweg_ir::{
+    DType, ErrorKind,
+    shape::{count, excess},
+};
+
 use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    shape::{Integer, IntoAxis, count, excess},
+    shape::{Integer, IntoAxis},
     tensor::Tensor,
 };
 

@@ -1,10 +1,8 @@
 //! Norms of vectors, and how far apart vectors are.
 
-use crate::{
-    error::ErrorKind,
-    shape::{IntoAxis, broadcast},
-    tensor::Tensor,
-};
+use thalweg_ir::{ErrorKind, shape::broadcast};
+
+use crate::{shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     /// `x / max(‖x‖_p, ε)` with the norm along an axis. Where ε is the larger, no gradient passes through the norm.

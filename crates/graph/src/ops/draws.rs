@@ -3,14 +3,9 @@
 //! What comes of integers, comparisons and exact products is the same on every device: uniform numbers, Bernoulli trials,
 //! permutations. The others go through logarithms and the like, and agree as far as those do.
 
-use crate::{
-    device::Device,
-    dtype::DType,
-    error::ErrorKind,
-    ops::random::Stream,
-    shape::{IntoShape, count},
-    tensor::Tensor,
-};
+use thalweg_ir::{DType, ErrorKind, shape::count};
+
+use crate::{device::Device, ops::random::Stream, shape::IntoShape, tensor::Tensor};
 
 impl Stream {
     /// Uniform in `(0, 1)`: the odd multiples of 2⁻²⁴, F32. Neither its logarithm nor that of its complement is infinite.

@@ -2,7 +2,9 @@
 
 use std::panic::Location;
 
-use crate::{dtype::DType, error::ErrorKind, op::Op, rule::Rule, shape::IntoAxis, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind, Op};
+
+use crate::{rule::Rule, shape::IntoAxis, tensor::Tensor};
 
 /// Where a slice starts: a number of the host, or a tensor of one integer. Negative ones count from the back; what does not
 /// fit is moved until it does.

@@ -3,7 +3,9 @@
 mod equation;
 
 use self::equation::{Equation, Label};
-use crate::{error::ErrorKind, tensor::Tensor};
+use thalweg_ir::ErrorKind;
+
+use crate::tensor::Tensor;
 
 impl Tensor {
     /// The sum of products that an equation names: `a.einsum("bij,bjk->bik", &[&b])` is a batched matrix product.

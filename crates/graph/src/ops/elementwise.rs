@@ -2,10 +2,9 @@
 
 use std::panic::Location;
 
+use thalweg_ir::{DType, ErrorKind, Op};
+
 use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::Op,
     operators::{IntoTensor, Number},
     ops::{binary::BinaryOp, unary::UnaryOp},
     tensor::Tensor,

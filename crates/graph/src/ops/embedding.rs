@@ -1,11 +1,8 @@
 //! Rows of a table by number, one by one or bag by bag.
 
-use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    ops::scatter::{Combine, lowest},
-    tensor::Tensor,
-};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::{ops::scatter::Combine, tensor::Tensor};
 
 /// How rows make a bag.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +95,7 @@ impl Tensor {
         let member = bag.reshape([1, ids.count(), 1]).eq(Tensor::iota(self.device(), &[count, 1, 1], 0));
         let size = member.cast(DType::I32).sum(1);
         let y = match bags.combine {
-            Combine::Max => size.gt(0.0).where_(member.where_(&rows, lowest(rows.dtype(), false)).amax(1), 0.0),
+            Combine::Max => size.gt(0.0).where_(member.where_(&rows, rows.dtype().lowest(false)).amax(1), 0.0),
             Combine::Mean => member.where_(rows, 0.0).sum(1) / size.maximum(1.0),
             _ => member.where_(rows, 0.0).sum(1),
         };

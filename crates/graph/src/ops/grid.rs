@@ -1,6 +1,8 @@
 //! Sampling at positions that are data.
 
-use crate::{dtype::DType, error::ErrorKind, ops::interpolate::Resample, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::{ops::interpolate::Resample, tensor::Tensor};
 
 /// What lies outside an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

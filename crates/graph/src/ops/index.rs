@@ -2,7 +2,9 @@
 
 use std::panic::Location;
 
-use crate::{dtype::DType, error::ErrorKind, op::Op, rule::Rule, shape::IntoAxis, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind, Op};
+
+use crate::{rule::Rule, shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     #[track_caller]

@@ -1,8 +1,8 @@
 //! Writing whole slices at the positions that a vector names.
 
-use crate::{
-    dtype::DType, error::ErrorKind, operators::Number, ops::scatter::Scatter, shape::IntoAxis, tensor::Tensor,
-};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::{operators::Number, ops::scatter::Scatter, shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     /// A vector of positions along an axis, and whether `src` has this tensor's shape with as many elements there.

@@ -2,7 +2,9 @@
 
 mod weights;
 
-use crate::{dtype::DType, error::ErrorKind, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::tensor::Tensor;
 
 /// How values between the given ones are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

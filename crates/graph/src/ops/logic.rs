@@ -1,6 +1,8 @@
 //! Reductions of truth values.
 
-use crate::{dtype::DType, shape::IntoAxes, tensor::Tensor};
+use thalweg_ir::DType;
+
+use crate::{shape::IntoAxes, tensor::Tensor};
 
 impl Tensor {
     /// Whether it is not 0.

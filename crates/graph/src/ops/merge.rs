@@ -5,7 +5,9 @@
 //! in which each side's last stands in front of the other's next. That is `log₂ L` steps of two gathers for each element, one
 //! launch a level, `n log² n` in all.
 
-use crate::{dtype::DType, tensor::Tensor};
+use thalweg_ir::DType;
+
+use crate::tensor::Tensor;
 
 /// Elements that are compared with each other directly.
 const BLOCK: usize = 64;

@@ -42,7 +42,9 @@ mod unpool;
 mod vector_norm;
 mod wide;
 
-use crate::{error::ErrorKind, op::Op, tensor::Tensor};
+use thalweg_ir::{ErrorKind, Op};
+
+use crate::tensor::Tensor;
 
 /// The gradients of a node's inputs from its output's gradient; `None` for an input through which none passes.
 ///
@@ -55,9 +57,11 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
     let x = &inputs[0];
     Ok(match &node.0.op {
         // Derivatives are composed: those of 16-bit floats are computed in F32 and rounded once.
-        Op::Unary(op) => vec![op.vjp(&x.widened(), &node.widened(), &g.widened()).map(|part| part.cast(x.dtype()))],
+        Op::Unary(op) => {
+            vec![unary::vjp(*op, &x.widened(), &node.widened(), &g.widened()).map(|part| part.cast(x.dtype()))]
+        }
         Op::Binary(op) => {
-            let parts = op.vjp(&x.widened(), &inputs[1].widened(), &node.widened(), &g.widened());
+            let parts = binary::vjp(*op, &x.widened(), &inputs[1].widened(), &node.widened(), &g.widened());
             parts.map(|part| part.map(|part| part.cast(x.dtype()))).into()
         }
         Op::Select => vec![None, Some(x.where_(g, 0.0)), Some(x.where_(0.0, g))],

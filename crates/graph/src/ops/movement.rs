@@ -2,11 +2,14 @@
 
 use std::panic::Location;
 
+use thalweg_ir::{
+    Bits, ErrorKind, Op,
+    shape::{count, excess},
+};
+
 use crate::{
-    error::ErrorKind,
-    op::{Bits, Op},
     operators::Number,
-    shape::{Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, count, excess},
+    shape::{Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape},
     tensor::Tensor,
 };
 

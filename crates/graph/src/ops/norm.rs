@@ -2,7 +2,9 @@
 //!
 //! They are computed in F32 at least and rounded once, whatever the dtype of the input.
 
-use crate::{error::ErrorKind, shape::Axes, tensor::Tensor};
+use thalweg_ir::ErrorKind;
+
+use crate::{shape::Axes, tensor::Tensor};
 
 impl Tensor {
     /// `y = (x - μ) / √(σ² + ε) · weight + bias` with mean and biased variance over the last axes, which have this shape.

@@ -1,7 +1,9 @@
 //! Orthogonal matrices near given ones, by products alone.
 
 use super::vector_norm::root;
-use crate::{error::ErrorKind, tensor::Tensor};
+use thalweg_ir::ErrorKind;
+
+use crate::tensor::Tensor;
 
 /// The most steps: each is recorded, and a few dozen converge to the last bit.
 const MAX_STEPS: usize = 1000;

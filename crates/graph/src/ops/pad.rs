@@ -1,6 +1,8 @@
 //! Padding with what the tensor holds: mirrored, repeated or wrapped around.
 
-use crate::{error::ErrorKind, tensor::Tensor};
+use thalweg_ir::ErrorKind;
+
+use crate::tensor::Tensor;
 
 /// What stands outside the borders.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,14 +2,12 @@
 
 use std::panic::Location;
 
-use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::{Bits, Op, Window},
-    ops::scatter::lowest,
-    shape::{Axes, MAX_RANK, count},
-    tensor::Tensor,
+use thalweg_ir::{
+    Bits, DType, ErrorKind, Op, Window,
+    shape::{MAX_RANK, count},
 };
+
+use crate::{shape::Axes, tensor::Tensor};
 
 /// How a pooling walks, over as many of the last axes as `kernel` is long (or `spatial` says). One number is for all axes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +138,7 @@ impl Tensor {
             Ok(found) => found,
             Err(failed) => return failed,
         };
-        let windows = self.windows(&window, &out, lowest(self.dtype(), false), false);
+        let windows = self.windows(&window, &out, self.dtype().lowest(false), false);
         if windows.check().is_err() {
             return windows;
         }

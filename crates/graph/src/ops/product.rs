@@ -1,6 +1,8 @@
 //! Products of vectors that are no plain matrix products.
 
-use crate::{error::ErrorKind, shape::broadcast, tensor::Tensor};
+use thalweg_ir::{ErrorKind, shape::broadcast};
+
+use crate::tensor::Tensor;
 
 impl Tensor {
     /// `Σ_i a_i b_i`.

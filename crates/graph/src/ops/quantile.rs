@@ -1,8 +1,8 @@
 //! Quantiles: the elements at one rank of an order, and what lies between two of them.
 
+use thalweg_ir::{DType, ErrorKind};
+
 use crate::{
-    dtype::DType,
-    error::ErrorKind,
     shape::{Axis, IntoAxis},
     tensor::Tensor,
 };

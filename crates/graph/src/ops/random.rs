@@ -8,15 +8,9 @@ use std::{
     },
 };
 
-use crate::{
-    device::Device,
-    dtype::DType,
-    error::ErrorKind,
-    op::Op,
-    record,
-    shape::{IntoShape, count},
-    tensor::Tensor,
-};
+use thalweg_ir::{DType, ErrorKind, Op, shape::count};
+
+use crate::{device::Device, record, shape::IntoShape, tensor::Tensor};
 
 /// One Philox4x32-10 block.
 ///

@@ -1,8 +1,12 @@
 //! Elements in another order: rolls, rotations, shuffles between channels and space, repeats, differences of neighbours.
 
+use thalweg_ir::{
+    ErrorKind, Result,
+    shape::{count, excess},
+};
+
 use crate::{
-    error::{ErrorKind, Result},
-    shape::{Axis, Integer, IntoAxis, IntoReshape, count, excess},
+    shape::{Axis, Integer, IntoAxis, IntoReshape},
     tensor::Tensor,
 };
 

@@ -2,13 +2,12 @@
 
 use std::panic::Location;
 
+use thalweg_ir::{DType, ErrorKind, Op, ReduceOp, shape::count};
+
 use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::{Op, ReduceOp},
     ops::vector_norm::root,
     rule::Rule,
-    shape::{Axes, IntoAxes, IntoAxis, count},
+    shape::{Axes, IntoAxes, IntoAxis},
     tensor::Tensor,
 };
 

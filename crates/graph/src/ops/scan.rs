@@ -4,12 +4,10 @@
 //! reduction over sliding windows; what the blocks came to is scanned in the same way and joined to the blocks behind. That is
 //! `BLOCK` steps for each element, a few launches for any length, sums of few terms each, and gradients like any other.
 
+use thalweg_ir::{DType, ErrorKind, ReduceOp, Window, shape::count};
+
 use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    op::{ReduceOp, Window},
-    ops::scatter::lowest,
-    shape::{Axes, IntoAxis, count},
+    shape::{Axes, IntoAxis},
     tensor::Tensor,
 };
 
@@ -192,7 +190,7 @@ fn running_extreme(x: &Tensor, reduce: ReduceOp) -> (Tensor, Tensor) {
     let n = x.shape()[1];
     let device = x.device();
     let largest = reduce == ReduceOp::Max;
-    let none = lowest(x.dtype(), !largest);
+    let none = x.dtype().lowest(!largest);
     let blocks = blocks(x, none);
     let (count, size) = (blocks.shape()[1], blocks.shape()[2]);
     // Backwards, so that the first extreme is the latest.

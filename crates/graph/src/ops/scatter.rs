@@ -4,7 +4,9 @@
 //! `slots × sources` comparisons. So the result does not depend on the device's threads; where several sources name one slot,
 //! the last of them is taken.
 
-use crate::{dtype::DType, error::ErrorKind, operators::Number, shape::IntoAxis, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::{operators::Number, shape::IntoAxis, tensor::Tensor};
 
 /// What becomes of several numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -186,7 +188,7 @@ impl Tensor {
             Combine::Prod => start(1.0).cast(wide) * hits.where_(src.cast(wide), 1.0).prod_keepdim(2),
             // What the slot holds is one candidate more, in front: equal ones share the gradient, whichever they are.
             Combine::Max | Combine::Min => {
-                let none = lowest(self.dtype(), combine == Combine::Min);
+                let none = self.dtype().lowest(combine == Combine::Min);
                 let front = |t: &Tensor| t.pad(&[(1, 0), (0, 0)], 0.0);
                 let first = Tensor::iota(self.device(), &[1, 1, src.shape()[2] + 1, 1], 2).eq(0.0);
                 let own = if include_self { x.clone() } else { start(none) };
@@ -195,17 +197,5 @@ impl Tensor {
             }
         };
         y.cast(self.dtype()).reshape(self.shape())
-    }
-}
-
-/// A number that no other of the dtype is below, or above.
-pub(crate) fn lowest(dtype: DType, above: bool) -> f64 {
-    match (dtype, above) {
-        (DType::I32, false) => f64::from(i32::MIN),
-        (DType::I32, true) => f64::from(i32::MAX),
-        (DType::U32 | DType::Bool, false) => 0.0,
-        (DType::U32 | DType::Bool, true) => f64::from(u32::MAX),
-        (_, false) => f64::NEG_INFINITY,
-        (_, true) => f64::INFINITY,
     }
 }

@@ -6,7 +6,9 @@
 //! behind all numbers (in front of them when descending).
 
 use super::merge;
-use crate::{dtype::DType, error::ErrorKind, shape::IntoAxis, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::{shape::IntoAxis, tensor::Tensor};
 
 /// The longest axis of which every pair is compared.
 const SHORT: usize = 512;

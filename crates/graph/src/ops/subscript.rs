@@ -2,8 +2,9 @@
 
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
+use thalweg_ir::ErrorKind;
+
 use crate::{
-    error::ErrorKind,
     shape::{Integer, IntoRange},
     tensor::Tensor,
 };

@@ -1,12 +1,11 @@
 //! Sliding windows as a tensor, and the sum of windows back into an image.
 
-use crate::{
-    error::ErrorKind,
-    op::Window,
-    ops::contraction::ConvConfig,
-    shape::{IntoAxis, count, excess},
-    tensor::Tensor,
+use thalweg_ir::{
+    ErrorKind, Window,
+    shape::{count, excess},
 };
+
+use crate::{ops::contraction::ConvConfig, shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     /// Windows of `size` elements, `step` apart, along an axis: `y[.., i, .., k] = x[.., i · step + k, ..]`. PyTorch's

@@ -1,12 +1,11 @@
 //! Pooling that says where its maxima come from, its inverse, and pooling by powers.
 
-use crate::{
-    dtype::DType,
-    error::ErrorKind,
-    ops::{pool::Pool, scatter::lowest},
+use thalweg_ir::{
+    DType, ErrorKind,
     shape::{count, strides},
-    tensor::Tensor,
 };
+
+use crate::{ops::pool::Pool, tensor::Tensor};
 
 impl Tensor {
     /// As [`Tensor::max_pool`], and where each maximum comes from: I32, row-major within the pooled axes.
@@ -28,7 +27,7 @@ impl Tensor {
         };
         let n = out.len();
         let input = &self.shape()[self.rank() - n..];
-        let windows = self.windows(&window, &out, lowest(self.dtype(), false), false);
+        let windows = self.windows(&window, &out, self.dtype().lowest(false), false);
         if windows.check().is_err() {
             return (windows.clone(), windows);
         }

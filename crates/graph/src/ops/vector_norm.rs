@@ -1,6 +1,8 @@
 //! Lengths of vectors.
 
-use crate::{error::ErrorKind, shape::IntoAxes, tensor::Tensor};
+use thalweg_ir::ErrorKind;
+
+use crate::{shape::IntoAxes, tensor::Tensor};
 
 impl Tensor {
     /// `(Σ |x|^p)^(1/p)` over axes, which go away; for `p = ±∞` the largest or smallest `|x|`, for `p = 0` how many

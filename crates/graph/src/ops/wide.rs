@@ -4,7 +4,9 @@
 //! and what it computes on the way (a sum, a square) may overflow where its result does not. So such a function widens its
 //! input first and casts its result.
 
-use crate::{dtype::DType, error::ErrorKind, tensor::Tensor};
+use thalweg_ir::{DType, ErrorKind};
+
+use crate::tensor::Tensor;
 
 impl Tensor {
     /// In F32 at least.

@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{Identity, Now, Variable};
+use thalweg_ir::{Op, Result};
+
 use crate::{
     device::Device,
-    error::Result,
     eval::{self, Root},
-    op::Op,
     record,
     tensor::{Role, Tensor},
 };

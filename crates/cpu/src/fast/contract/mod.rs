@@ -12,7 +12,7 @@ pub mod tile;
 use std::cell::RefCell;
 
 use rayon::prelude::*;
-use thalweg_graph::{
+use thalweg_ir::{
     DType, ReduceOp,
     schedule::ir::{Access, Body, BufId, BufferSpec, Contract, Inst, Linear, Loop, Operand},
 };
@@ -175,7 +175,7 @@ impl ContractKernel {
     }
 
     /// Runs it. `views` has room for [`EXTRA`] buffers behind those of the schedule.
-    pub fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_graph::Error> {
+    pub fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         match self {
             ContractKernel::Loop(program) => {
                 program.execute(bind, &Region::whole(&program.extents), true);
@@ -215,7 +215,7 @@ fn as_loop(c: &Contract, buffers: &[BufferSpec]) -> Loop {
     };
     let (x, y) = (load(&c.a, &of_a), load(&c.b, &of_b));
     let product = body.insts.len();
-    body.insts.push(Inst::Binary(thalweg_graph::ops::binary::BinaryOp::Mul, x, y));
+    body.insts.push(Inst::Binary(thalweg_ir::op::binary::BinaryOp::Mul, x, y));
     body.insts.push(Inst::Reduce(ReduceOp::Sum, product));
     body.dtypes.extend([DType::F32; 2]);
     append(&mut body, &c.body, product + 1, k);
@@ -273,7 +273,7 @@ impl Epilogue {
         // Whole products keep the sums of every batch, tiles those of one.
         let row = if whole { n } else { tiles.len };
         let along = |extents: &[usize], step: usize| {
-            thalweg_graph::shape::strides(extents).into_iter().map(move |s| (s * step) as i64).collect::<Vec<_>>()
+            thalweg_ir::shape::strides(extents).into_iter().map(move |s| (s * step) as i64).collect::<Vec<_>>()
         };
         let batch = if whole { along(&c.batch, m * n) } else { vec![0; c.batch.len()] };
         let coef = [batch, along(&c.m, row), along(&c.n, 1)].concat();
@@ -363,7 +363,7 @@ fn give_back(memory: Memory) {
 }
 
 impl Planes {
-    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_graph::Error> {
+    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         let mut views = bind.views.to_vec();
         views.resize(self.sums + EXTRA, pool.empty());
         let direct = self.direct.as_ref().filter(|d| !views[d.buf].overlaps(&views[self.stencil.x]));
@@ -399,7 +399,7 @@ impl Planes {
 }
 
 impl Product {
-    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_graph::Error> {
+    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         if self.batches == 0 {
             return Ok(());
         }
@@ -493,7 +493,7 @@ impl Product {
         views: &mut [View<'a>],
         direct: Option<&Direct>,
         pool: &'a Pool,
-    ) -> Result<(), thalweg_graph::Error> {
+    ) -> Result<(), thalweg_ir::Error> {
         let n = (0, self.n.count);
         let (all_k, all_m) = ((0, self.k.count), (0, self.m));
         let sums = pool.scratch(if direct.is_some() { 0 } else { self.batches * self.m * n.1 * size_of::<f32>() })?;
@@ -527,7 +527,7 @@ fn whole_long(
     a: Matrix<'_>,
     b: Matrix<'_>,
     pool: &Pool,
-) -> Result<(), thalweg_graph::Error> {
+) -> Result<(), thalweg_ir::Error> {
     let parts = (k / 512).clamp(1, PARTS);
     let chunk = k.div_ceil(parts);
     let bytes = m * n * size_of::<f32>();

@@ -1,6 +1,6 @@
 //! One side of a contraction as f32 matrices that the product can read.
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType,
     schedule::ir::{Access, Body, BufId, BufferSpec, Inst, Linear, Loop, Operand, Store},
 };
@@ -172,7 +172,7 @@ fn copy(buf: BufId, dtype: DType, casts: &[DType], at: &Access, shape: &Shape<'_
         body.insts.push(Inst::Cast(body.insts.len() - 1));
         body.dtypes.push(*cast);
     }
-    let coef = thalweg_graph::shape::strides(&outer).into_iter().map(|s| s as i64).collect();
+    let coef = thalweg_ir::shape::strides(&outer).into_iter().map(|s| s as i64).collect();
     body.stores.push(Store { buf: scratch, at: Linear { offset: 0, coef }, value: body.insts.len() - 1 });
     Loop { outer, inner: Vec::new(), body }
 }

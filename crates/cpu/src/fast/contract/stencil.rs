@@ -4,7 +4,7 @@
 //! `y[i, j] = Σ_k w[k] · frame[i · pitch + j + shift[k]]`.
 
 use pulp::{Arch, NullaryFnOnce};
-use thalweg_graph::{
+use thalweg_ir::{
     DType,
     schedule::ir::{BufId, BufferSpec, Contract, Linear, Term},
 };
@@ -41,7 +41,7 @@ pub struct Stencil {
 impl Stencil {
     /// The stencil of a contraction, if it is one: F32 without casts, `m = 1`, two guards that each slide by one.
     pub fn new(c: &Contract, buffers: &[BufferSpec]) -> Option<Stencil> {
-        let f32 = |o: &thalweg_graph::schedule::ir::Operand| {
+        let f32 = |o: &thalweg_ir::schedule::ir::Operand| {
             buffers[o.buf].dtype == DType::F32 && o.casts.iter().all(|d| *d == DType::F32)
         };
         let count = |x: &[usize]| x.iter().product::<usize>();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use thalweg_graph::schedule::ir::{Access, Linear};
+use thalweg_ir::schedule::ir::{Access, Linear};
 
 /// The most loop coordinates a kernel has after neighbours have been merged.
 pub const MAX_COORDS: usize = 24;
@@ -69,7 +69,7 @@ impl Sparse {
     }
 }
 
-/// A guarded axis; see [`thalweg_graph::schedule::ir::Term`].
+/// A guarded axis; see [`thalweg_ir::schedule::ir::Term`].
 #[derive(Clone, Debug)]
 struct Guard {
     at: Sparse,
@@ -423,7 +423,7 @@ pub fn runs(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg_graph::schedule::ir::Term;
+    use thalweg_ir::schedule::ir::Term;
 
     /// Whatever the box and the start, walking gives the runs that each point by itself gives.
     #[test]

@@ -6,9 +6,9 @@
 
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use pulp::{Arch, NullaryFnOnce};
-use thalweg_graph::{
+use thalweg_ir::{
     Class, DType,
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
 };
 
 use super::math;

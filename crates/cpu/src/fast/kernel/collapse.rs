@@ -1,6 +1,6 @@
 //! Merging loop coordinates that walk memory as one.
 
-use thalweg_graph::schedule::ir::{Access, Body, Inst, Linear};
+use thalweg_ir::schedule::ir::{Access, Body, Inst, Linear};
 
 /// Drops coordinates of extent 1 and merges neighbours of one group where every access allows it.
 ///

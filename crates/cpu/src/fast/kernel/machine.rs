@@ -9,7 +9,7 @@ use std::{
 use bytemuck::{cast_slice, cast_slice_mut};
 use half::slice::HalfFloatSliceExt;
 use pulp::Arch;
-use thalweg_graph::{Class, DType};
+use thalweg_ir::{Class, DType};
 
 use super::{
     access::{Coords, MAX_COORDS, Reach, Region, Valid, runs},
@@ -23,7 +23,7 @@ use crate::gemm::View;
 /// What a run binds to a program.
 #[derive(Clone, Copy)]
 pub struct Bind<'a> {
-    /// The buffers, by [`thalweg_graph::schedule::ir::BufId`].
+    /// The buffers, by [`thalweg_ir::schedule::ir::BufId`].
     pub views: &'a [View<'a>],
     /// The host's scalars.
     pub scalars: &'a [u32],

@@ -268,8 +268,8 @@ mod tests {
             ("log1p", log1p, f64::ln_1p, -0.999_999, f32::MAX, 4.0),
             ("tanh", tanh, f64::tanh, -20.0, 20.0, 3.0),
             ("sigmoid", sigmoid, |x| 1.0 / (1.0 + (-x).exp()), -80.0, 80.0, 3.0),
-            ("erf", erf, |x| thalweg_graph::ops::unary::UnaryOp::Erf.reference(x), -6.0, 6.0, 3.0),
-            ("erfc", erfc, |x| thalweg_graph::ops::unary::UnaryOp::Erfc.reference(x), -6.0, 9.0, 8.0),
+            ("erf", erf, |x| thalweg_ir::op::unary::UnaryOp::Erf.reference(x), -6.0, 6.0, 3.0),
+            ("erfc", erfc, |x| thalweg_ir::op::unary::UnaryOp::Erfc.reference(x), -6.0, 9.0, 8.0),
             ("sin", |x| sin_cos(x).0, f64::sin, -1.5, 1.5, 2.0),
         ];
         for (name, f, g, low, high, ulp) in rows {

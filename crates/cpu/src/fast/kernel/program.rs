@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use thalweg_graph::{
+use thalweg_ir::{
     Class, DType, ReduceOp,
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::{Access, BufId, Inst, Level, Loop, Val},
 };
 
@@ -261,7 +261,7 @@ impl<'a> Builder<'a> {
         let is_reduce = |v: Val| matches!(l.body.insts[v], Inst::Reduce(..));
 
         // What is stored in a sweep, and what at the end of a row.
-        let store_sweep = |s: &thalweg_graph::schedule::ir::Store| {
+        let store_sweep = |s: &thalweg_ir::schedule::ir::Store| {
             let along_inner = (outer..extents.len()).any(|d| !s.at.ignores(d) && extents[d] > 1);
             (along_inner || !self.levels[s.value].per_row).then_some(self.levels[s.value].sweep)
         };
@@ -514,7 +514,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn put(&self, store: &thalweg_graph::schedule::ir::Store, extents: &[usize], skip: u32) -> Put {
+    fn put(&self, store: &thalweg_ir::schedule::ir::Store, extents: &[usize], skip: u32) -> Put {
         let at = Sparse::new(&store.at);
         let ignored = (0..extents.len())
             .filter(|d| store.at.ignores(*d) && extents[*d] > 1 && skip >> d & 1 == 0)

@@ -2,7 +2,7 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use pulp::{Arch, NullaryFnOnce};
-use thalweg_graph::{Class, ReduceOp};
+use thalweg_ir::{Class, ReduceOp};
 
 use super::alu::{larger, smaller};
 

@@ -1,6 +1,6 @@
 //! The body of a contraction: what is done with each sum, four columns at a time where they are neighbours in memory.
 
-use thalweg_graph::schedule::ir::{Inst, Val};
+use thalweg_ir::schedule::ir::{Inst, Val};
 
 use super::{
     super::{
@@ -57,7 +57,7 @@ impl<'a> Epilogue<'a> {
         }
         let first = self.c.outer[0].len();
         let rows = first..first + self.c.outer[1].len();
-        let ignores = |at: &thalweg_graph::schedule::ir::Linear| rows.clone().all(|d| at.ignores(d));
+        let ignores = |at: &thalweg_ir::schedule::ir::Linear| rows.clone().all(|d| at.ignores(d));
         let point = self.point(vec!["0u".into(); rows.len()], 0);
         for v in 0..self.c.body.insts.len() {
             let inst = &self.c.body.insts[v];

@@ -4,7 +4,7 @@
 //! own coordinates from these numbers, with as few divisions as their own addresses allow. (A convolution's output is dense
 //! over its pixels while the windows it reads are not.) The summed coordinates stay separate: kernels loop over them.
 
-use thalweg_graph::{
+use thalweg_ir::{
     DType,
     schedule::ir::{Access, Body, BufId, Contract, Inst, Linear, Operand},
 };

@@ -7,7 +7,7 @@
 //! at = r + k,   r = div·rq + rr,   k = div·kq + kr:     div | at  ⇔  rr + kr ∈ {0, div},   at/div = rq + kq + [rr + kr = div]
 //! ```
 
-use thalweg_graph::{Class, DType, schedule::ir::Linear};
+use thalweg_ir::{Class, DType, schedule::ir::Linear};
 
 use super::{
     super::{

@@ -13,7 +13,7 @@
 //! On a CPU that runs shaders a load costs as much as dozens of multiply-adds, and it is made once for each lane: so
 //! every element is loaded by one lane of the subgroup. Elsewhere `lanes` is 1 and each invocation reads for itself.
 
-use thalweg_graph::schedule::ir::BufferSpec;
+use thalweg_ir::schedule::ir::BufferSpec;
 
 use super::{
     super::{

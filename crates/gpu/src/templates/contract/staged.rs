@@ -12,7 +12,7 @@
 //!
 //! Both tiles lie k by k, so that a step of k reads whole vectors of rows and of columns.
 
-use thalweg_graph::schedule::ir::BufferSpec;
+use thalweg_ir::schedule::ir::BufferSpec;
 
 use super::{
     super::{

@@ -1,7 +1,7 @@
 //! Sums stored as they are: partial sums of a split contraction, or results that nothing else is done with. One text for
 //! both, and for every layout: all that is known of shapes is in words.
 
-use thalweg_graph::schedule::ir::Inst;
+use thalweg_ir::schedule::ir::Inst;
 
 use super::{
     super::{

@@ -1,6 +1,6 @@
 //! Partial sums of a split contraction, added in a fixed order, and the body on each.
 
-use thalweg_graph::schedule::ir::BufferSpec;
+use thalweg_ir::schedule::ir::BufferSpec;
 
 use super::{
     super::{

@@ -2,8 +2,8 @@
 
 use crate::{
     dtype::DType,
+    op::binary::BinaryOp,
     op::{Op, ReduceOp},
-    ops::binary::BinaryOp,
     schedule::graph::{Builder, Node, NodeId},
 };
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use crate::{
     backend::{Label, Trace},
     dtype::DType,
-    eval::{Key, is_structural},
+    key::{Key, is_structural},
     op::{Bits, Op, ReduceOp},
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
 };
 

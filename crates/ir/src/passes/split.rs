@@ -5,7 +5,6 @@
 use super::search;
 use crate::{
     op::{Bits, Op, ReduceOp, Window},
-    ops::scatter::lowest,
     schedule::graph::{Builder, Graph, Node, NodeId},
     shape::count,
 };
@@ -139,7 +138,7 @@ fn windows(
     let parts = shape[axis].div_ceil(chunk);
     let fill = match op {
         ReduceOp::Prod => 1.0,
-        ReduceOp::Max | ReduceOp::Min => lowest(dtype, op == ReduceOp::Min),
+        ReduceOp::Max | ReduceOp::Min => dtype.lowest(op == ReduceOp::Min),
         _ => 0.0,
     };
     let window = Window { kernel: vec![chunk], stride: vec![chunk], dilation: vec![1], pad: vec![0] };

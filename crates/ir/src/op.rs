@@ -3,12 +3,16 @@
 //! It is small and closed. Softmax, norms, losses and most activations are composed of these. Each op's meaning is the
 //! plain loop of the same name in the strict CPU executor.
 
+pub mod binary;
+pub mod special;
+pub mod unary;
+
 use std::hash::{Hash, Hasher};
 
-use crate::{
-    custom::Custom,
-    ops::{binary::BinaryOp, unary::UnaryOp},
-};
+use binary::BinaryOp;
+use unary::UnaryOp;
+
+use crate::custom::Custom;
 
 /// How a reduction combines elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -201,7 +205,7 @@ impl Op {
     }
 
     /// Whether the result has the input's elements in the input's order.
-    pub(crate) fn is_alias(&self) -> bool {
+    pub fn is_alias(&self) -> bool {
         matches!(self, Op::Reshape | Op::Detach | Op::Again(_))
     }
 
@@ -220,17 +224,17 @@ impl Op {
     }
 
     /// Whether it sums products of two operands.
-    pub(crate) fn is_contraction(&self) -> bool {
+    pub fn is_contraction(&self) -> bool {
         matches!(self, Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_))
     }
 
     /// Whether it always has a buffer of its own.
-    pub(crate) fn is_heavy(&self) -> bool {
+    pub fn is_heavy(&self) -> bool {
         self.is_contraction() || matches!(self, Op::Reduce(..) | Op::Custom(_))
     }
 
     /// Whether an elementwise op is worth computing again rather than storing.
-    pub(crate) fn is_cheap(&self) -> bool {
+    pub fn is_cheap(&self) -> bool {
         use UnaryOp::*;
         match self {
             Op::Unary(op) => {

@@ -19,7 +19,7 @@ use crate::{
     dtype::{Class, DType},
     error::{Error, ErrorKind},
     op::{Conv, ReduceOp},
-    ops::{binary::BinaryOp, unary::UnaryOp},
+    op::{binary::BinaryOp, unary::UnaryOp},
 };
 
 /// Index of a virtual buffer in [`Schedule::buffers`].

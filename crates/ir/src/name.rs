@@ -16,7 +16,7 @@ impl Name {
     }
 
     /// Calls it so from now on.
-    pub(crate) fn set(&self, name: &str) {
+    pub fn set(&self, name: &str) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now.as_deref() != Some(name) && !name.is_empty() {
             *now = Some(name.into());

@@ -57,8 +57,20 @@ impl DType {
         }
     }
 
+    /// A number that no other of the dtype is below, or above.
+    pub fn lowest(self, above: bool) -> f64 {
+        match (self, above) {
+            (DType::I32, false) => f64::from(i32::MIN),
+            (DType::I32, true) => f64::from(i32::MAX),
+            (DType::U32 | DType::Bool, false) => 0.0,
+            (DType::U32 | DType::Bool, true) => f64::from(u32::MAX),
+            (_, false) => f64::NEG_INFINITY,
+            (_, true) => f64::INFINITY,
+        }
+    }
+
     /// What is computed in: F32 for 16-bit floats.
-    pub(crate) const fn wide(self) -> DType {
+    pub const fn wide(self) -> DType {
         match self {
             DType::F16 | DType::BF16 => DType::F32,
             other => other,

@@ -10,7 +10,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-pub use crate::eval::trace;
 use crate::{
     dtype::DType,
     error::{Error, ErrorKind},
@@ -45,7 +44,7 @@ impl Storage {
     }
 
     /// Whether this is the only handle to the buffer.
-    pub(crate) fn is_only(&self) -> bool {
+    pub fn is_only(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 

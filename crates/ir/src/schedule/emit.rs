@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     dtype::DType,
+    op::binary::BinaryOp,
     op::{Bits, Op},
-    ops::binary::BinaryOp,
     shape::{count, strides},
 };
 

@@ -1,0 +1,111 @@
+//! What a plan depends on, and how numbers of the host come into it.
+
+use std::{
+    collections::HashSet,
+    hash::{Hash, Hasher},
+};
+
+use crate::{
+    backend::{PlanSlot, Region, Trace},
+    dtype::{Class, DType},
+    op::{Bits, Op},
+};
+
+/// A host number as a run gets it.
+pub fn scalar_bits(value: f64, dtype: DType) -> u32 {
+    match dtype.class() {
+        Class::Float => (value as f32).to_bits(),
+        Class::Int => value as i64 as i32 as u32,
+        Class::Uint | Class::Bool => value as i64 as u32,
+    }
+}
+
+/// Host numbers that are part of a plan because passes and kernels treat them specially.
+pub fn is_structural(value: f64) -> bool {
+    [0.0, 1.0, -1.0, 2.0].contains(&value) && !(value == 0.0 && value.is_sign_negative())
+}
+
+/// Stands for every number that is an input of a plan.
+pub static ANY_NUMBER: Op = Op::Scalar(Bits(f64::NAN));
+
+/// The part of a trace that a plan depends on, whole: what is hashed into it is kept.
+#[derive(Debug, Default)]
+pub struct Key {
+    /// So far.
+    pub words: Vec<u64>,
+}
+
+impl Key {
+    /// One more word.
+    pub fn push(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    /// A region by which storage it is in, so that aliases are part of the key and addresses are not.
+    pub fn region(&mut self, region: &Region, storages: &mut Vec<Region>) {
+        let found = storages.iter().position(|known| known.storage.same(&region.storage));
+        let ordinal = found.unwrap_or_else(|| {
+            storages.push(region.clone());
+            storages.len() - 1
+        });
+        (ordinal, region.offset, region.len).hash(self);
+    }
+
+    /// A node, which is known by all of its op but a number that is an input.
+    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) {
+        let op = match op {
+            Op::Scalar(value) if !is_structural(value.0) => &ANY_NUMBER,
+            op => op,
+        };
+        (op, inputs, shape, dtype).hash(self);
+    }
+}
+
+impl Hasher for Key {
+    fn write(&mut self, bytes: &[u8]) {
+        self.words.extend(bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b))));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.words.push(word as u64);
+    }
+
+    /// Nobody asks: keys are compared whole, so that no two graphs are taken for one.
+    fn finish(&self) -> u64 {
+        self.words.iter().fold(0, |hash, word| hash.rotate_left(5) ^ word)
+    }
+}
+
+impl Trace {
+    /// The same after its nodes, leaves or outputs were changed: with a key of its own and no plan.
+    pub fn changed(mut self) -> Trace {
+        let mut key = Key::default();
+        // Keys of traces that were built as they are begin with a small number.
+        key.push(u64::MAX);
+        key.push(self.mixed.map_or(0, |d| 1 + d as u64));
+        let scalars: HashSet<usize> = self.scalars.iter().map(|(node, _)| *node).collect();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let op = if scalars.contains(&i) { &ANY_NUMBER } else { &node.op };
+            key.node(op, &node.inputs, &node.shape, node.dtype);
+        }
+        let mut storages = Vec::new();
+        for (node, region) in &self.leaves {
+            key.push(*node as u64);
+            key.region(region, &mut storages);
+            key.push(u64::from(self.variables.contains(node)));
+        }
+        for output in &self.outputs {
+            key.push(output.node as u64);
+            if let Some(region) = &output.target {
+                key.region(region, &mut storages);
+            }
+        }
+        self.key = key.words;
+        self.plan = PlanSlot::default();
+        self
+    }
+}
