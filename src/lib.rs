@@ -21,7 +21,7 @@
 //! fn main() -> Result<()> {
 //!     let device = Device::cpu()?; // or Device::best()?
 //!     let rng = &mut Rng::seed(0);
-//!     let mut net = Net { hidden: Linear::new(64, 32).init(&device, rng)?, head: Linear::new(32, 10).init(&device, rng)? };
+//!     let net = Net { hidden: Linear::new(64, 32).init(&device, rng)?, head: Linear::new(32, 10).init(&device, rng)? };
 //!     let opt = AdamW { lr: 1e-2, ..AdamW::default() }.init(&net)?;
 //!     let digits = Digits::embedded()?;
 //!     for epoch in 0..4 {
