@@ -379,3 +379,23 @@ fn what_waits_outside_does_not_see_replays() -> Result<()> {
     }
     Ok(())
 }
+
+/// An input is what it was when the call began, whatever the call writes first.
+#[test]
+fn an_input_may_be_what_the_call_writes_first() -> Result<()> {
+    for device in devices() {
+        let net = Pair::new(&device, &[0.0], &[1.0])?;
+        let opt = sgd(1.0).init(&net.p)?;
+        let mut step = compile(|[x]: [Tensor; 1]| {
+            down(&opt, &[&net.p])?;
+            Ok([x * 2.0])
+        });
+        for i in 1..4 {
+            let before = net.s.tensor();
+            net.s.set(&vector(&device, &[f64::from(i) as f32 + 1.0]));
+            assert_values(&step.call([&before])?[0], &[2.0 * f64::from(i)]);
+            assert_values(&net.s.tensor(), &[f64::from(i) + 1.0]);
+        }
+    }
+    Ok(())
+}

@@ -222,12 +222,6 @@ impl<const M: usize> Recording<M> {
         if self.places.iter().any(moved) {
             return Ok(None);
         }
-        let set = self.states.iter().cloned().chain(if self.steps { pending_anywhere() } else { Vec::new() });
-        settle(set.collect())?;
-        // What waits to be written may read what the replay writes.
-        for run in self.runs() {
-            Tensor::eval_all(&waiting(&run.device, &[]))?;
-        }
         let mut bound = Bound { inputs: Vec::new(), numbers: Vec::new(), tensors: Vec::new(), made: Vec::new() };
         for tensor in inputs {
             let region = tensor.region().ok_or_else(|| broken("an input has no value"))?;
@@ -237,6 +231,12 @@ impl<const M: usize> Recording<M> {
             let alone = region.offset == 0 && !variable && !bound.inputs.iter().chain(&self.fixed).any(shared);
             let region = if alone { Some(region) } else { copy(tensor)?.region() };
             bound.inputs.push(region.ok_or_else(|| broken("an input has no value"))?);
+        }
+        let set = self.states.iter().cloned().chain(if self.steps { pending_anywhere() } else { Vec::new() });
+        settle(set.collect())?;
+        // What waits to be written may read what the replay writes.
+        for run in self.runs() {
+            Tensor::eval_all(&waiting(&run.device, &[]))?;
         }
         for (_, live) in &self.live {
             let (number, tensor) = match live {

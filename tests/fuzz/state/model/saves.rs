@@ -210,9 +210,9 @@ impl Model {
         }
         // Of what is met and cannot be written, who reads it gets the error, if it is read.
         self.unsure |= due.iter().any(|(_, n)| self.need(*n) == Need::Stale);
-        // They are written where the function meets them: what another thread set to the old value of one of them is not watched.
+        // They are written where the function meets them, and what another thread set is not watched until then.
         let here: Vec<Var> = self.pending(true).into_iter().map(|(var, _)| var).collect();
-        self.unsure |= due.len() > 1 && due.iter().any(|(var, _)| !here.contains(var));
+        self.unsure |= due.iter().any(|(var, _)| !here.contains(var));
         let wrote = !due.is_empty();
         self.write_pending(due)?;
         let before = std::mem::replace(&mut self.handles, handles);
