@@ -224,8 +224,8 @@ impl Backend for GpuBackend {
         context.check("synchronize")?;
         // A read of nothing brings the flag words.
         let nothing = Storage::new(self.inner.pool.take(context, 4, &"a flag")?);
-        let copy = transfers
-            .copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_ir::DType::U32 })?;
+        let copy =
+            transfers.copy(context, &Region { storage: nothing, offset: 0, len: 0, dtype: thalweg_ir::DType::U32 })?;
         self.arrive(copy, "synchronize").map(drop)
     }
 
