@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::op::Bits;
+use crate::bits::Bits;
 
 /// An input of [`CustomKernel::reference`]: its elements, row-major, and its shape.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,9 @@ use std::{
 
 use crate::{
     backend::{PlanSlot, Region, Trace},
+    bits::Bits,
     dtype::{Class, DType},
-    op::{Bits, Op},
+    op::Op,
 };
 
 /// A host number as a run gets it.

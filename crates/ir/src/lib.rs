@@ -4,6 +4,7 @@
 //! Nothing here knows a tensor: `thalweg-graph` records traces, and the crates `thalweg-cpu` and `thalweg-gpu` run them.
 
 pub mod backend;
+mod bits;
 pub mod custom;
 mod dtype;
 mod error;
@@ -14,8 +15,9 @@ mod passes;
 pub mod schedule;
 pub mod shape;
 
+pub use bits::Bits;
 pub use custom::{Custom, CustomKernel, Operand};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
 pub use name::Name;
-pub use op::{Bits, Conv, Op, ReduceOp, Window};
+pub use op::{Conv, Op, ReduceOp, Window};

@@ -7,12 +7,10 @@ pub mod binary;
 pub mod special;
 pub mod unary;
 
-use std::hash::{Hash, Hasher};
-
 use binary::BinaryOp;
 use unary::UnaryOp;
 
-use crate::custom::Custom;
+use crate::{bits::Bits, custom::Custom};
 
 /// How a reduction combines elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,24 +58,6 @@ pub struct Conv {
     pub window: Window,
     /// Groups of channels.
     pub groups: usize,
-}
-
-/// A number as an attribute of an op: equal to another if its bits are.
-#[derive(Clone, Copy, Debug)]
-pub struct Bits(pub f64);
-
-impl PartialEq for Bits {
-    fn eq(&self, other: &Bits) -> bool {
-        self.0.to_bits() == other.0.to_bits()
-    }
-}
-
-impl Eq for Bits {}
-
-impl Hash for Bits {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.to_bits());
-    }
 }
 
 /// What a node computes from its inputs, with everything that it depends on: a plan is found again by all of it. Shapes below are `inputs → output`; `..` stands for any leading axes.

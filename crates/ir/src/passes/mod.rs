@@ -2,6 +2,7 @@
 //! [`autocast`], [`split`], [`join`].
 
 pub mod autocast;
+mod chunks;
 pub mod join;
 pub mod search;
 pub mod split;

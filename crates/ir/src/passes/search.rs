@@ -7,7 +7,7 @@ use crate::{
     schedule::graph::{Builder, Node, NodeId},
 };
 
-use super::split::{Chunks, chunks};
+use super::chunks::{Chunks, chunks};
 
 /// Elements along an axis that one workgroup searches at once.
 pub const LONG: usize = 1 << 18;

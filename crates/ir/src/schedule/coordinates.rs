@@ -2,9 +2,10 @@
 
 use super::{
     emit::Emitter,
+    form::{Form, add_scaled},
     graph::{Graph, NodeId},
     ir::{ContractKind, Linear},
-    views::{Form, add_scaled, window_position},
+    views::window_position,
 };
 use crate::op::{Conv, Op};
 

@@ -7,14 +7,15 @@
 use std::collections::HashMap;
 
 use super::{
+    form::{Form, add_scaled},
     graph::{Graph, NodeId},
     ir::{Access, Body, BufId, Check, Indirect, Inst, Linear, Term, Val},
-    views::{Form, add_scaled},
 };
 use crate::{
+    bits::Bits,
     dtype::DType,
+    op::Op,
     op::binary::BinaryOp,
-    op::{Bits, Op},
     shape::{count, strides},
 };
 

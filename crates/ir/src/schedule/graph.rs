@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use crate::{
     backend::{Label, Trace},
+    bits::Bits,
     dtype::DType,
     key::{Key, is_structural},
-    op::{Bits, Op, ReduceOp},
+    op::{Op, ReduceOp},
     op::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
 };

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::{
     coordinates::Coordinates,
     emit::{Emitter, MAX_INSTS, Trouble},
+    form::Form,
     graph::{Graph, NodeId},
     ir::{Access, Body, Contract, CustomLaunch, Inst, LaunchKind, Linear, Loop, Operand, Store},
-    views::Form,
 };
 use crate::op::Op;
 

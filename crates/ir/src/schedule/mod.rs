@@ -5,6 +5,7 @@ pub mod cache;
 mod checks;
 mod coordinates;
 mod emit;
+mod form;
 pub mod graph;
 mod group;
 mod in_place;
