@@ -64,7 +64,13 @@ impl Key {
 
 impl Hasher for Key {
     fn write(&mut self, bytes: &[u8]) {
-        self.words.extend(bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, b| word << 8 | u64::from(*b))));
+        let (whole, rest) = bytes.as_chunks::<8>();
+        self.words.extend(whole.iter().map(|word| u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.words.push(u64::from_le_bytes(last));
+        }
     }
 
     fn write_u64(&mut self, word: u64) {
@@ -108,5 +114,53 @@ impl Trace {
         self.key = key.words;
         self.plan = PlanSlot::default();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::{ReduceOp, Window};
+
+    fn key(op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) -> Vec<u64> {
+        let mut key = Key::default();
+        key.node(op, inputs, shape, dtype);
+        key.words
+    }
+
+    /// Whatever a node differs in, its key does; but for a number that is an input of the plan.
+    #[test]
+    fn everything_but_numbers_is_in_the_key() {
+        let window = Window { kernel: vec![2], stride: vec![1], dilation: vec![1], pad: vec![0] };
+        let windows = |fill: f64, aligned: bool| Op::Windows { window: window.clone(), fill: Bits(fill), aligned };
+        let ops = [
+            Op::Reduce(ReduceOp::Sum, vec![0]),
+            Op::Reduce(ReduceOp::Max, vec![0]),
+            Op::Reduce(ReduceOp::Sum, vec![0, 1]),
+            Op::Iota(0),
+            Op::Iota(1),
+            Op::Gather(0),
+            Op::Pad { before: vec![1], fill: Bits(0.0) },
+            Op::Pad { before: vec![1], fill: Bits(-0.0) },
+            Op::Slice { start: vec![1], step: vec![-1] },
+            Op::Slice { start: vec![1], step: vec![1] },
+            windows(0.0, false),
+            windows(0.0, true),
+            windows(1.0, false),
+            Op::Scalar(Bits(0.0)),
+            Op::Scalar(Bits(2.0)),
+            Op::Scalar(Bits(0.5)),
+        ];
+        let mut keys: Vec<Vec<u64>> = ops.iter().map(|op| key(op, &[3], &[2, 5], DType::F32)).collect();
+        let sum = &ops[0];
+        keys.push(key(sum, &[3, 2], &[5], DType::F32));
+        keys.push(key(sum, &[3], &[2, 5, 1], DType::F32));
+        keys.push(key(sum, &[3], &[2, 5], DType::F16));
+        for (i, a) in keys.iter().enumerate() {
+            assert!(!keys[i + 1..].contains(a), "the key of {:?} is another's too", ops.get(i));
+        }
+        let number = |x: f64| key(&Op::Scalar(Bits(x)), &[], &[], DType::F32);
+        assert_eq!(number(0.5), number(3.25));
+        assert_eq!(number(-0.0), number(3.25));
     }
 }
