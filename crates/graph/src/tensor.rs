@@ -12,7 +12,7 @@ use std::{
 use thalweg_ir::{
     Bits, DType, Error, ErrorKind, Name, Op, Result,
     backend::Region,
-    shape::{MAX_RANK, broadcast, count, excess},
+    shape::{MAX_RANK, Type, broadcast, count, excess},
 };
 
 use crate::{
@@ -398,6 +398,11 @@ impl Tensor {
     #[doc(alias = "numel")]
     pub fn count(&self) -> usize {
         count(&self.0.shape)
+    }
+
+    /// Shape and dtype.
+    pub(crate) fn type_of(&self) -> Type {
+        Type { shape: self.0.shape.clone(), dtype: self.0.dtype }
     }
 
     /// The element type.

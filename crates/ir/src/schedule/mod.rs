@@ -19,7 +19,7 @@ mod views;
 use std::collections::{HashMap, HashSet};
 
 use graph::{Builder, Graph, Node, NodeId};
-use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
+use ir::{BufId, BufferSpec, Launch, Place, Schedule};
 
 use crate::{
     backend::{Label, Profile, Trace, TraceNode},
@@ -36,12 +36,15 @@ pub struct Options {
     pub max_buffers: usize,
     /// Bytes of a buffer above which it counts as several.
     pub max_binding_bytes: u64,
+    /// Whether primitives are made of other ops even where a kernel of their own is faster: the one is held against the other so.
+    pub composed: bool,
 }
 
 impl Options {
     /// What a device asks for.
     pub fn of(profile: &Profile) -> Options {
-        Options { max_buffers: profile.max_buffers, max_binding_bytes: profile.max_binding_bytes }
+        let Profile { max_buffers, max_binding_bytes, .. } = *profile;
+        Options { max_buffers, max_binding_bytes, composed: false }
     }
 }
 
@@ -50,7 +53,7 @@ impl Options {
 /// # Errors
 /// [`ErrorKind::Invalid`] for a graph that cannot be grouped, which no graph built of tensors should be.
 pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
-    let mut graph = Builder::trace(trace);
+    let mut graph = passes::compose::compose(&Builder::trace(trace), |op, inputs| !options.composed && op.pays(inputs));
     if let Some(dtype) = trace.mixed {
         graph = passes::autocast::autocast(&graph, dtype);
     }
@@ -222,7 +225,7 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeI
         }
     }
     for launch in &mut launches {
-        renumber(&mut launch.kind, &mut |id| buffers.of(id));
+        launch.kind.buffers_mut().into_iter().for_each(|id| *id = buffers.of(*id));
     }
     let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
     let temporary: Vec<bool> = buffers.specs.iter().map(|b| b.place == TEMPORARY).collect();
@@ -260,23 +263,6 @@ impl Buffers<'_> {
             _ => self.place(id, TEMPORARY),
         }
     }
-}
-
-fn renumber(launch: &mut LaunchKind, of: &mut dyn FnMut(NodeId) -> BufId) {
-    let body = match launch {
-        LaunchKind::Loop(l) => &mut l.body,
-        LaunchKind::Custom(c) => &mut c.body,
-        LaunchKind::Contract(c) => {
-            (c.a.buf, c.b.buf) = (of(c.a.buf), of(c.b.buf));
-            &mut c.body
-        }
-    };
-    for inst in &mut body.insts {
-        if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst {
-            *buf = of(*buf);
-        }
-    }
-    body.stores.iter_mut().for_each(|s| s.buf = of(s.buf));
 }
 
 /// The ops of a launch, and path and position of the last.
