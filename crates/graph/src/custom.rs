@@ -7,8 +7,8 @@ use thalweg_ir::custom::{Custom, CustomKernel, Operand};
 use thalweg_ir::{DType, ErrorKind, Op, Primitive, shape::Type};
 
 use crate::{
-    rule::{self, Rule},
-    tensor::Tensor,
+    rule,
+    tensor::{Rule, Tensor},
 };
 
 /// An op that Thalweg does not have. [`Tensor::custom`] records it; GPUs run the kernel, CPUs the reference, and the strict CPU

@@ -4,7 +4,10 @@ use std::panic::Location;
 
 use thalweg_ir::{DType, ErrorKind, Op, ReduceOp};
 
-use crate::{rule::Rule, shape::IntoAxis, tensor::Tensor};
+use crate::{
+    shape::IntoAxis,
+    tensor::{Rule, Tensor},
+};
 
 impl Tensor {
     #[track_caller]
