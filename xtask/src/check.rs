@@ -21,6 +21,7 @@ const FACADE_LIMIT: usize = 250;
 /// Runs every check, in the order of how soon each can fail.
 pub fn run(_: &CheckArgs) -> Result<()> {
     must(cargo(&["fmt", "--all", "--check"]))?;
+    crate::circles::run()?;
     count_crates()?;
     must(cargo(&["clippy", "--workspace", "--all-targets", "--profile", PROFILE, "--", "-D", "warnings"]))?;
     crate::shaders::run(&crate::shaders::ShaderArgs::default())?;

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod bundle;
 mod check;
+mod circles;
 #[path = "../../examples/digits.rs"]
 #[expect(dead_code, reason = "its main belongs to the example")]
 mod digits;
@@ -44,7 +45,9 @@ enum Task {
     Soak(soak::SoakArgs),
     /// Runs that are killed at random moments and gone on with, bit for bit against runs that were never stopped.
     Killtest(killtest::KilltestArgs),
-    /// Format, lints, shaders, docs with every listing compiled, number of third-party crates, publishing.
+    /// Circles of source files, with what ties them; fails when there is one.
+    Circles,
+    /// Format, circles, lints, shaders, docs with every listing compiled, number of third-party crates, publishing.
     Check(check::CheckArgs),
     /// One stripped binary with conformance, benches and examples, for a machine without a toolchain.
     Bundle(bundle::BundleArgs),
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Killtest(args) => killtest::run(&args),
+        Task::Circles => circles::run(),
         Task::Check(args) => check::run(&args),
         Task::Bundle(args) => bundle::run(&args),
         Task::Sizes => sizes::run(),
