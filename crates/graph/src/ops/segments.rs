@@ -8,7 +8,7 @@ use thalweg_ir::{
     shape::count,
 };
 
-use crate::{rule::Rule, tensor::Tensor};
+use crate::tensor::{Rule, Tensor};
 
 /// What the rows of each segment come to, and how many they are; both broadcast to one another.
 pub(super) struct Combined {
