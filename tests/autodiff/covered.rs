@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use thalweg_graph::{Op, ReduceOp, Result, Rng, Tensor, backend::trace, ops::binary::BinaryOp, ops::unary::UnaryOp};
+use thalweg_graph::{Op, ReduceOp, Result, Rng, Tensor, backend::program, ops::binary::BinaryOp, ops::unary::UnaryOp};
 use thalweg_tests::{Case, Seed, cases, strict};
 
 /// Methods whose results have no gradient: positions, counts, truth values, constants, and reads.
@@ -61,11 +61,11 @@ fn rules(case: &Case) -> Result<Vec<String>> {
     if !y.is_tracked() {
         return Ok(Vec::new());
     }
-    let mut nodes = trace(std::slice::from_ref(&y))?.nodes;
+    let mut nodes = program(std::slice::from_ref(&y))?.0.nodes;
     if case.smooth {
         let grads = y.sum(..).backward()?;
         let grads: Vec<Tensor> = inputs.iter().filter_map(|x| grads.get(x).cloned()).collect();
-        nodes.extend(trace(&grads)?.nodes);
+        nodes.extend(program(&grads)?.0.nodes);
     }
     Ok(nodes.iter().filter_map(|node| rule(&node.op)).collect())
 }

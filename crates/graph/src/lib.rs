@@ -55,9 +55,9 @@ pub use thalweg_ir::{
     Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, ReduceOp, Result, Window, schedule,
 };
 
-/// What a device is made of, and a trace of tensors for it.
+/// What a device is made of, and programs of tensors for it.
 pub mod backend {
-    pub use thalweg_ir::backend::*;
+    pub use thalweg_ir::{backend::*, program::*, storage::*};
 
-    pub use crate::eval::trace;
+    pub use crate::eval::program;
 }
