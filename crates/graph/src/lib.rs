@@ -56,9 +56,9 @@ pub use thalweg_ir::{
     schedule,
 };
 
-/// What a device is made of, and a trace of tensors for it.
+/// What a device is made of, and programs of tensors for it.
 pub mod backend {
-    pub use thalweg_ir::backend::*;
+    pub use thalweg_ir::{backend::*, program::*, storage::*};
 
-    pub use crate::eval::trace;
+    pub use crate::eval::program;
 }

@@ -4,8 +4,10 @@ use std::{sync::OnceLock, time::Instant};
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
-    backend::{PlanReport, Region, Storage, Trace},
+    backend::PlanReport,
+    program::{Bindings, Program},
     schedule::ir::{BufId, LaunchKind, Place, Schedule, Whole},
+    storage::{Region, Storage},
 };
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
     kernel::{
         access,
         machine::{Bind, Outside},
-        program::{Options, Program},
+        program::{Options, Program as LoopProgram},
     },
     pool::{Buffer, Pool},
     whole,
@@ -23,7 +25,7 @@ use crate::gemm::View;
 /// A compiled launch.
 #[derive(Debug)]
 enum Kernel {
-    Loop(Program),
+    Loop(LoopProgram),
     Contract(ContractKernel),
     Whole(Whole),
 }
@@ -65,7 +67,7 @@ impl Plan {
         let mut kernels = Vec::with_capacity(schedule.launches.len());
         for launch in &schedule.launches {
             let kernel = match &launch.kind {
-                LaunchKind::Loop(l) => Program::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
+                LaunchKind::Loop(l) => LoopProgram::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
                 LaunchKind::Contract(c) => ContractKernel::new(c, &schedule.buffers).map(Kernel::Contract),
                 LaunchKind::Whole(whole) => Ok(Kernel::Whole(whole.clone())),
             };
@@ -120,10 +122,16 @@ impl Plan {
     /// # Errors
     /// A position that is none of its axis: the launches behind it are not run, and nothing is written in place by those in front
     /// of it, which the schedule puts there for its sake.
-    pub fn run(&self, trace: &Trace, slots: &[Buffer], pool: &std::sync::Arc<Pool>) -> Result<Vec<Region>> {
-        let targets = trace.outputs.iter().zip(&self.held_back);
+    pub fn run(
+        &self,
+        program: &Program,
+        bindings: &Bindings,
+        slots: &[Buffer],
+        pool: &std::sync::Arc<Pool>,
+    ) -> Result<Vec<Region>> {
+        let targets = bindings.targets.iter().zip(&self.held_back);
         let mut made: Vec<Option<Region>> =
-            targets.map(|(output, held_back)| output.target.clone().filter(|_| !held_back)).collect();
+            targets.map(|(target, held_back)| target.clone().filter(|_| !held_back)).collect();
         for spec in &self.schedule.buffers {
             if let Place::Output(i) = spec.place
                 && made[i].is_none()
@@ -138,14 +146,14 @@ impl Plan {
         }
         let region_of = |buf: BufId| -> Option<&Region> {
             match self.schedule.buffers[buf].place {
-                Place::Leaf(i) => trace.leaves.get(i).map(|(_, region)| region),
+                Place::Leaf(i) => bindings.leaves.get(i),
                 Place::Output(i) => made.get(i)?.as_ref(),
                 _ => None,
             }
         };
         {
             let views = self.views(slots, pool, &region_of)?;
-            let scalars: Vec<u32> = trace.scalars.iter().map(|(_, word)| *word).collect();
+            let scalars: Vec<u32> = program.scalar_words(bindings).collect();
             for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
                 let outside = Outside::default();
                 let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
@@ -165,7 +173,7 @@ impl Plan {
                 }
                 if let Some(stray) = outside.stray() {
                     let check = &launch.checks()[stray.check];
-                    return Err(check.of(trace).error(i64::from(stray.index), stray.bound as usize));
+                    return Err(check.of(program).error(i64::from(stray.index), stray.bound as usize));
                 }
             }
         }
@@ -177,9 +185,9 @@ impl Plan {
             };
             regions.push(region.ok_or_else(|| invalid(format!("output {i} has no memory")))?);
         }
-        let held_back = trace.outputs.iter().zip(&self.held_back).zip(&mut regions).filter(|((_, held), _)| **held);
-        for ((output, _), region) in held_back {
-            if let Some(target) = &output.target {
+        let held_back = bindings.targets.iter().zip(&self.held_back).zip(&mut regions).filter(|((_, held), _)| **held);
+        for ((target, _), region) in held_back {
+            if let Some(target) = target {
                 let bytes = target.len * target.dtype.size_bytes();
                 view_of(target)?.slice_mut::<u8>(0, bytes).copy_from_slice(view_of(region)?.slice::<u8>(0, bytes));
                 *region = target.clone();

@@ -11,8 +11,10 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{PlanReport, Region, Storage, Trace},
+    backend::PlanReport,
+    program::{Bindings, Program},
     schedule::ir::{BufId, BufferSpec, Check, Inst, Launch, LaunchKind, Linear, Place, Schedule},
+    storage::{Region, Storage},
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
 
@@ -209,11 +211,12 @@ impl Plan {
         &mut self,
         inner: &Inner,
         shared: &mut Shared,
-        trace: &Trace,
+        program: &Program,
+        bindings: &Bindings,
     ) -> Result<(Vec<Region>, Option<wgpu::SubmissionIndex>)> {
-        let made = self.bind(inner, shared, trace)?;
-        self.name_checks(inner, trace);
-        self.fill_words(inner, trace);
+        let made = self.bind(inner, shared, program, bindings)?;
+        self.name_checks(inner, program);
+        self.fill_words(inner, program, bindings);
         let submission = self.record(inner)?;
         if let Some(ahead) = self.ahead.take() {
             inner.context.wait("run", submission.clone())?;
@@ -222,12 +225,18 @@ impl Plan {
         let context = &inner.context;
         add(&context.counters.runs, 1);
         add(&context.counters.launches, self.launches.len() as u64);
-        let outputs = self.outputs.iter().map(|buf| self.region(*buf, trace, &made)).collect::<Result<Vec<_>>>()?;
+        let outputs = self.outputs.iter().map(|buf| self.region(*buf, bindings, &made)).collect::<Result<Vec<_>>>()?;
         Ok((outputs, submission))
     }
 
     /// Finds every buffer of this run; makes outputs that were not given.
-    fn bind(&mut self, inner: &Inner, shared: &mut Shared, trace: &Trace) -> Result<Vec<Option<Storage>>> {
+    fn bind(
+        &mut self,
+        inner: &Inner,
+        shared: &mut Shared,
+        program: &Program,
+        bindings: &Bindings,
+    ) -> Result<Vec<Option<Storage>>> {
         let context = &inner.context;
         for (i, size) in self.slot_bytes.iter().enumerate() {
             if shared.slots.get(i).is_some_and(|slot| slot.capacity() >= *size as u64) {
@@ -237,14 +246,14 @@ impl Plan {
             let slot = Arc::new(inner.pool.take(context, *size, &"activations")?);
             if i < shared.slots.len() { shared.slots[i] = slot } else { shared.slots.push(slot) }
         }
-        let mut made: Vec<Option<Storage>> = vec![None; trace.outputs.len()];
+        let mut made: Vec<Option<Storage>> = vec![None; program.outputs.len()];
         for (spec, cleared) in self.buffers.iter().zip(&self.cleared) {
             if let Place::Output(i) = spec.place
-                && trace.outputs[i].target.is_none()
+                && bindings.targets[i].is_none()
                 && made[i].is_none()
             {
                 let size = spec.len * spec.dtype.size_bytes();
-                let label = trace.nodes[trace.outputs[i].node].label.to_string();
+                let label = program.nodes[program.outputs[i].node].label.to_string();
                 made[i] = Some(Storage::new(match cleared {
                     true => inner.transfers.zeros(context, &inner.pool, size, &label)?,
                     false => inner.pool.take(context, size, &label)?,
@@ -259,8 +268,8 @@ impl Plan {
             };
             let each = spec.dtype.size_bytes();
             let (buffer, offset) = match self.buffers[holder].place {
-                Place::Leaf(i) => (gpu(&trace.leaves[i].1.storage)?, trace.leaves[i].1.offset),
-                Place::Output(i) => match (&trace.outputs[i].target, &made[i]) {
+                Place::Leaf(i) => (gpu(&bindings.leaves[i].storage)?, bindings.leaves[i].offset),
+                Place::Output(i) => match (&bindings.targets[i], &made[i]) {
                     (Some(region), _) => (gpu(&region.storage)?, region.offset),
                     (None, Some(storage)) => (gpu(storage)?, 0),
                     (None, None) => return Err(broken("an output has no memory")),
@@ -297,10 +306,10 @@ impl Plan {
         Ok(made)
     }
 
-    /// Has positions outside reported at the places in the caller's code that this trace comes from.
-    fn name_checks(&mut self, inner: &Inner, trace: &Trace) {
+    /// Has positions outside reported at the places in the caller's code that this program comes from.
+    fn name_checks(&mut self, inner: &Inner, program: &Program) {
         for (number, check) in self.launches.iter_mut().flat_map(|step| &mut step.checks) {
-            let here = check.of(trace);
+            let here = check.of(program);
             if here != *check {
                 *check = here.clone();
                 inner.context.rename(*number, here);
@@ -309,9 +318,9 @@ impl Plan {
     }
 
     /// Computes the words, if a scalar or an address has changed, and queues their upload.
-    fn fill_words(&mut self, inner: &Inner, trace: &Trace) {
+    fn fill_words(&mut self, inner: &Inner, program: &Program, bindings: &Bindings) {
         let Some(words) = &self.words else { return };
-        let scalars_same = self.scalars.iter().copied().eq(trace.scalars.iter().map(|s| s.1));
+        let scalars_same = self.scalars.iter().copied().eq(program.scalar_words(bindings));
         let places_same =
             self.remainders.iter().copied().eq(self.bound[..self.buffers.len()].iter().map(|b| b.remainder));
         if self.filled && scalars_same && places_same {
@@ -319,7 +328,7 @@ impl Plan {
         }
         self.filled = true;
         self.scalars.clear();
-        self.scalars.extend(trace.scalars.iter().map(|s| s.1));
+        self.scalars.extend(program.scalar_words(bindings));
         for (to, bound) in self.remainders.iter_mut().zip(&self.bound) {
             *to = bound.remainder;
         }
@@ -393,15 +402,15 @@ impl Plan {
     }
 
     /// The region of an output.
-    fn region(&self, buf: BufId, trace: &Trace, made: &[Option<Storage>]) -> Result<Region> {
+    fn region(&self, buf: BufId, bindings: &Bindings, made: &[Option<Storage>]) -> Result<Region> {
         let spec = &self.buffers[buf];
         let (holder, start) = match spec.place {
             Place::Window { of, offset } => (of, offset),
             _ => (buf, 0),
         };
         let (storage, offset) = match self.buffers[holder].place {
-            Place::Leaf(i) => (trace.leaves[i].1.storage.clone(), trace.leaves[i].1.offset),
-            Place::Output(i) => match (&trace.outputs[i].target, &made[i]) {
+            Place::Leaf(i) => (bindings.leaves[i].storage.clone(), bindings.leaves[i].offset),
+            Place::Output(i) => match (&bindings.targets[i], &made[i]) {
                 (Some(region), _) => (region.storage.clone(), region.offset),
                 (None, Some(storage)) => (storage.clone(), 0),
                 (None, None) => return Err(broken("an output has no memory")),

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use thalweg_ir::{DType, Error, ErrorKind, Name, Op, Result, backend::Region, shape::MAX_RANK};
+use thalweg_ir::{DType, Error, ErrorKind, Name, Op, Result, shape::MAX_RANK, storage::Region};
 
 use super::version::Version;
 use crate::device::Device;

@@ -14,11 +14,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::{
-    backend::{Label, Trace},
     dtype::{Class, DType},
     error::{Error, ErrorKind},
     op::{Conv, ReduceOp, primitive::Primitive},
     op::{binary::BinaryOp, unary::UnaryOp},
+    program::{Label, Program},
 };
 
 /// Index of a virtual buffer in [`Schedule::buffers`].
@@ -113,14 +113,14 @@ pub struct Check {
     pub label: Label,
     /// The axis that is indexed.
     pub axis: usize,
-    /// The node of the trace that looks there.
+    /// The node of the program that looks there.
     pub node: usize,
 }
 
 impl Check {
-    /// It in another trace of the same plan, which may come from elsewhere in the caller's code.
-    pub fn of(&self, trace: &Trace) -> Check {
-        let label = trace.nodes.get(self.node).map_or(&self.label, |node| &node.label);
+    /// It in another program of the same plan, which may come from elsewhere in the caller's code.
+    pub fn of(&self, program: &Program) -> Check {
+        let label = program.nodes.get(self.node).map_or(&self.label, |node| &node.label);
         Check { label: label.clone(), ..self.clone() }
     }
 
@@ -501,9 +501,9 @@ impl Launch {
 /// Where a virtual buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// Leaf `i` of the trace: a region given at each run.
+    /// Leaf `i` of the program: a region given at each run.
     Leaf(usize),
-    /// Output `i` of the trace: a region given or made at each run. It may be the region of a leaf (an update in place);
+    /// Output `i` of the program: a region given or made at each run. It may be the region of a leaf (an update in place);
     /// the memory pass has checked that no launch reads the old value after the new one is written, except element by
     /// element in the launch that writes it.
     Output(usize),
@@ -541,7 +541,7 @@ pub struct Schedule {
     pub launches: Vec<Launch>,
     /// Bytes of each slot of the activation pool.
     pub slots: Vec<usize>,
-    /// For each output of the trace the buffer that holds it. An output that is a leaf is that leaf's buffer.
+    /// For each output of the program the buffer that holds it. An output that is a leaf is that leaf's buffer.
     pub outputs: Vec<BufId>,
     /// How many host scalars a run brings; each is 32 bits, f32, i32 or u32 by the dtype of its [`Inst::Scalar`].
     pub scalars: usize,
