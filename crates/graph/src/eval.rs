@@ -7,7 +7,7 @@ use std::{
 };
 
 use thalweg_ir::{
-    Bits, DType, Error, Op, Result,
+    Bits, DType, Error, ErrorKind, Op, Result,
     program::{Bindings, Draft, Label, Node, Program, is_structural},
     storage::Region,
 };
@@ -179,6 +179,10 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
             continue;
         }
         tensor.check()?;
+        if let Role::Taken = tensor.0.role {
+            let problem = "a value is read of what a recorded step is given, which has none before it runs";
+            return Err(Error::at("scan", ErrorKind::Invalid(problem.into()), reader, None));
+        }
         if tensor.is_evaluated() {
             check_version(&tensor, reader)?;
         } else {
@@ -270,7 +274,7 @@ fn draft(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
     draft
 }
 
-fn label(tensor: &Tensor) -> Label {
+pub(crate) fn label(tensor: &Tensor) -> Label {
     let origin = &tensor.0.origin;
     Label { op: tensor.0.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
 }

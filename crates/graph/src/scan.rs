@@ -142,7 +142,7 @@ fn one_by_one(
     reverse: bool,
     f: impl Fn(&[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
 ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-    let at = |t: usize| -> Vec<Tensor> { sequences.iter().map(|x| x.narrow(0, t as isize, 1).squeeze(0)).collect() };
+    let at = |t: usize| -> Vec<Tensor> { sequences.iter().map(|x| x.narrow(0, t, 1).squeeze(0)).collect() };
     let mut lines: Vec<Vec<Tensor>> = Vec::new();
     for i in 0..steps {
         let (next, ys) = f(&carry, &at(if reverse { steps - 1 - i } else { i }));
@@ -217,8 +217,8 @@ impl Scanned {
         let taken = |like: &Tensor| Tensor::taken(like.type_of(), device, location);
         let g = |part: Part| gs[self.op.number(part)].clone();
         // Row t of the carries before every step is what step t took; the row left is the end.
-        let rows = |of: &Tensor| of.narrow(0, isize::from(reverse), steps);
-        let last = if reverse { 0 } else { steps as isize };
+        let rows = |of: &Tensor| of.narrow(0, usize::from(reverse), steps);
+        let last = if reverse { 0 } else { steps };
 
         let mut back = Back::default();
         let (mut given, mut upstream): (Vec<&Tensor>, Vec<Tensor>) = Default::default();
@@ -237,20 +237,26 @@ impl Scanned {
                 (None, None) => Tensor::full(device, 0.0, next.shape(), next.dtype()),
             };
             let flow = taken(next);
-            let beside = before.map(|g| back.sequence(taken(next), rows(&g)));
+            let beside = before.map(|g| {
+                let beside = taken(next);
+                back.sequence(&beside, rows(&g));
+                beside
+            });
             (given.push(next), upstream.push(flow.clone()));
             flows.push(Some((back.carry(flow, start), beside)));
         }
         for (y, of) in step.ys.iter().enumerate() {
             if let Some(g) = g(Part::Row(y)).filter(|_| of.dtype().is_float()) {
-                (given.push(of), upstream.push(back.sequence(taken(of), g)));
+                let flow = taken(of);
+                back.sequence(&flow, g);
+                (given.push(of), upstream.push(flow));
             }
         }
         for (c, carry) in step.carries.iter().enumerate() {
-            back.sequence(carry.clone(), rows(&self.result(Part::Before(c))));
+            back.sequence(carry, rows(&self.result(Part::Before(c))));
         }
         for (s, sequence) in step.sequences.iter().enumerate() {
-            back.sequence(sequence.clone(), inputs[carries + s].clone());
+            back.sequence(sequence, inputs[carries + s].clone());
         }
 
         let from: Vec<(&Tensor, &Tensor)> =
@@ -282,7 +288,9 @@ impl Scanned {
             })
             .collect();
 
-        let Some(scanned) = back.record((steps, !reverse), device, location) else { return Ok(vec![None; inputs.len()]) };
+        let Some(scanned) = back.record((steps, !reverse), device, location) else {
+            return Ok(vec![None; inputs.len()]);
+        };
         let end = |number: usize| scanned.result(Part::End(number));
         let of_carries = flows.iter().map(|flow| flow.as_ref().map(|(number, _)| end(*number)));
         let of_sequences = of_sequences.iter().map(|y| y.map(|y| scanned.result(Part::Row(y))));
@@ -312,11 +320,10 @@ impl Back {
         self.next.len() - 1
     }
 
-    /// One more sequence; gives what a step takes of it.
-    fn sequence(&mut self, taken: Tensor, rows: Tensor) -> Tensor {
+    /// One more sequence, and what a step takes of it.
+    fn sequence(&mut self, taken: &Tensor, rows: Tensor) {
         self.sequences.push(taken.clone());
         self.rows.push(rows);
-        taken
     }
 
     /// The scan, unless there is nothing to compute.
@@ -368,7 +375,8 @@ impl Piece {
         }
         let constants: Vec<Tensor> = constants.into_values().collect();
         let leaves = taken.iter().copied().chain(&constants);
-        let mut nodes: Vec<Node> = leaves.clone().enumerate().map(|(slot, leaf)| node(leaf, Op::Leaf, vec![], Some(slot))).collect();
+        let mut nodes: Vec<Node> =
+            leaves.clone().enumerate().map(|(slot, leaf)| node(leaf, Op::Leaf, vec![], Some(slot))).collect();
         let mut at: HashMap<u64, usize> = leaves.enumerate().map(|(i, leaf)| (leaf.id(), i)).collect();
         let inputs = nodes.len();
         let mut parts: HashMap<u64, u64> = HashMap::new();

@@ -8,10 +8,7 @@ use std::{
 
 use crate::{
     bits::Bits,
-    op::{
-        compose::{Compose, Value},
-        primitive::Compound,
-    },
+    op::compose::{Compose, Compound, Value},
     shape::Type,
 };
 

@@ -6,7 +6,9 @@
 pub mod binary;
 pub mod compose;
 pub mod primitive;
+pub mod recorded;
 mod reduce;
+pub mod scan;
 pub mod segments;
 pub mod special;
 pub mod unary;

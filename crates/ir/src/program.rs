@@ -145,6 +145,21 @@ pub struct Bindings {
 }
 
 impl Program {
+    /// Nodes of which the first `leaves` are leaves that have memory of their own each, and whose results have no place. Nobody looks for
+    /// its plan.
+    pub(crate) fn alone(nodes: Vec<Node>, leaves: usize, outputs: Vec<NodeId>, mixed: Option<DType>) -> Program {
+        let leaf = |node: NodeId| {
+            let of = nodes[node].type_of();
+            let span = Span { storage: node, offset: 0, len: of.count(), dtype: of.dtype };
+            // As of a variable, so that a result which is one is a copy.
+            Leaf { node, span, variable: true }
+        };
+        let leaves = (0..leaves).map(leaf).collect();
+        let outputs = outputs.into_iter().map(|node| Output { node, target: None }).collect();
+        let (key, plan) = (Vec::new(), PlanSlot::default());
+        Program { nodes, leaves, scalars: Vec::new(), outputs, mixed, step: false, key, plan }
+    }
+
     /// Reads one region and writes it to another, element by element.
     pub fn copying(from: &Region, to: &Region) -> (Program, Bindings) {
         let label = Label { op: "copy", path: None, location: Location::caller() };

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use thalweg_ir::{
-    Bits, Class, DType, Error, ErrorKind, Op, Operand, Primitive, Result,
+    Bits, Class, DType, Error, ErrorKind, Fragment, Op, Operand, Primitive, Result,
     program::{Bindings, Node, Program, scalar_bits},
     shape::count,
 };
@@ -35,7 +35,7 @@ pub(super) fn run(program: &Program, bindings: &Bindings) -> Result<Vec<Rc<Vec<f
             }]),
             // The same elements in the same order.
             Op::Reshape | Op::Detach | Op::Again(_) => input(&values, node, 0)?,
-            _ => Rc::new(compute(program, node, &values)?),
+            _ => Rc::new(compute(&program.nodes, node, &values)?),
         };
         if value.len() != count(&node.shape) {
             return Err(fault(node, &format!("{} values for shape {:?}", value.len(), node.shape)));
@@ -79,9 +79,9 @@ fn input(values: &[Option<Rc<Vec<f64>>>], node: &Node, i: usize) -> Result<Rc<Ve
 }
 
 /// The value of one node that computes something, rounded to its dtype.
-fn compute(program: &Program, node: &Node, values: &[Option<Rc<Vec<f64>>>]) -> Result<Vec<f64>> {
+fn compute(nodes: &[Node], node: &Node, values: &[Option<Rc<Vec<f64>>>]) -> Result<Vec<f64>> {
     let held: Vec<Rc<Vec<f64>>> = (0..node.inputs.len()).map(|i| input(values, node, i)).collect::<Result<_>>()?;
-    let of = |i: usize| &program.nodes[node.inputs[i]];
+    let of = |i: usize| &nodes[node.inputs[i]];
     let x: Vec<Array> = held.iter().enumerate().map(|(i, v)| Array { data: v, shape: &of(i).shape }).collect();
     let need = match &node.op {
         Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Concat(_) | Op::Pack(_) => 0,
@@ -146,12 +146,33 @@ fn part(primitive: &Primitive, k: usize, x: &[Array], node: &Node) -> Result<Vec
             let [rows, segment] = x[..] else { return Err(fault(node, "not two inputs")) };
             ops::segments::segments(of, of.identity(node.dtype), rows, segment).into()
         }
+        Primitive::Scan(of) => {
+            let step: &Fragment = of.step.program().ok_or_else(|| fault(node, "no step"))?;
+            ops::scan::scan(of, x, |taken| fragment(step, taken))?
+        }
         Primitive::Custom(custom) => {
             let operands: Vec<Operand<'_>> = x.iter().map(|x| Operand { data: x.data, shape: x.shape }).collect();
             custom.results(&operands)
         }
     };
     results.into_iter().nth(k).ok_or_else(|| fault(node, "no such result"))
+}
+
+/// What a piece of a program gives.
+fn fragment(of: &Fragment, taken: &[&[f64]]) -> Result<Vec<Vec<f64>>> {
+    let mut values: Vec<Option<Rc<Vec<f64>>>> = Vec::with_capacity(of.nodes.len());
+    for node in &of.nodes {
+        let value = match (&node.op, node.slot) {
+            (Op::Leaf, Some(slot)) => taken[slot].to_vec(),
+            (Op::Scalar(Bits(x)), _) => vec![constant(node.dtype, *x)],
+            _ => compute(&of.nodes, node, &values)?,
+        };
+        values.push(Some(Rc::new(value)));
+    }
+    of.outputs
+        .iter()
+        .map(|id| values[*id].as_ref().map(|v| v.to_vec()).ok_or_else(|| fault(&of.nodes[*id], "no value")))
+        .collect()
 }
 
 /// An error at a node, named by its label: op, parameter path and source position.

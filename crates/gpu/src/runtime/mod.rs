@@ -5,10 +5,12 @@ mod ahead;
 mod backend;
 mod context;
 mod limits;
+mod lower;
 mod pipelines;
 mod plan;
 mod pool;
 mod probe;
+mod step;
 mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};

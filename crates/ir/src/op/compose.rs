@@ -1,6 +1,6 @@
-//! The words in which primitives say what they are made of.
+//! What primitives say of themselves, and the words in which they say what they are made of.
 
-use super::{binary::BinaryOp, reduce::ReduceOp};
+use super::{binary::BinaryOp, recorded::Recorded, reduce::ReduceOp};
 use crate::{dtype::DType, shape::Type};
 
 /// A value of a composed form.
@@ -24,6 +24,31 @@ pub trait Compose {
     fn select(&mut self, condition: Value, a: Value, b: Value) -> Value;
     /// To another dtype.
     fn cast(&mut self, x: Value, dtype: DType) -> Value;
+    /// `len` elements of an axis from `start` on.
+    fn part(&mut self, x: Value, axis: usize, start: usize, len: usize) -> Value;
+    /// Zeros behind the elements of an axis, which has `len` then.
+    fn lengthen(&mut self, x: Value, axis: usize, len: usize) -> Value;
+    /// One behind the other along an axis.
+    fn join(&mut self, parts: &[Value], axis: usize) -> Value;
+    /// What a recorded program gives.
+    fn recorded(&mut self, program: &Recorded, inputs: &[Value]) -> Option<Vec<Value>>;
     /// Over one axis, which is dropped; the result has this dtype.
     fn reduce(&mut self, op: ReduceOp, x: Value, axis: usize, dtype: DType) -> Value;
+}
+
+/// What everybody who meets a primitive may ask of it.
+pub trait Compound {
+    /// The name that errors, labels and files use.
+    fn name(&self) -> &'static str;
+
+    /// The shape and dtype of each result.
+    fn outputs(&self, inputs: &[Type]) -> Vec<Type>;
+
+    /// The results as other ops, which every device has. `None` if there are no such ops.
+    fn compose(&self, c: &mut dyn Compose, inputs: &[Value]) -> Option<Vec<Value>>;
+
+    /// Whether a kernel of its own is worth a launch with inputs like these; if not, it is composed wherever it can be.
+    fn pays(&self, _inputs: &[Type]) -> bool {
+        true
+    }
 }

@@ -100,7 +100,12 @@ impl Scan {
     /// kept.
     pub fn carried(&self, row: usize, all: bool) -> [Walk; 2] {
         let (first, step, period) = match (all, self.reverse) {
-            (false, _) => return [Walk { start: 0, step: row as isize, period: 2 }, Walk { start: row, step: -(row as isize), period: 2 }],
+            (false, _) => {
+                return [
+                    Walk { start: 0, step: row as isize, period: 2 },
+                    Walk { start: row, step: -(row as isize), period: 2 },
+                ];
+            }
             (true, false) => (0, row as isize, 0),
             (true, true) => (self.steps * row, -(row as isize), 0),
         };

@@ -2,8 +2,7 @@
 
 use super::{
     binary::BinaryOp,
-    compose::{Compose, Value},
-    primitive::Compound,
+    compose::{Compose, Compound, Value},
     reduce::ReduceOp,
 };
 use crate::{dtype::DType, shape::Type};

@@ -52,7 +52,7 @@ impl Memory {
                 let Memory { span, output } = Memory::of(schedule, program, of)?;
                 Some(Memory { span: Span { offset: span.offset + offset, len: spec.len, ..span }, output })
             }
-            Place::Slot(_) | Place::Zeroed => None,
+            Place::Slot(_) | Place::Zeroed | Place::Walk { .. } => None,
         }
     }
 
@@ -67,7 +67,7 @@ impl Memory {
         match &launch.kind {
             LaunchKind::Loop(l) => in_loop(l, written, leaf, shift),
             LaunchKind::Contract(c) => in_contract(c, written, leaf, shift),
-            LaunchKind::Whole(_) => false,
+            LaunchKind::Whole(_) | LaunchKind::Repeat(_) => false,
         }
     }
 }

@@ -14,16 +14,18 @@ mod kernel;
 mod memory;
 mod precedence;
 mod print;
+mod repeat;
 mod views;
 
 use std::collections::{HashMap, HashSet};
 
 use graph::{Builder, Graph, Node, NodeId};
-use ir::{BufId, BufferSpec, Launch, Place, Schedule};
+use ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule};
 
 use crate::{
     backend::Profile,
     error::{Error, ErrorKind, Result},
+    fragment::Fragment,
     op::{Op, primitive::Primitive},
     passes,
     program::{Label, Program},
@@ -230,10 +232,32 @@ fn lower(graph: &Graph, program: &Program, options: &Options, copies: &HashSet<N
         launch.kind.buffers_mut().into_iter().for_each(|id| *id = buffers.of(*id));
     }
     let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
-    let temporary: Vec<bool> = buffers.specs.iter().map(|b| b.place == TEMPORARY).collect();
     let mut specs = buffers.specs;
+    let launches = with_steps(launches, &mut specs, program, options)?;
+    let temporary: Vec<bool> = specs.iter().map(|b| b.place == TEMPORARY).collect();
     let slots = memory::plan(&mut specs, &launches, |b| temporary[b]);
     Some(Schedule { buffers: specs, launches, slots, outputs, scalars: program.scalars.len() })
+}
+
+/// The launches with the steps of scans in them.
+fn with_steps(
+    launches: Vec<Launch>,
+    specs: &mut Vec<BufferSpec>,
+    program: &Program,
+    options: &Options,
+) -> Option<Vec<Launch>> {
+    let mut all = Vec::with_capacity(launches.len());
+    for launch in launches {
+        match launch.kind {
+            LaunchKind::Whole(whole) if let Primitive::Scan(scan) = &whole.op.clone() => {
+                let step: &Fragment = scan.step.program()?;
+                let body = build(&step.program(&repeat::wanted(scan, &whole), program.mixed), options).ok()?;
+                all.extend(repeat::launches(scan, whole, &launch.label, body, specs));
+            }
+            kind => all.push(Launch { kind, ..launch }),
+        }
+    }
+    Some(all)
 }
 
 /// Stands for "no place yet".

@@ -8,7 +8,10 @@
 
 use super::{
     TEMPORARY,
-    ir::{Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Place, Repeat, Schedule, Store, Whole},
+    ir::{
+        Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Place, Repeat, Schedule, Store,
+        Whole,
+    },
 };
 use crate::{
     dtype::DType,
@@ -31,9 +34,10 @@ pub fn launches(scan: &Scan, whole: Whole, label: &str, body: Schedule, specs: &
     };
     let before = carried.iter().zip(&whole.inputs).map(|(c, start)| copied((start.buf, 0), (c.buf, c.read.start), c));
     let mut all: Vec<Launch> = before.collect();
-    let ends = carried.iter().zip(&whole.outputs).filter_map(|(c, end)| {
-        end.as_ref().map(|end| copied((c.buf, c.read.at(scan.steps)), (end.buf, 0), c))
-    });
+    let ends = carried
+        .iter()
+        .zip(&whole.outputs)
+        .filter_map(|(c, end)| end.as_ref().map(|end| copied((c.buf, c.read.at(scan.steps)), (end.buf, 0), c)));
     let after: Vec<Launch> = ends.collect();
 
     let slots: Vec<BufId> = body.slots.iter().map(|bytes| temporary(specs, bytes.div_ceil(4), DType::U32)).collect();
@@ -52,7 +56,9 @@ pub fn launches(scan: &Scan, whole: Whole, label: &str, body: Schedule, specs: &
             Place::Leaf(i) => whole.inputs[i].buf,
             Place::Output(o) if o < scan.carries => walked(carried[o].buf, carried[o].write, specs),
             Place::Output(o) => walked(rows[o - scan.carries].buf, scan.along(row(len)), specs),
-            Place::Slot(slot) => push(specs, BufferSpec { dtype, len, place: Place::Window { of: slots[slot], offset: 0 } }),
+            Place::Slot(slot) => {
+                push(specs, BufferSpec { dtype, len, place: Place::Window { of: slots[slot], offset: 0 } })
+            }
             Place::Zeroed => push(specs, spec.clone()),
             // What it is in is known below.
             Place::Window { .. } | Place::Walk { .. } => push(specs, spec.clone()),
