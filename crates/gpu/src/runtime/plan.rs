@@ -16,7 +16,7 @@ use thalweg_ir::{
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize, BufferUsages};
 
-use super::{ahead::Ahead, backend::Inner, context::add, pipelines::Pipeline, pool::GpuBuffer, transfer::foreign};
+use super::{ahead::Ahead, compiler::Pipeline, context::add, inner::Inner, pool::GpuBuffer, transfer::foreign};
 use crate::templates::{
     kernel::{Kernel, Source},
     kernels,

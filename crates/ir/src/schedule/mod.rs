@@ -12,38 +12,25 @@ mod in_place;
 pub mod ir;
 mod kernel;
 mod memory;
+mod options;
 mod precedence;
 mod print;
 mod views;
 
 use std::collections::{HashMap, HashSet};
 
+pub use options::Options;
+
 use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
 
 use crate::{
-    backend::{Label, Profile, Trace, TraceNode},
+    backend::{Label, Trace, TraceNode},
     error::{Error, ErrorKind, Result},
     op::Op,
     passes,
     shape::count,
 };
-
-/// What a backend asks of its schedules.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Largest number of distinct buffers one launch may read and write.
-    pub max_buffers: usize,
-    /// Bytes of a buffer above which it counts as several.
-    pub max_binding_bytes: u64,
-}
-
-impl Options {
-    /// What a device asks for.
-    pub fn of(profile: &Profile) -> Options {
-        Options { max_buffers: profile.max_buffers, max_binding_bytes: profile.max_binding_bytes }
-    }
-}
 
 /// Groups a trace into launches, orders them and lays out memory.
 ///

@@ -1,0 +1,19 @@
+//! What a backend asks of its schedules.
+
+use crate::backend::Profile;
+
+/// What a backend asks of its schedules.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Largest number of distinct buffers one launch may read and write.
+    pub max_buffers: usize,
+    /// Bytes of a buffer above which it counts as several.
+    pub max_binding_bytes: u64,
+}
+
+impl Options {
+    /// What a device asks for.
+    pub fn of(profile: &Profile) -> Options {
+        Options { max_buffers: profile.max_buffers, max_binding_bytes: profile.max_binding_bytes }
+    }
+}
