@@ -15,6 +15,29 @@ const COMMON: &[&str] = &[
 /// Functions whose text serves vectors of four as well.
 const MATH: &str = include_str!("../common/math.wgsl");
 
+/// Rows combined by segment.
+pub const SEGMENTS: &str = include_str!("../kernels/segments.wgsl");
+
+/// A function of a kernel's file, with what its holes stand for.
+///
+/// # Panics
+/// If the file has no such function, which is a bug of the template that asks for it.
+pub fn function(file: &str, name: &str, holes: &[(&str, &str)]) -> String {
+    let found = items(file).into_iter().find(|(known, _)| *known == name);
+    let Some((_, text)) = found else { panic!("no function '{name}'") };
+    let mut out = String::with_capacity(2 * text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        out.push_str(holes.iter().find(|(hole, _)| *hole == word).map_or(word, |(_, with)| with));
+        rest = tail;
+    }
+    out.push('\n');
+    out
+}
+
 /// The common functions and constants that `text` names, directly or through one another, in file order; functions of
 /// `math.wgsl` on `vec4<f32>` under the name that has `_v4` added.
 pub fn common_for(text: &str) -> String {

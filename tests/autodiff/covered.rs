@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use thalweg_graph::{Op, ReduceOp, Result, Rng, Tensor, backend::trace, ops::binary::BinaryOp, ops::unary::UnaryOp};
+use thalweg_graph::{
+    Op, Primitive, ReduceOp, Result, Rng, Tensor, backend::trace, ops::binary::BinaryOp, ops::unary::UnaryOp,
+};
 use thalweg_tests::{Case, Seed, cases, strict};
 
 /// Methods whose results have no gradient: positions, counts, truth values, constants, and reads.
@@ -21,7 +23,10 @@ fn rule(op: &Op) -> Option<String> {
         // Differences see what these hide on purpose: rounding, and what lies in front of a detach.
         Op::Cast | Op::Detach => return None,
         // Its rule is the user's: `tests/ops/custom.rs`.
-        Op::Custom(_) => return None,
+        Op::Part(Primitive::Custom(_), _) => return None,
+        // A count has none.
+        Op::Part(Primitive::Segments(_), 1) => return None,
+        Op::Part(primitive, _) => primitive.name(),
         Op::Reduce(ReduceOp::ArgMax | ReduceOp::ArgMin, _) => return None,
         Op::Reduce(op, _) => return Some(format!("{op:?}")),
         Op::Unary(op) => return Some(op.name().into()),
@@ -40,7 +45,6 @@ fn rule(op: &Op) -> Option<String> {
         Op::ConvInput(_) => "conv_input",
         Op::ConvWeight(_) => "conv_weight",
         Op::Gather(_) => "gather",
-        Op::ScatterAdd(_) => "scatter_add",
         Op::Concat(_) => "concat",
         Op::Again(_) => "again",
         Op::Pack(_) => "pack",
@@ -76,7 +80,7 @@ fn every_rule_of_the_op_set_has_a_case() {
     let found: BTreeSet<String> =
         cases.iter().flat_map(|case| rules(case).unwrap_or_else(|e| panic!("{}: {e}", case.name))).collect();
     let others = "Sum, Prod, Max, Min, where, reshape, permute, expand, slice, pad, windows, aligned windows, windows_adjoint, \
-        matmul, conv, conv_input, conv_weight, gather, scatter_add, concat, again, pack";
+        matmul, conv, conv_input, conv_weight, gather, segment_sum, segment_prod, segment_max, segment_min, concat, again, pack";
     let bits = |op: &BinaryOp| {
         op.compares() || matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Shl | BinaryOp::Shr)
     };

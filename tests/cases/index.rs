@@ -37,5 +37,13 @@ pub fn index() -> Vec<Case> {
     }
     let inputs = vec![floats(&[3]), Draw::Index(vec![64], 3), floats(&[64])];
     cases.push(Case::new("many writers", inputs, |x| x[0].scatter_add(0, &x[1], &x[2].square())).terms(64));
+    let rows = || vec![floats(&[9, 4]), Draw::Index(vec![9], 5)];
+    let case =
+        |name: &str, f: fn(&[thalweg_graph::Tensor]) -> thalweg_graph::Tensor| Case::new(name, rows(), f).terms(16);
+    // Of the four segments a row of the fifth belongs to none.
+    cases.push(case("segment_sum", |x| x[0].square().segment_sum(&x[1], 4)));
+    cases.push(case("segment_prod", |x| x[0].exp().segment_prod(&x[1], 4)));
+    cases.push(case("segment_max", |x| x[0].exp().segment_max(&x[1], 5).maximum(-9.0)));
+    cases.push(case("segment_min", |x| x[0].exp().segment_min(&x[1], 5).minimum(9.0)));
     cases
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
-    Bits, DType, Op, ReduceOp, Result,
+    Bits, DType, Op, Primitive, ReduceOp, Result,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace, TraceNode, TraceOutput},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
@@ -110,7 +110,7 @@ fn rounding(trace: &Trace, node: &TraceNode) -> Rounding {
         Op::Conv(_) => sum(count(&shape(1)[1..])),
         Op::ConvInput(_) => sum(count(shape(1)) / shape(1).get(1).copied().unwrap_or(1).max(1)),
         Op::ConvWeight(_) => sum(count(shape(1)) / shape(1).get(1).copied().unwrap_or(1).max(1)),
-        Op::ScatterAdd(axis) => sum(shape(1)[*axis]),
+        Op::Part(Primitive::Segments(_), 0) => sum(shape(0)[1]),
         _ => of(0.0, 0.0),
     }
 }

@@ -21,3 +21,4 @@ mod nan;
 mod order;
 mod orthogonal;
 mod print;
+mod segments;

@@ -9,9 +9,12 @@ use naga::{
 };
 
 use thalweg_ir::{
-    DType, ReduceOp,
-    op::{binary::BinaryOp, unary::UnaryOp},
-    schedule::ir::{Access, Body, BufferSpec, Indirect, Inst, Launch, LaunchKind, Linear, Loop, Place, Store, Term},
+    DType, Primitive, ReduceOp,
+    op::{binary::BinaryOp, compound::Compound, segments::Segments, unary::UnaryOp},
+    schedule::ir::{
+        Access, Array, Body, BufferSpec, Indirect, Inst, Launch, LaunchKind, Linear, Loop, Place, Store, Term, Whole,
+    },
+    shape::Type,
 };
 
 use crate::templates::{Caps, kernel::Kernel, kernels};
@@ -51,7 +54,8 @@ pub fn specs() -> Vec<(String, Kernel)> {
             let loops = launches(dtype).into_iter().map(|(name, b, nest)| (name, b, LaunchKind::Loop(nest)));
             let products = if dtype.is_float() { contractions::contractions(dtype) } else { vec![] };
             let products = products.into_iter().map(|(name, b, c)| (name, b, LaunchKind::Contract(c)));
-            for (name, buffers, kind) in loops.chain(products) {
+            let wholes = primitives(dtype).into_iter().map(|(name, b, whole)| (name, b, LaunchKind::Whole(whole)));
+            for (name, buffers, kind) in loops.chain(products).chain(wholes) {
                 let launch = Launch { kind, label: name.into() };
                 let made = kernels(&launch, &buffers, &caps).unwrap_or_else(|e| panic!("{name} {dtype}: {e}"));
                 for (i, kernel) in made.into_iter().enumerate() {
@@ -61,6 +65,25 @@ pub fn specs() -> Vec<(String, Kernel)> {
         }
     }
     specs
+}
+
+/// Every primitive that has kernels.
+fn primitives(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Whole)> {
+    let ops = [ReduceOp::Sum, ReduceOp::Prod, ReduceOp::Max, ReduceOp::Min];
+    let segments = ops.into_iter().filter(|_| dtype != DType::Bool).map(|op| {
+        let of = Segments { op, count: 300 };
+        let inputs = [Type { shape: vec![3, 40, 17], dtype }, Type { shape: vec![3, 40], dtype: DType::I32 }];
+        let types: Vec<Type> = inputs.iter().cloned().chain(of.outputs(&inputs)).collect();
+        let spec = |(i, of): (usize, &Type)| BufferSpec { dtype: of.dtype, len: of.count(), place: Place::Leaf(i) };
+        let array = |buf: usize| Array { buf, shape: types[buf].shape.clone() };
+        let whole = Whole {
+            op: Primitive::Segments(of),
+            inputs: vec![array(0), array(1)],
+            outputs: vec![Some(array(2)), Some(array(3))],
+        };
+        (of.name(), types.iter().enumerate().map(spec).collect(), whole)
+    });
+    segments.collect()
 }
 
 /// Buffer 0 is read and buffer 1 written, both of `dtype`; buffer 2 has I32 indices.

@@ -7,10 +7,7 @@ use std::{
 
 use thalweg_ir::{DType, Error, ErrorKind, Op, Result};
 
-use crate::{
-    tensor::{Role, Tensor, next_id},
-    variable::Version,
-};
+use crate::tensor::{Role, Tensor, Version, next_id};
 
 /// Something that a gradient can be taken with respect to: a tracked tensor, or a parameter.
 pub trait Leaf {

@@ -4,11 +4,11 @@ use std::{fmt, panic::Location, sync::Arc};
 
 use thalweg_ir::custom::{Custom, CustomKernel, Operand};
 
-use thalweg_ir::{DType, ErrorKind, Op};
+use thalweg_ir::{DType, ErrorKind, Op, Primitive, shape::Type};
 
 use crate::{
-    rule::{self, Rule},
-    tensor::Tensor,
+    rule,
+    tensor::{Rule, Tensor},
 };
 
 /// An op that Thalweg does not have. [`Tensor::custom`] records it; GPUs run the kernel, CPUs the reference, and the strict CPU
@@ -59,8 +59,8 @@ impl<C: CustomOp> CustomKernel for Kernel<C> {
     fn wgsl(&self) -> String {
         self.0.wgsl()
     }
-    fn reference(&self, inputs: &[Operand<'_>], result: &mut [f64]) {
-        self.0.reference(inputs, result);
+    fn reference(&self, inputs: &[Operand<'_>], results: &mut [Vec<f64>]) {
+        results.iter_mut().for_each(|result| self.0.reference(inputs, result));
     }
     fn parameters(&self) -> Vec<f64> {
         self.0.parameters()
@@ -95,7 +95,9 @@ impl Tensor {
             rule::check(name, &grads, inputs)?;
             Ok(grads)
         });
-        let custom = Op::Custom(Custom::new(Arc::new(Kernel(op)), std::any::type_name::<C>()));
+        let output = Type { shape: shape.clone(), dtype };
+        let custom = Custom::new(Arc::new(Kernel(op)), std::any::type_name::<C>(), vec![output]);
+        let custom = Op::Part(Primitive::Custom(custom), 0);
         Tensor::ruled(custom, inputs, shape, dtype, self.device(), rule, Location::caller())
     }
 }

@@ -15,8 +15,8 @@ use thalweg_ir::{
 use crate::{
     capacity,
     record::{self, Run},
-    tensor::{Role, Tensor},
-    variable::{Variable, Version},
+    tensor::{Role, Tensor, Version},
+    variable::Variable,
 };
 
 /// Something to compute, and where to write it if not to a place of the backend's choice.

@@ -4,6 +4,7 @@
 //! `thalweg-cpu` and `thalweg-gpu` implement it.
 
 pub mod autodiff;
+mod build;
 mod capacity;
 mod compile;
 mod custom;
@@ -23,6 +24,7 @@ mod tensor;
 mod variable;
 
 pub use autodiff::{Grads, Leaf};
+pub use build::MAX_PENDING;
 pub use compile::{Step, compile};
 pub use custom::CustomOp;
 pub use device::{Device, Precision};
@@ -48,9 +50,10 @@ pub use ops::{
 };
 pub use remat::checkpoint;
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
-pub use tensor::{MAX_PENDING, Tensor};
+pub use tensor::Tensor;
 pub use thalweg_ir::{
-    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, ReduceOp, Result, Window, schedule,
+    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window,
+    schedule,
 };
 
 /// What a device is made of, and a trace of tensors for it.

@@ -1,4 +1,4 @@
-//! What a recording sees of the runs that happen while it is made, and the leaves that change from replay to replay.
+//! What a recording sees of the runs that happen while it is made.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,24 +17,6 @@ use crate::{
     tensor::{Role, Tensor},
     variable::Variable,
 };
-
-/// A leaf whose value is asked for anew by every replay.
-#[derive(Clone)]
-pub(crate) enum Live {
-    /// A host number.
-    Number(Arc<dyn Fn() -> f64 + Send + Sync>),
-    /// A tensor that has the same shape and dtype every time.
-    Tensor(Arc<dyn Fn() -> Result<Tensor> + Send + Sync>),
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Live::Number(_) => "Number",
-            Live::Tensor(_) => "Tensor",
-        })
-    }
-}
 
 /// One run.
 pub(crate) struct Run {
@@ -187,6 +169,14 @@ pub(crate) fn depends<F: Fn() -> bool + Send + Sync + 'static>(on: On, condition
         {
             tape.conditions.push((on, Condition(Arc::new(condition()))));
         }
+    });
+}
+
+/// Notes that a recording depends on both flags of a variable.
+pub(crate) fn depends_on_flags(variable: &Variable) {
+    depends(On::Flags(variable.key()), || {
+        let (variable, then) = (variable.clone(), variable.flags());
+        move || variable.flags() == then
     });
 }
 

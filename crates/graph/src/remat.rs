@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use thalweg_ir::{ErrorKind, Op};
 
-use crate::{rule::Rule, tensor::Tensor};
+use crate::tensor::{Rule, Tensor, next_id};
 
 /// `f(inputs)`, whose intermediate values the backward pass computes again instead of keeping them: less memory for some time.
 ///
@@ -20,7 +20,7 @@ use crate::{rule::Rule, tensor::Tensor};
 #[track_caller]
 pub fn checkpoint(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Tensor) -> Tensor {
     let inputs: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
-    let first = crate::tensor::next_id();
+    let first = next_id();
     let y = f(&inputs);
     if y.check().is_err() || !y.is_tracked() {
         return y;

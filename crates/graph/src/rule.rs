@@ -1,55 +1,10 @@
 //! How a node is differentiated, where that is not the way of its op.
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::panic::Location;
 
 use thalweg_ir::{ErrorKind, Op};
 
-use crate::tensor::Tensor;
-
-/// The gradients of inputs from these, the output, and the output's gradient; `None` for an input through which none passes.
-type Vjp = dyn Fn(&[Tensor], &Tensor, &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync;
-
-/// A gradient rule, and the name of what has it. Of what a node computes it says nothing, and no plan depends on it.
-#[derive(Clone)]
-pub(crate) struct Rule {
-    name: &'static str,
-    vjp: Option<Arc<Vjp>>,
-}
-
-impl Rule {
-    pub fn new(
-        name: &'static str,
-        vjp: impl Fn(&[Tensor], &Tensor, &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync + 'static,
-    ) -> Rule {
-        Rule { name, vjp: Some(Arc::new(vjp)) }
-    }
-
-    /// The op's own rule under another name.
-    pub fn named(name: &'static str) -> Rule {
-        Rule { name, vjp: None }
-    }
-
-    /// What errors and labels call the node.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// The gradients, if they are not the op's own.
-    pub fn vjp(&self, inputs: &[Tensor], y: &Tensor, g: &Tensor) -> Option<Result<Vec<Option<Tensor>>, ErrorKind>> {
-        self.vjp.as_ref().map(|vjp| vjp(inputs, y, g))
-    }
-
-    /// Whether it has gradients of its own: also through an op that lets none pass.
-    pub fn is_own(&self) -> bool {
-        self.vjp.is_some()
-    }
-}
-
-impl fmt::Debug for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rule({})", self.name)
-    }
-}
+use crate::tensor::{Rule, Tensor};
 
 /// One gradient for each input, shaped as it is.
 pub(crate) fn check(name: &str, grads: &[Option<Tensor>], inputs: &[Tensor]) -> Result<(), ErrorKind> {

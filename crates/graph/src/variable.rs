@@ -3,24 +3,22 @@
 //! Only a variable's own memory is ever written after it was first filled, and only leaves of a [`Version`] read it. What was
 //! recorded with a version that is no longer current is an error; nothing else can see a write.
 
+mod new;
 pub(crate) mod overlay;
 mod writes;
 
 use std::{
+    any::Any,
     fmt,
     panic::Location,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use thalweg_ir::{Error, ErrorKind, Name, Result, backend::Region};
 
 use crate::{
     device::Device,
-    eval, record,
-    tensor::{Role, Tensor, next_id},
+    tensor::{Identity, Role, Tensor, Version, next_id},
 };
 
 pub(crate) use writes::{all_written, pending, pending_anywhere, rehearsed, root, settle, waiting, write_all};
@@ -30,15 +28,6 @@ pub(crate) use writes::{all_written, pending, pending_anywhere, rehearsed, root,
 pub(crate) struct Variable {
     identity: Arc<Identity>,
     now: Arc<Mutex<Now>>,
-}
-
-/// What stays the same when a variable moves or is written.
-#[derive(Debug)]
-struct Identity {
-    /// Numbered with the nodes, so that gradients are looked up by one kind of key.
-    key: u64,
-    version: AtomicU64,
-    name: Name,
 }
 
 struct Now {
@@ -58,69 +47,11 @@ struct Now {
     applied: Option<(u64, u64)>,
 }
 
-/// Which version of a variable a leaf stands for.
-#[derive(Clone)]
-pub(crate) struct Version {
-    identity: Arc<Identity>,
-    recorded: u64,
-    now: Weak<Mutex<Now>>,
-}
-
-impl Version {
-    /// The variable's key, by which its gradient is found.
-    pub fn key(&self) -> u64 {
-        self.identity.key
-    }
-
-    /// The number of the version.
-    pub fn recorded(&self) -> u64 {
-        self.recorded
-    }
-
-    /// The variable's name.
-    pub fn name(&self) -> &Name {
-        &self.identity.name
-    }
-
-    /// The variable, if somebody still holds it.
-    pub fn variable(&self) -> Option<Variable> {
-        self.now.upgrade().map(|now| Variable { identity: self.identity.clone(), now })
-    }
-
-    /// What is wrong if the variable has been written since.
-    pub fn stale(&self) -> Option<ErrorKind> {
-        let current = self.identity.version.load(Ordering::Acquire);
-        let path = self.identity.name.to_string();
-        (current != self.recorded).then_some(ErrorKind::Stale { path, recorded: self.recorded, current })
-    }
-}
-
-impl fmt::Debug for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {:?}", self.recorded, self.identity.name)
-    }
-}
-
 impl Variable {
-    /// A variable with memory of its own that holds this value now.
-    #[track_caller]
-    pub fn new(value: Tensor, trainable: bool) -> Result<Variable> {
-        value.check()?;
-        if record::is_recording() {
-            let problem =
-                "the function makes a parameter or a state, which replays would not make again; make it outside";
-            return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
-        }
-        value.eval()?;
-        let (shape, device) = (value.shape().to_vec(), value.device().clone());
-        let home = own_memory(value)?;
-        Ok(Variable::over(home, shape, &device, trainable))
-    }
-
     /// A variable over memory that nothing else sees.
     #[track_caller]
     pub fn over(home: Region, shape: Vec<usize>, device: &Device, trainable: bool) -> Variable {
-        let identity = Arc::new(Identity { key: next_id(), version: AtomicU64::new(0), name: Name::default() });
+        let identity = Arc::new(Identity::new(next_id()));
         let leaf = Tensor::leaf(home.clone(), shape, device, false, Role::Plain, Location::caller());
         let now = Now {
             leaf,
@@ -136,6 +67,12 @@ impl Variable {
         let variable = Variable { identity, now: Arc::new(Mutex::new(now)) };
         variable.rebind(home);
         variable
+    }
+
+    /// The variable that a version is of, if somebody still holds it.
+    pub fn of(version: &Version) -> Option<Variable> {
+        let now = version.cell.upgrade()?.downcast().ok()?;
+        Some(Variable { identity: version.identity.clone(), now })
     }
 
     /// A variable of its own with the same value, name and flags.
@@ -176,7 +113,7 @@ impl Variable {
     }
 
     pub fn version(&self) -> u64 {
-        self.identity.version.load(Ordering::Acquire)
+        self.identity.version()
     }
 
     /// The current value: what it was set to, or a leaf of the current version.
@@ -227,14 +164,6 @@ impl Variable {
         (now.training, now.frozen)
     }
 
-    /// Tells a recording that it depends on both flags.
-    pub fn note_flags(&self) {
-        record::depends(record::On::Flags(self.key()), || {
-            let (variable, then) = (self.clone(), self.flags());
-            move || variable.flags() == then
-        });
-    }
-
     /// Sets both flags that decide whether what is recorded from now on is tracked.
     pub fn set_flags(&self, training: Option<bool>, frozen: Option<bool>) {
         let home = {
@@ -252,8 +181,8 @@ impl Variable {
     /// A new leaf over a region that holds the current version.
     fn rebind(&self, home: Region) {
         let mut now = self.now();
-        let version =
-            Version { identity: self.identity.clone(), recorded: self.version(), now: Arc::downgrade(&self.now) };
+        let cell: Weak<dyn Any + Send + Sync> = Arc::<Mutex<Now>>::downgrade(&self.now);
+        let version = Version::current(self.identity.clone(), cell);
         let tracked = now.trainable && now.training && !now.frozen && home.dtype.is_float();
         let (shape, device) = (now.leaf.shape().to_vec(), now.leaf.device().clone());
         let location = now.leaf.0.origin.location;
@@ -273,7 +202,7 @@ impl Variable {
 
     /// Its memory has been written: whatever was recorded with the old version is stale.
     pub fn was_written(&self) {
-        self.identity.version.fetch_add(1, Ordering::AcqRel);
+        self.identity.advance();
         let home = {
             let mut now = self.now();
             now.applied = None;
@@ -305,21 +234,6 @@ impl fmt::Debug for Variable {
         let now = self.now();
         write!(f, "{:?} {}{:?}, version {}", self.identity.name, now.leaf.dtype(), now.leaf.shape(), self.version())
     }
-}
-
-/// The memory of an evaluated tensor if nobody else can see it, else a copy.
-#[track_caller]
-fn own_memory(value: Tensor) -> Result<Region> {
-    let device = value.device().clone();
-    let borrowed = matches!(value.0.role, Role::Variable(_));
-    eval::check_version(&value, Location::caller())?;
-    let only = !borrowed && Arc::strong_count(&value.0) == 1;
-    let region = value.region().ok_or_else(|| unevaluated("variable"))?;
-    drop(value);
-    if only && region.storage.is_only() && region.offset == 0 {
-        return Ok(region);
-    }
-    copy_of(&region, &device)
 }
 
 /// A region of its own with the same elements.

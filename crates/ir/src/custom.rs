@@ -6,7 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::bits::Bits;
+use crate::{
+    bits::Bits,
+    op::{
+        compose::{Compose, Value},
+        compound::Compound,
+    },
+    shape::Type,
+};
 
 /// An input of [`CustomKernel::reference`]: its elements, row-major, and its shape.
 #[derive(Clone, Copy, Debug)]
@@ -22,32 +29,41 @@ pub trait CustomKernel: fmt::Debug + Send + Sync + 'static {
     /// Its name, in errors and labels.
     fn name(&self) -> &'static str;
 
-    /// WGSL with a function `custom(i: u32)` that returns element `i` of the result, row-major.
+    /// WGSL with a function `custom(i: u32)` that returns element `i` of the first result, row-major, `custom1(i: u32)` that of the
+    /// second, and so on.
     fn wgsl(&self) -> String;
 
-    /// The result in f64, into `result`.
-    fn reference(&self, inputs: &[Operand<'_>], result: &mut [f64]);
+    /// The results in f64, into `results`.
+    fn reference(&self, inputs: &[Operand<'_>], results: &mut [Vec<f64>]);
 
     /// Everything in `self` that [`CustomKernel::wgsl`] or [`CustomKernel::reference`] depends on.
     fn parameters(&self) -> Vec<f64>;
 }
 
-/// A handle to a [`CustomKernel`]; equal if type and parameters are.
+/// A handle to a [`CustomKernel`] and what its results are; equal if these, type and parameters are.
 #[derive(Clone, Debug)]
 pub struct Custom {
     op: Arc<dyn CustomKernel>,
     type_name: &'static str,
+    outputs: Vec<Type>,
 }
 
 impl Custom {
-    /// Of a kernel, whose type has this name.
-    pub fn new(op: Arc<dyn CustomKernel>, type_name: &'static str) -> Custom {
-        Custom { op, type_name }
+    /// Of a kernel, whose type has this name, for inputs that give these results.
+    pub fn new(op: Arc<dyn CustomKernel>, type_name: &'static str, outputs: Vec<Type>) -> Custom {
+        Custom { op, type_name, outputs }
     }
 
     /// The op.
     pub fn op(&self) -> &dyn CustomKernel {
         &*self.op
+    }
+
+    /// The results of the reference.
+    pub fn results(&self, inputs: &[Operand<'_>]) -> Vec<Vec<f64>> {
+        let mut results: Vec<Vec<f64>> = self.outputs.iter().map(|output| vec![0.0; output.count()]).collect();
+        self.op.reference(inputs, &mut results);
+        results
     }
 
     /// What it depends on.
@@ -58,7 +74,7 @@ impl Custom {
 
 impl PartialEq for Custom {
     fn eq(&self, other: &Custom) -> bool {
-        self.type_name == other.type_name && self.parameters() == other.parameters()
+        self.type_name == other.type_name && self.outputs == other.outputs && self.parameters() == other.parameters()
     }
 }
 
@@ -66,6 +82,20 @@ impl Eq for Custom {}
 
 impl Hash for Custom {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.type_name, self.parameters()).hash(state);
+        (self.type_name, &self.outputs, self.parameters()).hash(state);
+    }
+}
+
+impl Compound for Custom {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn outputs(&self, _inputs: &[Type]) -> Vec<Type> {
+        self.outputs.clone()
+    }
+
+    fn compose(&self, _c: &mut dyn Compose, _inputs: &[Value]) -> Option<Vec<Value>> {
+        None
     }
 }

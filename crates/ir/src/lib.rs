@@ -20,4 +20,4 @@ pub use custom::{Custom, CustomKernel, Operand};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
 pub use name::Name;
-pub use op::{Conv, Op, ReduceOp, Window};
+pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};

@@ -4,30 +4,21 @@
 //! plain loop of the same name in the strict CPU executor.
 
 pub mod binary;
+pub mod compose;
+pub mod compound;
+pub mod primitive;
+mod reduce;
+pub mod segments;
 pub mod special;
 pub mod unary;
 
 use binary::BinaryOp;
+use primitive::Primitive;
 use unary::UnaryOp;
 
-use crate::{bits::Bits, custom::Custom};
+pub use reduce::ReduceOp;
 
-/// How a reduction combines elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReduceOp {
-    /// Sum, accumulated in f32; of an empty set 0.
-    Sum,
-    /// Product; of an empty set 1.
-    Prod,
-    /// Largest element; NaN if there is one.
-    Max,
-    /// Smallest element; NaN if there is one.
-    Min,
-    /// Row-major position, within the reduced axes, of the first largest element, as I32.
-    ArgMax,
-    /// Row-major position, within the reduced axes, of the first smallest element, as I32.
-    ArgMin,
-}
+use crate::bits::Bits;
 
 /// A window sliding over the last axes, of which there are as many as each list is long.
 ///
@@ -130,15 +121,13 @@ pub enum Op {
     /// `(x, index)`: `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis; index is I32 and shaped as y.
     /// An index outside reads what is not a number (the nearest element, of integers) and is an error of the device.
     Gather(usize),
-    /// `(x, index, src)`: `x` plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`, in ascending `j`.
-    ScatterAdd(usize),
     /// Inputs one behind the other along the axis.
     Concat(usize),
     /// The input, but no pass takes what is computed from it for what is computed from the input itself. The number tells one
     /// second computation from another.
     Again(u64),
-    /// A user's own.
-    Custom(Custom),
+    /// One of the results of a primitive: those with the same inputs are computed at once.
+    Part(Primitive, usize),
     /// Inputs, flattened, at these element offsets of one vector; zeros between. Made in place where possible.
     Pack(Vec<usize>),
 }
@@ -157,14 +146,7 @@ impl Op {
             Op::Cast => "cast",
             Op::Detach => "detach",
             Op::Again(_) => "again",
-            Op::Reduce(op, _) => match op {
-                ReduceOp::Sum => "sum",
-                ReduceOp::Prod => "prod",
-                ReduceOp::Max => "max",
-                ReduceOp::Min => "min",
-                ReduceOp::ArgMax => "argmax",
-                ReduceOp::ArgMin => "argmin",
-            },
+            Op::Reduce(op, _) => op.name(),
             Op::Reshape => "reshape",
             Op::Permute(_) => "permute",
             Op::Expand => "expand",
@@ -177,10 +159,9 @@ impl Op {
             Op::ConvInput(_) => "conv_input",
             Op::ConvWeight(_) => "conv_weight",
             Op::Gather(_) => "gather",
-            Op::ScatterAdd(_) => "scatter_add",
             Op::Concat(_) => "concat",
             Op::Pack(_) => "pack",
-            Op::Custom(custom) => custom.op().name(),
+            Op::Part(primitive, _) => primitive.name(),
         }
     }
 
@@ -210,7 +191,7 @@ impl Op {
 
     /// Whether it always has a buffer of its own.
     pub fn is_heavy(&self) -> bool {
-        self.is_contraction() || matches!(self, Op::Reduce(..) | Op::Custom(_))
+        self.is_contraction() || matches!(self, Op::Reduce(..) | Op::Part(..))
     }
 
     /// Whether an elementwise op is worth computing again rather than storing.

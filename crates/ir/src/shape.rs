@@ -1,5 +1,23 @@
 //! Shapes.
 
+use crate::dtype::DType;
+
+/// What is known of a tensor before it is computed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Type {
+    /// Its extents.
+    pub shape: Vec<usize>,
+    /// The type of its elements.
+    pub dtype: DType,
+}
+
+impl Type {
+    /// Its elements.
+    pub fn count(&self) -> usize {
+        count(&self.shape)
+    }
+}
+
 /// The most axes a tensor can have.
 pub const MAX_RANK: usize = 8;
 

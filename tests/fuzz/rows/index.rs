@@ -48,6 +48,19 @@ rows! { a;
     } (x.count() <= 3000).then(|| x.index_copy(axis, &index, &w))?;
     index_fill(x: vector) { axis = a.axis(x)?, n = a.size(1, 9)?, index = a.index(&[n], extent(x, axis))? }
         (x.count() <= 3000).then(|| x.index_fill(axis, &index, -0.5))?;
+    segments(x: vector) {
+        n = a.size(1, 9)?, index = a.index(&[x.shape()[0]], n)?, less = a.size(0, 2)?,
+        combine = a.one(&[Combine::Sum, Combine::Prod, Combine::Max, Combine::Min])
+    } {
+        let segments = n.saturating_sub(less).max(1);
+        match combine {
+            // What no row gives is no number.
+            Combine::Max => x.segment_max(&index, segments).maximum(-9.0),
+            Combine::Min => x.segment_min(&index, segments).minimum(9.0),
+            Combine::Prod => x.segment_prod(&index, segments),
+            _ => x.segment_sum(&index, segments),
+        }
+    };
     index_put(x: matrix) {
         i = a.index(&[5], x.shape()[0])?, j = a.index(&[5], x.shape()[1])?, w = a.weight(&[&[5], &x.shape()[2..]].concat()), more = a.flag()
     } (x.count() <= 3000).then(|| x.index_put(&[&i, &j], &w, more))?;

@@ -8,6 +8,7 @@ mod contract;
 mod kernel;
 mod plan;
 mod pool;
+mod whole;
 
 use std::{
     fmt,

@@ -3,10 +3,9 @@
 use std::{sync::OnceLock, time::Instant};
 
 use thalweg_ir::{
-    DType, Error, ErrorKind, Operand, Result,
+    DType, Error, ErrorKind, Result,
     backend::{PlanReport, Region, Storage, Trace},
-    schedule::ir::{BufId, CustomLaunch, LaunchKind, Place, Schedule},
-    shape::count,
+    schedule::ir::{BufId, LaunchKind, Place, Schedule, Whole},
 };
 
 use super::{
@@ -17,18 +16,16 @@ use super::{
         program::{Options, Program},
     },
     pool::{Buffer, Pool},
+    whole,
 };
-use crate::{
-    gemm::View,
-    strict::storage::{decode, encode},
-};
+use crate::gemm::View;
 
 /// A compiled launch.
 #[derive(Debug)]
 enum Kernel {
     Loop(Program),
     Contract(ContractKernel),
-    Custom(CustomLaunch),
+    Whole(Whole),
 }
 
 /// A compiled schedule.
@@ -70,7 +67,7 @@ impl Plan {
             let kernel = match &launch.kind {
                 LaunchKind::Loop(l) => Program::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
                 LaunchKind::Contract(c) => ContractKernel::new(c, &schedule.buffers).map(Kernel::Contract),
-                LaunchKind::Custom(c) => Ok(Kernel::Custom(c.clone())),
+                LaunchKind::Whole(whole) => Ok(Kernel::Whole(whole.clone())),
             };
             kernels.push(kernel.map_err(|problem| invalid(format!("{}: {problem}", launch.label)))?);
         }
@@ -90,7 +87,7 @@ impl Plan {
         }
         let window = |place: &Place| if let Place::Window { of, .. } = place { Some(*of) } else { None };
         let mut held_back = vec![false; outputs];
-        for launch in schedule.launches.iter().filter(|l| !l.body().checks.is_empty()) {
+        for launch in schedule.launches.iter().filter(|l| !l.checks().is_empty()) {
             for buf in launch.writes() {
                 let of = window(&schedule.buffers[buf].place).unwrap_or(buf);
                 if let Place::Output(i) = schedule.buffers[of].place {
@@ -158,13 +155,16 @@ impl Plan {
                         program.execute(bind, &access::Region::whole(&program.extents), true);
                     }
                     Kernel::Contract(kernel) => kernel.execute(bind, pool)?,
-                    Kernel::Custom(c) => custom(c, &views, &|buf| self.schedule.buffers[buf].dtype),
+                    Kernel::Whole(whole) => {
+                        let dtype = |buf: BufId| self.schedule.buffers[buf].dtype;
+                        whole::execute(whole, whole::Bound { views: &views, dtype: &dtype });
+                    }
                 }
                 if let Some(start) = start {
                     eprintln!("{:9.3} ms  {}", start.elapsed().as_secs_f64() * 1e3, launch.label);
                 }
                 if let Some(stray) = outside.stray() {
-                    let check = &launch.body().checks[stray.check];
+                    let check = &launch.checks()[stray.check];
                     return Err(check.of(trace).error(i64::from(stray.index), stray.bound as usize));
                 }
             }
@@ -221,18 +221,6 @@ impl Plan {
     }
 }
 
-/// A user's op, by its reference.
-fn custom(c: &CustomLaunch, views: &[View<'_>], dtype: &dyn Fn(BufId) -> DType) {
-    let bytes = |buf: BufId, len: usize| views[buf].slice::<u8>(0, len * dtype(buf).size_bytes());
-    let read = |(buf, shape): (BufId, &[usize])| decode(dtype(buf), bytes(buf, count(shape)));
-    let data: Vec<Vec<f64>> = c.operands().map(read).collect();
-    let operands: Vec<Operand<'_>> = data.iter().zip(&c.inputs).map(|(data, shape)| Operand { data, shape }).collect();
-    let mut result = vec![0.0; count(&c.shape)];
-    c.op.op().reference(&operands, &mut result);
-    let to = encode(dtype(c.output()), &result);
-    views[c.output()].slice_mut::<u8>(0, to.len()).copy_from_slice(&to);
-}
-
 /// Whether `THALWEG_DEBUG=launches` asks for the time of each launch.
 fn timed() -> bool {
     static TIMED: OnceLock<bool> = OnceLock::new();
@@ -244,22 +232,10 @@ fn timed() -> bool {
 /// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.
 fn structure(kind: &LaunchKind) -> LaunchKind {
     let mut kind = kind.clone();
-    let body = match &mut kind {
-        LaunchKind::Loop(l) => &mut l.body,
-        LaunchKind::Custom(c) => &mut c.body,
-        LaunchKind::Contract(c) => {
-            (c.a.buf, c.b.buf) = (0, 0);
-            &mut c.body
-        }
-    };
-    for inst in &mut body.insts {
-        use thalweg_ir::schedule::ir::Inst;
-        if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst {
-            *buf = 0;
-        }
+    kind.buffers_mut().into_iter().for_each(|buf| *buf = 0);
+    if let Some(body) = kind.body_mut() {
+        body.checks.clear();
     }
-    body.stores.iter_mut().for_each(|s| s.buf = 0);
-    body.checks.clear();
     kind
 }
 

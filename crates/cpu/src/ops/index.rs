@@ -41,13 +41,6 @@ pub fn gather(axis: usize, x: Array, index: Array) -> Result<Vec<f64>, OutOfRang
     Ok(y)
 }
 
-/// `y = x`, then `y[i.., index[i.., j, k..], k..] += src[i.., j, k..]` in ascending `j`.
-pub fn scatter_add(axis: usize, x: Array, index: Array, src: &[f64]) -> Result<Vec<f64>, OutOfRange> {
-    let mut y = x.data.to_vec();
-    positions(axis, x.shape, index, |at, to| y[to] += src[at])?;
-    Ok(y)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,11 +48,9 @@ mod tests {
     const X: Array = Array { data: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], shape: &[3, 2] };
 
     #[test]
-    fn gathers_and_adds_back() {
+    fn gathers() {
         let index = Array { data: &[2.0, 0.0, 2.0, 1.0], shape: &[2, 2] };
         assert_eq!(gather(0, X, index), Ok(vec![5.0, 2.0, 5.0, 4.0]));
-        let y = scatter_add(0, X, index, &[10.0, 20.0, 30.0, 40.0]);
-        assert_eq!(y, Ok(vec![1.0, 22.0, 3.0, 44.0, 45.0, 6.0]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use thalweg_ir::{
-    Bits, Class, DType, Error, ErrorKind, Op, Operand, Result,
+    Bits, Class, DType, Error, ErrorKind, Op, Operand, Primitive, Result,
     backend::{Trace, TraceNode},
     shape::count,
 };
@@ -81,7 +81,7 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
     let need = match &node.op {
         Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Concat(_) | Op::Pack(_) => 0,
         Op::Random => 4,
-        Op::Select | Op::ScatterAdd(_) => 3,
+        Op::Select => 3,
         Op::Binary(_) | Op::Matmul | Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_) | Op::Gather(_) => 2,
         _ => 1,
     };
@@ -123,14 +123,8 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         Op::ConvInput(conv) => ops::conv::conv_input(conv, shape, x[0], x[1]),
         Op::ConvWeight(conv) => ops::conv::conv_weight(conv, shape, x[0], x[1]),
         Op::Gather(axis) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
-        Op::ScatterAdd(axis) => ops::index::scatter_add(*axis, x[0], x[1], x[2].data).map_err(range)?,
         Op::Concat(axis) => ops::concat::concat(*axis, &x),
-        Op::Custom(custom) => {
-            let operands: Vec<Operand<'_>> = x.iter().map(|x| Operand { data: x.data, shape: x.shape }).collect();
-            let mut result = vec![0.0; count(shape)];
-            custom.op().reference(&operands, &mut result);
-            result
-        }
+        Op::Part(primitive, k) => part(primitive, *k, &x, node)?,
         Op::Pack(offsets) => ops::concat::pack(offsets, count(shape), &x),
     };
     // A view of a number is one.
@@ -138,6 +132,21 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
         y.iter_mut().for_each(|y| *y = node.dtype.round(*y));
     }
     Ok(y)
+}
+
+/// One result of a primitive.
+fn part(primitive: &Primitive, k: usize, x: &[Array], node: &TraceNode) -> Result<Vec<f64>> {
+    let results = match primitive {
+        Primitive::Segments(of) => {
+            let [rows, segment] = x[..] else { return Err(fault(node, "not two inputs")) };
+            ops::segments::segments(of, of.identity(node.dtype), rows, segment).into()
+        }
+        Primitive::Custom(custom) => {
+            let operands: Vec<Operand<'_>> = x.iter().map(|x| Operand { data: x.data, shape: x.shape }).collect();
+            custom.results(&operands)
+        }
+    };
+    results.into_iter().nth(k).ok_or_else(|| fault(node, "no such result"))
 }
 
 /// An error at a node, named by its label: op, parameter path and source position.

@@ -144,8 +144,7 @@ impl Plan {
             made.iter().try_for_each(|kernel| check_bindings(kernel, &buffers, inner, &launch.label))?;
             for (kernel, copy) in made.into_iter().zip(std::iter::once(copies).chain(std::iter::repeat_with(|| None))) {
                 scratch = scratch.max(kernel.scratch_len * 4);
-                let checks =
-                    launch.body().checks.iter().map(|check| (context.number_of(check), check.clone())).collect();
+                let checks = launch.checks().iter().map(|check| (context.number_of(check), check.clone())).collect();
                 let size = (kernel.words.len() * 4).next_multiple_of(16);
                 let label = launch.label.clone();
                 steps.push(Step { kernel, copy, label, checks, offset, variants: Vec::new(), clock: 0 });
@@ -331,7 +330,7 @@ impl Plan {
                     Word::Scalar(i) => self.scalars.get(*i).copied().unwrap_or(0),
                     Word::Offset { elements, binding } => match step.kernel.bindings[*binding].source {
                         Source::Buffer(buf) => elements.wrapping_add(self.remainders[buf]),
-                        Source::Flags | Source::Scratch => *elements,
+                        Source::Flags | Source::Scratch | Source::Words => *elements,
                     },
                     Word::Flag(check) => step.checks[*check].0,
                 };
@@ -419,7 +418,7 @@ impl Step {
         self.clock += 1;
         let place = |source: Source| match source {
             Source::Buffer(buf) => Some(&bound[buf]),
-            Source::Scratch => bound.last(),
+            Source::Scratch | Source::Words => bound.last(),
             Source::Flags => None,
         };
         let bindings = &self.kernel.bindings;
@@ -549,7 +548,7 @@ fn copy(launch: &Launch, buffers: &[BufferSpec]) -> Option<Copy> {
 fn is_empty(launch: &Launch) -> bool {
     match &launch.kind {
         LaunchKind::Loop(l) => l.outer.contains(&0),
-        LaunchKind::Custom(c) => c.shape.contains(&0),
+        LaunchKind::Whole(w) => w.outputs.iter().flatten().all(|array| array.shape.contains(&0)),
         LaunchKind::Contract(c) => [&c.batch, &c.m, &c.n].into_iter().any(|extents| extents.contains(&0)),
     }
 }

@@ -20,6 +20,8 @@ pub enum Source {
     Flags,
     /// f32 memory that the kernels of one launch share: partial sums. [`Kernel::scratch_len`] says how much.
     Scratch,
+    /// The same memory as words: tallies.
+    Words,
 }
 
 impl From<BufId> for Source {
@@ -133,7 +135,9 @@ pub struct Builder<'a> {
     pub params: Params,
     /// Module-scope declarations of the template: workgroup memory.
     pub globals: String,
-    /// Functions of a user, which may call those of bindings.
+    /// Functions of a kernel's file, which may call those of bindings.
+    pub functions: String,
+    /// The same of a user.
     pub user: String,
     /// Whether subgroup operations are used.
     pub subgroups: bool,
@@ -162,6 +166,7 @@ impl<'a> Builder<'a> {
             buffers,
             params: Params::default(),
             globals: String::new(),
+            functions: String::new(),
             user: String::new(),
             subgroups: false,
             scratch_len: 0,
@@ -222,6 +227,33 @@ impl<'a> Builder<'a> {
         let n = self.bind(from.into());
         self.sources[n].1.store4 = true;
         self.line(format!("st4_{n}({at}, {v});"));
+    }
+
+    /// The name of the function that loads an element of a binding.
+    pub fn loader(&mut self, from: impl Into<Source>) -> String {
+        let n = self.bind(from.into());
+        self.sources[n].1.load = true;
+        format!("ld_{n}")
+    }
+
+    /// The name of the function that stores one.
+    pub fn storer(&mut self, from: impl Into<Source>) -> String {
+        let n = self.bind(from.into());
+        self.sources[n].1.store = true;
+        format!("st_{n}")
+    }
+
+    /// The names of the functions by which all invocations add to a word, and make it smaller.
+    pub fn tallies(&mut self, from: impl Into<Source>) -> [String; 2] {
+        let n = self.bind(from.into());
+        self.sources[n].1.tally = true;
+        ["add", "min"].map(|f| format!("{f}_{n}"))
+    }
+
+    /// The word of where a buffer's elements begin in its binding.
+    pub fn start(&mut self, buf: BufId) -> String {
+        let binding = self.bind(buf.into());
+        self.params.push(Word::Offset { elements: 0, binding })
     }
 
     /// A float that the compiler does not know to be another.
@@ -315,6 +347,7 @@ impl<'a> Builder<'a> {
             let (kind, len) = match source {
                 Source::Buffer(buf) => (self.kind(*buf), self.buffers[*buf].len),
                 Source::Scratch => (Kind::F32, self.scratch_len),
+                Source::Words => (Kind::U32, self.scratch_len),
                 Source::Flags => {
                     let (element, windows) = ("atomic<u32>".into(), Windows::of(0, u64::MAX));
                     bindings.push(Binding { source: *source, element, writes: true, atomic: true, windows });
@@ -355,6 +388,7 @@ impl<'a> Builder<'a> {
             self.code
         );
         let trusted = self.user.is_empty();
+        functions.push_str(&self.functions);
         functions.push_str(&self.user);
         let common = thalweg_shaders::common_for(&format!("{functions}{main}"));
         let text = format!("{}{common}{functions}{main}", self.params.declaration(self.caps));

@@ -2,7 +2,7 @@
 //!
 //! Every function takes an element index. In the text of a kernel `ld_3(i)` and `ld4_3(i)` read one element or four from
 //! storage binding 3 (counted from 0), `st_3(i, x)`, `st2_3(i, x, y)` and `st4_3(i, v)` write; the binding is declared as
-//! an array of vectors if any of its uses is four wide.
+//! an array of vectors if any of its uses is four wide. `add_3(i, x)` and `min_3(i, x)` change a word that others change too.
 
 use std::fmt::Write as _;
 
@@ -42,12 +42,14 @@ pub struct Uses {
     pub store2: bool,
     /// `st4`.
     pub store4: bool,
+    /// `add` and `min`, which all invocations may call at once.
+    pub tally: bool,
 }
 
 impl Uses {
     /// Whether anything is written.
     pub fn writes(self) -> bool {
-        self.store || self.store2 || self.store4
+        self.store || self.store2 || self.store4 || self.tally
     }
 }
 
@@ -90,9 +92,10 @@ impl Kind {
         }
     }
 
-    /// A single half cannot be written without touching its neighbour, whose writer is another invocation.
+    /// A single half cannot be written without touching its neighbour, whose writer is another invocation; and a tally is touched by
+    /// many.
     pub fn atomic(self, uses: Uses) -> bool {
-        self.packed() && uses.store
+        self.packed() && uses.store || uses.tally
     }
 
     /// The type of the array's elements.
@@ -102,6 +105,7 @@ impl Kind {
             (true, _) if self.atomic(uses) => "atomic<u32>".into(),
             (true, true) => "vec2u".into(),
             (true, false) => "u32".into(),
+            (false, _) if uses.tally => "atomic<u32>".into(),
             (false, true) => format!("vec4<{}>", self.scalar()),
             (false, false) => self.scalar().into(),
         }
@@ -145,6 +149,11 @@ impl Kind {
         let mut text = String::new();
         if self.packed() {
             self.packed_functions(caps, n, uses, &mut text);
+            return text;
+        }
+        if uses.tally {
+            let _ = writeln!(text, "fn add_{n}(i: u32, x: u32) {{ atomicAdd(&b{n}[i], x); }}");
+            let _ = writeln!(text, "fn min_{n}(i: u32, x: u32) {{ atomicMin(&b{n}[i], x); }}");
             return text;
         }
         let wide = uses.load4 || uses.store4;

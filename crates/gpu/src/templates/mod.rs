@@ -12,6 +12,7 @@ pub mod ops;
 pub mod params;
 pub mod plain;
 pub mod reduce;
+pub mod segments;
 pub mod shape;
 pub mod window;
 
@@ -19,7 +20,7 @@ pub use caps::Caps;
 
 use kernel::Kernel;
 use thalweg_ir::{
-    Result,
+    Primitive, Result,
     schedule::ir::{BufferSpec, Launch, LaunchKind},
 };
 
@@ -29,7 +30,10 @@ use thalweg_ir::{
 /// What no kernel can do, with the launch's label: a reduction too long for one workgroup.
 pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<Vec<Kernel>> {
     match &launch.kind {
-        LaunchKind::Custom(c) => Ok(vec![custom::kernel(c, buffers, caps)]),
+        LaunchKind::Whole(whole) => Ok(match &whole.op {
+            Primitive::Segments(of) => segments::kernels(of, whole, buffers, caps),
+            Primitive::Custom(op) => custom::kernels(op, whole, buffers, caps),
+        }),
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
         LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
             Some(kernels) => Ok(kernels),

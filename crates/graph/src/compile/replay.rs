@@ -7,8 +7,8 @@ use thalweg_ir::{Bits, DType, Error, ErrorKind, Op, Result, backend::Region, key
 
 use crate::{
     device::Device,
-    record::{Condition, Event, Live, Run, Tape},
-    tensor::{Role, Tensor},
+    record::{Condition, Event, Run, Tape},
+    tensor::{Live, Role, Tensor},
     variable::{Variable, pending_anywhere, settle, waiting},
 };
 
@@ -183,13 +183,13 @@ impl<const M: usize> Recording<M> {
         } else if let Some((run, k)) = output() {
             (Source::Made(run, k), made[run][k].as_ref().map_or(0, |r| r.offset))
         } else if let Role::Variable(version) = &role
-            && let Some(variable) = version.variable().filter(Variable::is_double)
+            && let Some(variable) = Variable::of(version).filter(Variable::is_double)
         {
             (Source::Now(variable), region.offset)
         } else {
             self.fixed.push(region.clone());
             if let Role::Variable(version) = role
-                && let Some(variable) = version.variable()
+                && let Some(variable) = Variable::of(&version)
             {
                 self.lies_at(&variable, region);
             }

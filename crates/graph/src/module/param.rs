@@ -6,6 +6,7 @@ use thalweg_ir::{Error, ErrorKind, Name, Result};
 
 use crate::{
     autodiff::Leaf,
+    record::depends_on_flags,
     tensor::Tensor,
     variable::{Variable, overlay::standing_for},
 };
@@ -32,7 +33,7 @@ impl Param {
 
     /// The current version, as a leaf to compute with. Tracked in training mode unless frozen.
     pub fn tensor(&self) -> Tensor {
-        self.0.note_flags();
+        depends_on_flags(&self.0);
         standing_for(self.0.key()).unwrap_or_else(|| self.0.leaf())
     }
 
@@ -48,7 +49,7 @@ impl Param {
 
     /// Whether optimizers leave it alone.
     pub fn is_frozen(&self) -> bool {
-        self.0.note_flags();
+        depends_on_flags(&self.0);
         self.0.is_frozen()
     }
 

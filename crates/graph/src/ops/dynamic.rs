@@ -4,7 +4,10 @@ use std::panic::Location;
 
 use thalweg_ir::{DType, ErrorKind, Op};
 
-use crate::{rule::Rule, shape::IntoAxis, tensor::Tensor};
+use crate::{
+    shape::IntoAxis,
+    tensor::{Rule, Tensor},
+};
 
 /// Where a slice starts: a number of the host, or a tensor of one integer. Negative ones count from the back; what does not
 /// fit is moved until it does.

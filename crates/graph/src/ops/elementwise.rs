@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use thalweg_ir::{DType, ErrorKind, Op};
+use thalweg_ir::{DType, ErrorKind, Op, shape::broadcast};
 
 use crate::{
     operators::{IntoTensor, Number},
@@ -89,7 +89,7 @@ impl Tensor {
             Ok(pair) => pair,
             Err(failed) => return failed,
         };
-        let Some(shape) = crate::shape::broadcast(self.shape(), a.shape()) else {
+        let Some(shape) = broadcast(self.shape(), a.shape()) else {
             let (lhs, rhs) = (self.shape().to_vec(), a.shape().to_vec());
             return self.fail("where", ErrorKind::Shapes { lhs, rhs, problem: "do not broadcast".into() });
         };
@@ -316,5 +316,22 @@ impl Tensor {
         let (nan, max, min) = (nan.number(), max.number(), min.number());
         let limited = self.is_inf().where_(self.gt(0.0).where_(max, self.zeros_like() + min), self);
         self.is_nan().where_(nan, limited)
+    }
+
+    /// Two operands made fit for an elementwise op: same dtype, same shape.
+    #[track_caller]
+    pub(crate) fn broadcast_with(&self, op: &'static str, other: &Tensor) -> Result<(Tensor, Tensor), Tensor> {
+        if self.check().is_err() {
+            return Err(self.clone());
+        }
+        if other.check().is_err() {
+            return Err(other.clone());
+        }
+        let Some(shape) = broadcast(self.shape(), other.shape()) else {
+            let (lhs, rhs) = (self.shape().to_vec(), other.shape().to_vec());
+            return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem: "do not broadcast".into() }));
+        };
+        let dtype = self.dtype().promote(other.dtype());
+        Ok((self.cast(dtype).broadcast_to(&shape), other.cast(dtype).broadcast_to(&shape)))
     }
 }

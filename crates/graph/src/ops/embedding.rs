@@ -1,8 +1,9 @@
 //! Rows of a table by number, one by one or bag by bag.
 
-use thalweg_ir::{DType, ErrorKind};
+use thalweg_ir::{DType, ErrorKind, ReduceOp};
 
-use crate::{ops::scatter::Combine, tensor::Tensor};
+use super::{scatter::Combine, segments::Combined};
+use crate::tensor::Tensor;
 
 /// How rows make a bag.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ impl Tensor {
     /// is 0. Weights count for every combination; a mean divides by the number of rows, not by their weights.
     ///
     /// # Shapes
-    /// `[V, C]`, ids `[J]` with offsets `[bags]`, or ids `[bags, N]` → `[bags, C]`. The work is `bags · J · C`.
+    /// `[V, C]`, ids `[J]` with offsets `[bags]`, or ids `[bags, N]` → `[bags, C]`
     /// # Errors
     /// Not a table; ids of another rank, or not I32 or U32; weights of another shape; a combination other than sum, mean
     /// and largest. Ids outside as in [`Tensor::gather`].
@@ -91,13 +92,13 @@ impl Tensor {
             Some(padding) => ids.eq(padding as f64).where_(-1.0, bag),
             None => bag,
         };
-        // [bags, J, 1]: whether a row is in a bag.
-        let member = bag.reshape([1, ids.count(), 1]).eq(Tensor::iota(self.device(), &[count, 1, 1], 0));
-        let size = member.cast(DType::I32).sum(1);
+        let op = if bags.combine == Combine::Max { ReduceOp::Max } else { ReduceOp::Sum };
+        let bag = bag.cast(DType::I32).unsqueeze(-1).broadcast_to(rows.shape());
+        let Combined { value, rows } = rows.combined("embedding_bag", op, 0, &bag, count);
         let y = match bags.combine {
-            Combine::Max => size.gt(0.0).where_(member.where_(&rows, rows.dtype().lowest(false)).amax(1), 0.0),
-            Combine::Mean => member.where_(rows, 0.0).sum(1) / size.maximum(1.0),
-            _ => member.where_(rows, 0.0).sum(1),
+            Combine::Max => rows.gt(0.0).where_(value, 0.0),
+            Combine::Mean => &value / rows.maximum(1.0).cast(value.dtype()),
+            _ => value,
         };
         y.cast(self.dtype())
     }

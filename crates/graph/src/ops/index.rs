@@ -2,9 +2,12 @@
 
 use std::panic::Location;
 
-use thalweg_ir::{DType, ErrorKind, Op};
+use thalweg_ir::{DType, ErrorKind, Op, ReduceOp};
 
-use crate::{rule::Rule, shape::IntoAxis, tensor::Tensor};
+use crate::{
+    shape::IntoAxis,
+    tensor::{Rule, Tensor},
+};
 
 impl Tensor {
     #[track_caller]
@@ -134,8 +137,13 @@ impl Tensor {
         }
         let extent = self.shape()[axis];
         let used = (0..self.rank()).fold(src.clone(), |src, d| src.strided(d, 0, 1, index.shape()[d]));
-        match index.checked_index("scatter_add", extent) {
-            Ok(sound) => self.scatter_add_at(axis, sound, &used.values_at("scatter_add", axis, &index, extent)),
+        // What is repeated is looked at once.
+        let thin = index.unexpanded();
+        match thin.checked_index("scatter_add", extent) {
+            Ok(sound) => {
+                let src = used.values_at("scatter_add", axis, &thin, extent);
+                self.scatter_add_at(axis, sound.broadcast_to(index.shape()), &src)
+            }
             Err(failed) => failed,
         }
     }
@@ -143,18 +151,15 @@ impl Tensor {
     /// As [`Tensor::scatter_add`] of operands that fit, where nothing looks for positions outside.
     #[track_caller]
     pub(crate) fn scatter_add_at(&self, axis: usize, index: Tensor, src: &Tensor) -> Tensor {
-        // Values beyond the index are not used; positions beyond it get nothing: zeros added at position 0.
-        let (mut src, mut index) = (src.cast(self.dtype()), index);
-        for d in 0..self.rank() {
-            src = src.strided(d, 0, 1, index.shape()[d]);
+        if src.count() == 0 {
+            return self.clone();
         }
-        let pads: Vec<(isize, isize)> = (0..self.rank())
-            .map(|d| (0, if d == axis { 0 } else { (self.shape()[d] - index.shape()[d]) as isize }))
-            .collect();
-        (src, index) = (src.pad(&pads, 0.0), index.pad(&pads, 0.0));
-        let shape = self.shape().to_vec();
-        let inputs = vec![self.clone(), index, src];
-        Tensor::node(Op::ScatterAdd(axis), inputs, shape, self.dtype(), self.device(), Location::caller())
+        let sum = src.cast(self.dtype()).combined("scatter_add", ReduceOp::Sum, axis, &index, self.shape()[axis]).value;
+        // Slots beyond the index, off the axis, get nothing.
+        let more: Vec<(isize, isize)> =
+            self.shape().iter().zip(sum.shape()).map(|(all, some)| (0, (all - some) as isize)).collect();
+        // 16-bit floats are added in F32, this among them, and rounded once.
+        (self.cast(sum.dtype()) + sum.pad(&more, 0.0)).cast(self.dtype())
     }
 
     /// The positions `index` of an axis, which may come several times.

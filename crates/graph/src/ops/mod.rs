@@ -33,6 +33,7 @@ mod rearrange;
 mod reduce;
 mod scan;
 pub mod scatter;
+mod segments;
 mod sort;
 mod special;
 pub mod subscript;
@@ -42,7 +43,7 @@ mod unpool;
 mod vector_norm;
 mod wide;
 
-use thalweg_ir::{ErrorKind, Op};
+use thalweg_ir::{ErrorKind, Op, Primitive, ReduceOp};
 
 use crate::tensor::Tensor;
 
@@ -99,9 +100,10 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
         Op::Matmul => contraction::matmul_vjp(x, &inputs[1], g).into(),
         op @ (Op::Conv(_) | Op::ConvInput(_) | Op::ConvWeight(_)) => contraction::conv_vjp(op, x, &inputs[1], g).into(),
         Op::Gather(axis) => {
-            vec![Some(x.detach().zeros_like().scatter_add_at(*axis, inputs[1].clone(), g)), None]
+            let sum = g.combined("gather", ReduceOp::Sum, *axis, &inputs[1], x.shape()[*axis]).value;
+            vec![Some(sum.cast(x.dtype())), None]
         }
-        Op::ScatterAdd(axis) => vec![Some(g.clone()), None, Some(g.gather(*axis, &inputs[1]))],
+        Op::Part(Primitive::Segments(of), k) => segments::vjp(of, *k, inputs, node, g),
         Op::Concat(axis) => {
             let mut start = 0;
             inputs
@@ -117,7 +119,7 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
             .zip(offsets)
             .map(|(t, offset)| Some(g.strided(0, *offset, 1, t.count()).reshape(t.shape())))
             .collect(),
-        op @ (Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Random | Op::Custom(_)) => {
+        op @ (Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Random | Op::Part(..)) => {
             return Err(ErrorKind::Gradient(format!("'{}' has no gradient", op.name())));
         }
     })

@@ -6,9 +6,8 @@ use thalweg_ir::{DType, ErrorKind, Op, ReduceOp, shape::count};
 
 use crate::{
     ops::vector_norm::root,
-    rule::Rule,
     shape::{Axes, IntoAxes, IntoAxis},
-    tensor::Tensor,
+    tensor::{Rule, Tensor},
 };
 
 impl Tensor {

@@ -1,11 +1,11 @@
 //! Writing at positions that are data.
 //!
-//! Nothing is written in place. Each slot of the result looks for the sources that name it, which is one fused reduction of
-//! `slots × sources` comparisons. So the result does not depend on the device's threads; where several sources name one slot,
-//! the last of them is taken.
+//! Nothing is written in place: each slot of the result is a segment of the sources that name it. So the result does not depend on the
+//! device's threads; where several sources name one slot, the last of them is taken.
 
-use thalweg_ir::{DType, ErrorKind};
+use thalweg_ir::{DType, ErrorKind, ReduceOp};
 
+use super::segments::Combined;
 use crate::{operators::Number, shape::IntoAxis, tensor::Tensor};
 
 /// What becomes of several numbers.
@@ -30,22 +30,15 @@ pub(super) struct Scatter {
 }
 
 impl Scatter {
-    /// For each slot the last source that names it, or -1: I32 `[A, S, B]`.
+    /// For each slot the last source that names it, or -1: I32 `[A, S, B]`, or what broadcasts to it.
     #[track_caller]
     pub fn last(&self) -> Tensor {
-        let sources = self.index.shape()[1];
-        if sources == 0 {
+        let slots = self.x.shape()[1];
+        if self.index.count() == 0 {
             return Tensor::full(self.x.device(), -1.0, self.x.shape(), DType::I32);
         }
-        let source = Tensor::iota(self.x.device(), &[1, 1, sources, 1], 2);
-        self.hits().where_(source, -1.0).amax(2)
-    }
-
-    /// Whether a source names a slot: Bool `[A, S, J, B]`.
-    #[track_caller]
-    fn hits(&self) -> Tensor {
-        let slots = self.x.shape()[1];
-        self.index.unsqueeze(1).eq(Tensor::iota(self.x.device(), &[1, slots, 1, 1], 1))
+        let source = Tensor::iota(self.x.device(), self.index.shape(), 1);
+        source.combined("scatter", ReduceOp::Max, 1, &self.index, slots).value.maximum(-1.0)
     }
 }
 
@@ -165,37 +158,29 @@ impl Tensor {
             Err(failed) => return failed,
         };
         let src = match self.sources("scatter_reduce", axis, index, src) {
-            Ok(src) => src.unsqueeze(1),
+            Ok(src) => src,
             Err(failed) => return failed,
         };
         if index.count() == 0 {
             return self.clone();
         }
-        let (hits, x) = (at.hits(), at.x.unsqueeze(2));
-        let named = hits.cast(DType::I32).sum_keepdim(2);
-        let start = |neutral: f64| match include_self {
-            true => x.clone(),
-            false => named.gt(0.0).where_(neutral, &x),
+        let op = match combine {
+            Combine::Sum | Combine::Mean => ReduceOp::Sum,
+            Combine::Prod => ReduceOp::Prod,
+            Combine::Max => ReduceOp::Max,
+            Combine::Min => ReduceOp::Min,
         };
-        let wide = self.dtype().wide();
-        let y = match combine {
-            Combine::Sum => start(0.0).cast(wide) + hits.where_(src.cast(wide), 0.0).sum_keepdim(2),
-            Combine::Mean => {
-                let sum = start(0.0).cast(wide) + hits.where_(src.cast(wide), 0.0).sum_keepdim(2);
-                let count = if include_self { &named + 1.0 } else { named.maximum(1.0) };
-                sum / count.cast(wide)
-            }
-            Combine::Prod => start(1.0).cast(wide) * hits.where_(src.cast(wide), 1.0).prod_keepdim(2),
-            // What the slot holds is one candidate more, in front: equal ones share the gradient, whichever they are.
-            Combine::Max | Combine::Min => {
-                let none = self.dtype().lowest(combine == Combine::Min);
-                let front = |t: &Tensor| t.pad(&[(1, 0), (0, 0)], 0.0);
-                let first = Tensor::iota(self.device(), &[1, 1, src.shape()[2] + 1, 1], 2).eq(0.0);
-                let own = if include_self { x.clone() } else { start(none) };
-                let all = first.where_(own, front(&hits.cast(DType::I32)).ne(0.0).where_(front(&src), none));
-                if combine == Combine::Max { all.amax_keepdim(2) } else { all.amin_keepdim(2) }
-            }
+        // What a slot holds is one source more, in front: equal extremes share the gradient, whichever they are.
+        let own = Tensor::iota(self.device(), at.x.shape(), 1);
+        let (src, index) = match include_self {
+            true => (at.x.concat_with(&[&src], 1), own.concat_with(&[&at.index], 1)),
+            false => (src, at.index),
         };
-        y.cast(self.dtype()).reshape(self.shape())
+        let Combined { value, rows } = src.combined("scatter_reduce", op, 1, &index, self.shape()[axis]);
+        let value = match combine {
+            Combine::Mean => &value / rows.maximum(1.0).cast(value.dtype()),
+            _ => value,
+        };
+        rows.gt(0.0).where_(value.cast(self.dtype()), at.x).reshape(self.shape())
     }
 }

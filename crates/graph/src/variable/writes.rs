@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use super::{Identity, Now, Variable};
+use super::{Now, Variable};
 use thalweg_ir::{Op, Result};
 
 use crate::{
     device::Device,
     eval::{self, Root},
     record,
-    tensor::{Role, Tensor},
+    tensor::{Identity, Role, Tensor},
 };
 
 /// A variable that was set, and may be gone or written since.

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use thalweg_graph::{
-    DType, Device, Error, Op, Operand, ReduceOp,
+    DType, Device, Error, Op, Operand, Primitive, ReduceOp,
     backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, StorageObject, Trace},
     ops::random::philox,
     schedule::{
         self, Options,
-        ir::{Body, Contract, CustomLaunch, Inst, LaunchKind, Linear, Loop, Place, Schedule, Val},
+        ir::{Body, Contract, Inst, LaunchKind, Linear, Loop, Place, Schedule, Val, Whole},
     },
 };
 
@@ -107,7 +107,7 @@ impl Backend for Interpreter {
         copies.iter().try_for_each(|(from, to)| self.run(&Trace::copying(from, to)).map(drop))
     }
     fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error> {
-        let schedule = schedule::build(trace, &Options::of(&self.profile))?;
+        let schedule = schedule::build(trace, &Options { composed: true, ..Options::of(&self.profile) })?;
         let outputs = execute(&schedule, trace);
         self.schedules.lock().unwrap().push(schedule);
         Ok(outputs)
@@ -180,7 +180,7 @@ fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
         match &launch.kind {
             LaunchKind::Loop(l) => run.nest(l),
             LaunchKind::Contract(c) => run.contract(c),
-            LaunchKind::Custom(c) => run.custom(c),
+            LaunchKind::Whole(whole) => run.whole(whole),
         }
     }
     schedule.outputs.iter().map(|b| run.regions[*b].clone()).collect()
@@ -201,13 +201,15 @@ fn points(extents: &[usize]) -> Vec<Vec<usize>> {
 }
 
 impl Run {
-    fn custom(&self, c: &CustomLaunch) {
-        let data: Vec<Vec<f64>> = c.operands().map(|(buf, _)| with(&self.regions[buf], |m| m.to_vec())).collect();
+    /// Every primitive but a user's is composed here.
+    fn whole(&self, whole: &Whole) {
+        let Primitive::Custom(op) = &whole.op else { panic!("{} is composed", whole.op.name()) };
+        let data: Vec<Vec<f64>> = whole.inputs.iter().map(|x| with(&self.regions[x.buf], |m| m.to_vec())).collect();
         let operands: Vec<Operand<'_>> =
-            data.iter().zip(c.operands()).map(|(data, (_, shape))| Operand { data, shape }).collect();
-        let mut result = vec![0.0; c.shape.iter().product()];
-        c.op.op().reference(&operands, &mut result);
-        with(&self.regions[c.output()], |m| m.copy_from_slice(&result));
+            data.iter().zip(&whole.inputs).map(|(data, x)| Operand { data, shape: &x.shape }).collect();
+        for (result, output) in op.results(&operands).iter().zip(whole.outputs.iter().flatten()) {
+            with(&self.regions[output.buf], |m| m.copy_from_slice(result));
+        }
     }
 
     /// The value of an instruction at loop coordinates, reductions and the contraction's sum given.

@@ -9,7 +9,7 @@ use crate::{
     key::{Key, is_structural},
     op::{Op, ReduceOp},
     op::{binary::BinaryOp, unary::UnaryOp},
-    shape::count,
+    shape::{Type, count},
 };
 
 /// Position of a node.
@@ -32,6 +32,21 @@ pub struct Node {
     pub slot: Option<usize>,
 }
 
+impl Node {
+    /// Its shape and dtype.
+    pub fn type_of(&self) -> Type {
+        Type { shape: self.shape.clone(), dtype: self.dtype }
+    }
+
+    /// Whether both are results of one computation.
+    pub fn is_sibling(&self, other: &Node) -> bool {
+        match (&self.op, &other.op) {
+            (Op::Part(a, _), Op::Part(b, _)) => self.inputs == other.inputs && a == b,
+            _ => false,
+        }
+    }
+}
+
 /// Nodes in topological order.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -50,7 +65,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The graph of a trace. Scatters become reductions here.
+    /// The graph of a trace.
     pub fn trace(trace: &Trace) -> Graph {
         let mut builder = Builder::default();
         let leaves: HashMap<usize, usize> = trace.leaves.iter().enumerate().map(|(i, (node, _))| (*node, i)).collect();
@@ -67,10 +82,7 @@ impl Builder {
                 label: node.label.clone(),
                 slot: leaves.get(&i).or(scalars.get(&i)).copied(),
             };
-            ids.push(match new.op {
-                Op::ScatterAdd(axis) => builder.scatter_add(axis, &new),
-                _ => builder.add(new),
-            });
+            ids.push(builder.add(new));
         }
         builder.graph.outputs = trace.outputs.iter().map(|o| ids[o.node]).collect();
         builder.graph
@@ -194,38 +206,6 @@ impl Builder {
             }
             _ => None,
         }
-    }
-
-    /// `x[.., v, ..] + Σ_j where(index[.., j, ..] = v, src[.., j, ..], 0)`: no atomics, ascending `j`.
-    fn scatter_add(&mut self, axis: usize, node: &Node) -> NodeId {
-        let [x, index, src] = [node.inputs[0], node.inputs[1], node.inputs[2]];
-        let from = self.graph.nodes[index].shape.clone();
-        if count(&from) == 0 || count(&node.shape) == 0 {
-            return x;
-        }
-        let mut thin = from;
-        thin.insert(axis, 1);
-        let mut wide = thin.clone();
-        wide[axis] = node.shape[axis];
-        let spread = |b: &mut Builder, id: NodeId| {
-            let dtype = b.graph.nodes[id].dtype;
-            let thin = b.make(Op::Reshape, vec![id], thin.clone(), dtype, node);
-            b.make(Op::Expand, vec![thin], wide.clone(), dtype, node)
-        };
-        let (index, src) = (spread(self, index), spread(self, src));
-        let slots = self.make(Op::Iota(axis), vec![], wide.clone(), DType::I32, node);
-        let hit = self.make(Op::Binary(BinaryOp::Eq), vec![index, slots], wide.clone(), DType::Bool, node);
-        let zero = self.number(0.0, &wide, node.dtype, node);
-        let part = self.make(Op::Select, vec![hit, src, zero], wide.clone(), node.dtype, node);
-        let mut kept = wide;
-        kept[axis + 1] = 1;
-        // 16-bit floats are added in F32, x among them, and rounded once.
-        let dtype = node.dtype.wide();
-        let sum = self.make(Op::Reduce(ReduceOp::Sum, vec![axis + 1]), vec![part], kept, dtype, node);
-        let sum = self.make(Op::Reshape, vec![sum], node.shape.clone(), dtype, node);
-        let x = self.make(Op::Cast, vec![x], node.shape.clone(), dtype, node);
-        let sum = self.make(Op::Binary(BinaryOp::Add), vec![x, sum], node.shape.clone(), dtype, node);
-        self.make(Op::Cast, vec![sum], node.shape.clone(), node.dtype, node)
     }
 }
 

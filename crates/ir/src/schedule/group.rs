@@ -157,7 +157,11 @@ impl Merger<'_, '_> {
 
     fn unify(&self, a: &Domain, b: &Domain) -> Option<Domain> {
         match (a, b) {
-            (Domain::Custom(_), _) | (_, Domain::Custom(_)) => None,
+            (Domain::Whole(one), Domain::Whole(other)) => {
+                let nodes = &self.planner.graph.nodes;
+                nodes[*one].is_sibling(&nodes[*other]).then(|| a.clone())
+            }
+            (Domain::Whole(_), _) | (_, Domain::Whole(_)) => None,
             (Domain::Contraction(_), Domain::Contraction(_)) => None,
             (Domain::Contraction(id), Domain::Points { dims, reduced })
             | (Domain::Points { dims, reduced }, Domain::Contraction(id)) => {
@@ -194,13 +198,16 @@ impl Merger<'_, '_> {
     }
 
     /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
-    /// moments of an optimizer.
+    /// moments of an optimizer; and the results of a primitive.
     fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
         let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
         for (key, domain) in &self.domains {
-            if let Domain::Points { .. } = domain {
-                by_domain.entry(format!("{domain:?}")).or_default().push(*key);
-            }
+            let over = match domain {
+                Domain::Points { .. } => format!("{domain:?}"),
+                Domain::Whole(id) => format!("{:?}", self.planner.graph.nodes[*id].inputs),
+                Domain::Contraction(_) => continue,
+            };
+            by_domain.entry(over).or_default().push(*key);
         }
         let mut groups: Vec<Vec<usize>> = by_domain.into_values().collect();
         groups.sort_unstable();

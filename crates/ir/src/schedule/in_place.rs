@@ -70,7 +70,7 @@ impl Memory {
         match &launch.kind {
             LaunchKind::Loop(l) => in_loop(l, written, leaf, shift),
             LaunchKind::Contract(c) => in_contract(c, written, leaf, shift),
-            LaunchKind::Custom(_) => false,
+            LaunchKind::Whole(_) => false,
         }
     }
 }

@@ -15,10 +15,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::{
     backend::{Label, Trace},
-    custom::Custom,
     dtype::{Class, DType},
     error::{Error, ErrorKind},
-    op::{Conv, ReduceOp},
+    op::{Conv, ReduceOp, primitive::Primitive},
     op::{binary::BinaryOp, unary::UnaryOp},
 };
 
@@ -249,6 +248,15 @@ impl Body {
         }
         reads
     }
+
+    /// Every place that names a buffer.
+    fn buffers_mut(&mut self) -> impl Iterator<Item = &mut BufId> {
+        let read = self.insts.iter_mut().filter_map(|inst| match inst {
+            Inst::Load { buf, .. } | Inst::Gather { buf, .. } => Some(buf),
+            _ => None,
+        });
+        read.chain(self.stores.iter_mut().map(|store| &mut store.buf))
+    }
 }
 
 /// For every point of `outer`, sweeps over `inner`. Loop coordinates are `outer ++ inner`.
@@ -356,30 +364,30 @@ pub struct Contract {
     pub body: Body,
 }
 
-/// A user's op on whole buffers, row-major.
+/// A whole buffer, row-major.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CustomLaunch {
-    /// The op.
-    pub op: Custom,
-    /// Shapes of its inputs.
-    pub inputs: Vec<Vec<usize>>,
-    /// Shape of the result.
+pub struct Array {
+    /// Which buffer.
+    pub buf: BufId,
+    /// Its extents.
     pub shape: Vec<usize>,
-    /// Loads of the inputs, in order, and the store of the result: which buffers they are.
-    pub body: Body,
 }
 
-impl CustomLaunch {
-    /// The buffer of each input, with its shape.
-    pub fn operands(&self) -> impl Iterator<Item = (BufId, &[usize])> {
-        let bufs =
-            self.body.insts.iter().filter_map(|inst| if let Inst::Load { buf, .. } = inst { Some(*buf) } else { None });
-        bufs.zip(self.inputs.iter().map(|shape| &shape[..]))
-    }
+/// A primitive on whole buffers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// What it computes.
+    pub op: Primitive,
+    /// What it reads.
+    pub inputs: Vec<Array>,
+    /// Its results; none where nobody asks for one.
+    pub outputs: Vec<Option<Array>>,
+}
 
-    /// The buffer of the result.
-    pub fn output(&self) -> BufId {
-        self.body.stores[0].buf
+impl Whole {
+    /// Every buffer it names.
+    fn arrays_mut(&mut self) -> impl Iterator<Item = &mut Array> {
+        self.inputs.iter_mut().chain(self.outputs.iter_mut().flatten())
     }
 }
 
@@ -391,8 +399,8 @@ pub enum LaunchKind {
     Loop(Loop),
     /// A contraction.
     Contract(Contract),
-    /// A user's own op.
-    Custom(CustomLaunch),
+    /// A primitive.
+    Whole(Whole),
 }
 
 impl LaunchKind {
@@ -400,7 +408,7 @@ impl LaunchKind {
     pub fn reads(&self) -> BTreeSet<BufId> {
         match self {
             LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
-            LaunchKind::Custom(c) => c.body.reads().into_iter().collect(),
+            LaunchKind::Whole(w) => w.inputs.iter().map(|array| array.buf).collect(),
             LaunchKind::Contract(c) => c.body.reads().into_iter().chain([c.a.buf, c.b.buf]).collect(),
         }
     }
@@ -409,9 +417,37 @@ impl LaunchKind {
     pub fn writes(&self) -> BTreeSet<BufId> {
         match self {
             LaunchKind::Loop(l) => l.body.stores.iter().map(|s| s.buf).collect(),
-            LaunchKind::Custom(c) => BTreeSet::from([c.output()]),
+            LaunchKind::Whole(w) => w.outputs.iter().flatten().map(|array| array.buf).collect(),
             LaunchKind::Contract(c) => c.body.stores.iter().map(|s| s.buf).collect(),
         }
+    }
+}
+
+impl LaunchKind {
+    /// The code, if it has some.
+    pub fn body(&self) -> Option<&Body> {
+        match self {
+            LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
+            LaunchKind::Whole(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn body_mut(&mut self) -> Option<&mut Body> {
+        match self {
+            LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
+            LaunchKind::Whole(_) => None,
+        }
+    }
+
+    /// Every place that names a buffer.
+    pub fn buffers_mut(&mut self) -> Vec<&mut BufId> {
+        let (operands, body) = match self {
+            LaunchKind::Loop(l) => (vec![], Some(&mut l.body)),
+            LaunchKind::Contract(c) => (vec![&mut c.a.buf, &mut c.b.buf], Some(&mut c.body)),
+            LaunchKind::Whole(w) => (w.arrays_mut().map(|array| &mut array.buf).collect(), None),
+        };
+        operands.into_iter().chain(body.into_iter().flat_map(Body::buffers_mut)).collect()
     }
 }
 
@@ -426,33 +462,24 @@ pub struct Launch {
 
 impl Launch {
     /// What looks at positions that are data.
-    pub fn checks_mut(&mut self) -> &mut Vec<Check> {
-        match &mut self.kind {
-            LaunchKind::Loop(l) => &mut l.body.checks,
-            LaunchKind::Contract(c) => &mut c.body.checks,
-            LaunchKind::Custom(c) => &mut c.body.checks,
-        }
+    pub fn checks(&self) -> &[Check] {
+        self.kind.body().map_or(&[], |body| &body.checks)
     }
 
-    /// The body.
-    pub fn body(&self) -> &Body {
-        match &self.kind {
-            LaunchKind::Loop(l) => &l.body,
-            LaunchKind::Contract(c) => &c.body,
-            LaunchKind::Custom(c) => &c.body,
-        }
+    /// The same, to be changed.
+    pub fn checks_mut(&mut self) -> &mut [Check] {
+        self.kind.body_mut().map_or(&mut [], |body| &mut body.checks)
     }
 
-    /// The buffers it reads, each once.
+    /// The buffers it reads, each once, operands first.
     pub fn reads(&self) -> Vec<BufId> {
+        let first = match &self.kind {
+            LaunchKind::Loop(_) => vec![],
+            LaunchKind::Contract(c) => vec![c.a.buf, c.b.buf],
+            LaunchKind::Whole(w) => w.inputs.iter().map(|array| array.buf).collect(),
+        };
         let mut reads = Vec::new();
-        if let LaunchKind::Contract(c) = &self.kind {
-            reads.push(c.a.buf);
-            if c.b.buf != c.a.buf {
-                reads.push(c.b.buf);
-            }
-        }
-        for buf in self.body().reads() {
+        for buf in first.into_iter().chain(self.kind.body().into_iter().flat_map(Body::reads)) {
             if !reads.contains(&buf) {
                 reads.push(buf);
             }
@@ -462,7 +489,12 @@ impl Launch {
 
     /// The buffers it writes, each once.
     pub fn writes(&self) -> Vec<BufId> {
-        self.body().stores.iter().map(|s| s.buf).collect()
+        match &self.kind {
+            LaunchKind::Whole(w) => w.outputs.iter().flatten().map(|array| array.buf).collect(),
+            LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => {
+                body.stores.iter().map(|s| s.buf).collect()
+            }
+        }
     }
 }
 

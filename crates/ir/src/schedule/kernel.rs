@@ -7,9 +7,9 @@ use super::{
     emit::{Emitter, MAX_INSTS, Trouble},
     form::Form,
     graph::{Graph, NodeId},
-    ir::{Access, Body, Contract, CustomLaunch, Inst, LaunchKind, Linear, Loop, Operand, Store},
+    ir::{Array, Contract, LaunchKind, Linear, Loop, Operand, Store, Whole},
 };
-use crate::op::Op;
+use crate::{op::Op, shape::Type};
 
 /// Nodes computed by one launch.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub enum Domain {
     Points { dims: Vec<usize>, reduced: Vec<bool> },
     /// A contraction's output.
     Contraction(NodeId),
-    /// A user's op, alone.
-    Custom(NodeId),
+    /// Results of a primitive, of which this is one.
+    Whole(NodeId),
 }
 
 impl Kernel {
@@ -37,7 +37,7 @@ impl Kernel {
         let node = &graph.nodes[id];
         let domain = match &node.op {
             op if op.is_contraction() => Domain::Contraction(id),
-            Op::Custom(_) => Domain::Custom(id),
+            Op::Part(..) => Domain::Whole(id),
             Op::Reduce(_, axes) => {
                 let shape = &graph.nodes[node.inputs[0]].shape;
                 let wide: Vec<usize> = (0..shape.len()).filter(|d| shape[*d] != 1).collect();
@@ -65,8 +65,8 @@ pub fn emit_kernel(
     in_buffer: &dyn Fn(NodeId) -> bool,
     stores: &dyn Fn(NodeId) -> bool,
 ) -> Result<LaunchKind, Trouble> {
-    if let Domain::Custom(id) = kernel.domain {
-        return custom(graph, id, in_buffer);
+    if let Domain::Whole(_) = kernel.domain {
+        return whole(graph, &kernel.members, in_buffer, stores);
     }
     let mut splits: Vec<(usize, usize)> = Vec::new();
     loop {
@@ -81,20 +81,28 @@ pub fn emit_kernel(
     }
 }
 
-/// A user's op: everything it reads must be in a buffer.
-fn custom(graph: &Graph, id: NodeId, in_buffer: &dyn Fn(NodeId) -> bool) -> Result<LaunchKind, Trouble> {
-    let node = &graph.nodes[id];
-    let Op::Custom(op) = &node.op else { return Err(Trouble::Elsewhere) };
+/// Results of a primitive: everything it reads must be in a buffer.
+fn whole(
+    graph: &Graph,
+    members: &[NodeId],
+    in_buffer: &dyn Fn(NodeId) -> bool,
+    stores: &dyn Fn(NodeId) -> bool,
+) -> Result<LaunchKind, Trouble> {
+    let node = &graph.nodes[members[0]];
+    let Op::Part(op, _) = &node.op else { return Err(Trouble::Elsewhere) };
     if let Some(missing) = node.inputs.iter().find(|i| !in_buffer(**i)) {
         return Err(Trouble::Materialise(*missing));
     }
-    let mut body = Body { stores: vec![Store { buf: id, at: Linear::default(), value: 0 }], ..Body::default() };
-    for input in &node.inputs {
-        body.insts.push(Inst::Load { buf: *input, at: Access { base: Linear::default(), terms: vec![], fill: 0.0 } });
-        body.dtypes.push(graph.nodes[*input].dtype);
+    let array = |id: NodeId| Array { buf: id, shape: graph.nodes[id].shape.clone() };
+    let types: Vec<Type> = node.inputs.iter().map(|i| graph.nodes[*i].type_of()).collect();
+    let mut outputs = vec![None; op.outputs(&types).len()];
+    for id in members.iter().filter(|id| stores(**id)) {
+        if let Op::Part(_, k) = graph.nodes[*id].op {
+            outputs[k] = Some(array(*id));
+        }
     }
-    let inputs = node.inputs.iter().map(|i| graph.nodes[*i].shape.clone()).collect();
-    Ok(LaunchKind::Custom(CustomLaunch { op: op.clone(), inputs, shape: node.shape.clone(), body }))
+    let inputs = node.inputs.iter().map(|i| array(*i)).collect();
+    Ok(LaunchKind::Whole(Whole { op: op.clone(), inputs, outputs }))
 }
 
 /// Loop coordinates over the points of a domain: for each its domain axis, extent and step along the axis; how many are
@@ -119,7 +127,7 @@ fn emit_split(
     stores: &dyn Fn(NodeId) -> bool,
 ) -> Result<LaunchKind, Trouble> {
     let contract = match &kernel.domain {
-        Domain::Points { .. } | Domain::Custom(_) => None,
+        Domain::Points { .. } | Domain::Whole(_) => None,
         Domain::Contraction(id) => Some((*id, Coordinates::of(graph, *id))),
     };
     let mut split = 0;
@@ -138,12 +146,12 @@ fn emit_split(
             let wide = c.output.iter().zip(shape).filter(|(_, n)| **n != 1).map(|(l, _)| l.clone()).collect();
             ([&c.batch[..], &c.m, &c.n].concat(), wide)
         }
-        (Domain::Contraction(_), None) | (Domain::Custom(_), _) => return Err(Trouble::Elsewhere),
+        (Domain::Contraction(_), None) | (Domain::Whole(_), _) => return Err(Trouble::Elsewhere),
     };
     let mut emitter = Emitter::new(graph, extents.clone(), in_buffer);
     let reduced: Vec<bool> = match &kernel.domain {
         Domain::Points { reduced, .. } => reduced.clone(),
-        Domain::Contraction(_) | Domain::Custom(_) => vec![false; dims.len()],
+        Domain::Contraction(_) | Domain::Whole(_) => vec![false; dims.len()],
     };
     let rows: Vec<&Linear> = dims.iter().zip(&reduced).filter(|(_, r)| !**r).map(|(l, _)| l).collect();
     let all: Vec<&Linear> = dims.iter().collect();

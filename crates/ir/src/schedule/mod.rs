@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 pub use options::Options;
 
 use graph::{Builder, Graph, Node, NodeId};
-use ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Place, Schedule};
+use ir::{BufId, BufferSpec, Launch, Place, Schedule};
 
 use crate::{
     backend::{Label, Trace, TraceNode},
@@ -37,7 +37,7 @@ use crate::{
 /// # Errors
 /// [`ErrorKind::Invalid`] for a graph that cannot be grouped, which no graph built of tensors should be.
 pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
-    let mut graph = Builder::trace(trace);
+    let mut graph = passes::compose::compose(&Builder::trace(trace), |op, inputs| !options.composed && op.pays(inputs));
     if let Some(dtype) = trace.mixed {
         graph = passes::autocast::autocast(&graph, dtype);
     }
@@ -209,7 +209,7 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeI
         }
     }
     for launch in &mut launches {
-        renumber(&mut launch.kind, &mut |id| buffers.of(id));
+        launch.kind.buffers_mut().into_iter().for_each(|id| *id = buffers.of(*id));
     }
     let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
     let temporary: Vec<bool> = buffers.specs.iter().map(|b| b.place == TEMPORARY).collect();
@@ -247,23 +247,6 @@ impl Buffers<'_> {
             _ => self.place(id, TEMPORARY),
         }
     }
-}
-
-fn renumber(launch: &mut LaunchKind, of: &mut dyn FnMut(NodeId) -> BufId) {
-    let body = match launch {
-        LaunchKind::Loop(l) => &mut l.body,
-        LaunchKind::Custom(c) => &mut c.body,
-        LaunchKind::Contract(c) => {
-            (c.a.buf, c.b.buf) = (of(c.a.buf), of(c.b.buf));
-            &mut c.body
-        }
-    };
-    for inst in &mut body.insts {
-        if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst {
-            *buf = of(*buf);
-        }
-    }
-    body.stores.iter_mut().for_each(|s| s.buf = of(s.buf));
 }
 
 /// The ops of a launch, and path and position of the last.

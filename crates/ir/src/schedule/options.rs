@@ -9,11 +9,14 @@ pub struct Options {
     pub max_buffers: usize,
     /// Bytes of a buffer above which it counts as several.
     pub max_binding_bytes: u64,
+    /// Whether primitives are made of other ops even where a kernel of their own is faster: the one is held against the other so.
+    pub composed: bool,
 }
 
 impl Options {
     /// What a device asks for.
     pub fn of(profile: &Profile) -> Options {
-        Options { max_buffers: profile.max_buffers, max_binding_bytes: profile.max_binding_bytes }
+        let Profile { max_buffers, max_binding_bytes, .. } = *profile;
+        Options { max_buffers, max_binding_bytes, composed: false }
     }
 }

@@ -35,11 +35,15 @@ fn schedule_text(schedule: &Schedule) -> String {
     let mut text = format!("schedule: {} launches\n", schedule.launches.len());
     for (t, launch) in schedule.launches.iter().enumerate() {
         let shape = match &launch.kind {
-            LaunchKind::Custom(c) => format!("custom {} {:?} → {:?}", c.op.op().name(), c.inputs, c.shape),
+            LaunchKind::Whole(w) => {
+                let shapes: Vec<&[usize]> = w.inputs.iter().map(|array| &array.shape[..]).collect();
+                format!("{} {shapes:?}", w.op.name())
+            }
             LaunchKind::Loop(l) => format!("loop {:?} × {:?}", l.outer, l.inner),
             LaunchKind::Contract(c) => format!("contract {:?} {:?} × {:?} over {:?}", c.batch, c.m, c.n, c.k),
         };
-        let (reads, writes, insts) = (launch.reads(), launch.writes(), launch.body().insts.len());
+        let (reads, writes, insts) =
+            (launch.reads(), launch.writes(), launch.kind.body().map_or(0, |body| body.insts.len()));
         let _ = writeln!(text, "  {t}: {shape}  {reads:?} → {writes:?}  {insts} instructions  {}", launch.label);
     }
     text

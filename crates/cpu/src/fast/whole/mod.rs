@@ -1,0 +1,17 @@
+//! Primitives on whole buffers, a file each.
+
+mod bound;
+mod custom;
+mod segments;
+
+use thalweg_ir::{Primitive, schedule::ir::Whole};
+
+pub use bound::Bound;
+
+/// Computes a primitive.
+pub fn execute(whole: &Whole, bound: Bound<'_>) {
+    match &whole.op {
+        Primitive::Segments(of) => segments::execute(of, whole, bound),
+        Primitive::Custom(op) => custom::execute(op, whole, bound),
+    }
+}

@@ -1,0 +1,92 @@
+//! Primitives that are not worth a launch of their own, or that a device has no kernel for, as the ops they are made of.
+
+use crate::{
+    bits::Bits,
+    dtype::DType,
+    op::{
+        Op, ReduceOp,
+        binary::BinaryOp,
+        compose::{Compose, Value},
+        primitive::Primitive,
+    },
+    schedule::graph::{Builder, Graph, Node, NodeId},
+    shape::Type,
+};
+
+/// Composes every primitive but those to be kept.
+pub fn compose(graph: &Graph, keep: impl Fn(&Primitive, &[Type]) -> bool) -> Graph {
+    graph.rewrite(|builder: &mut Builder, node: Node| -> NodeId {
+        let Op::Part(primitive, part) = &node.op else { return builder.add(node) };
+        let types: Vec<Type> = node.inputs.iter().map(|i| builder.graph.nodes[*i].type_of()).collect();
+        if keep(primitive, &types) {
+            return builder.add(node);
+        }
+        // The parts of one primitive are composed one by one: what they have in common is found to be the same.
+        match primitive.compose(&mut Composer { builder, like: &node }, &node.inputs) {
+            Some(results) => results[*part],
+            None => builder.add(node),
+        }
+    })
+}
+
+/// Writes a composed form into a graph, labelled as the node that it stands for.
+struct Composer<'a> {
+    builder: &'a mut Builder,
+    like: &'a Node,
+}
+
+impl Composer<'_> {
+    fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: &[usize], dtype: DType) -> NodeId {
+        self.builder.make(op, inputs, shape.to_vec(), dtype, self.like)
+    }
+}
+
+impl Compose for Composer<'_> {
+    fn type_of(&self, x: Value) -> Type {
+        self.builder.graph.nodes[x].type_of()
+    }
+
+    fn number(&mut self, value: f64, shape: &[usize], dtype: DType) -> Value {
+        let number = self.make(Op::Scalar(Bits(value)), vec![], &[], dtype);
+        let thin = self.make(Op::Reshape, vec![number], &vec![1; shape.len()], dtype);
+        self.make(Op::Expand, vec![thin], shape, dtype)
+    }
+
+    fn iota(&mut self, axis: usize, shape: &[usize]) -> Value {
+        self.make(Op::Iota(axis), vec![], shape, DType::I32)
+    }
+
+    fn reshape(&mut self, x: Value, shape: &[usize]) -> Value {
+        let dtype = self.type_of(x).dtype;
+        self.make(Op::Reshape, vec![x], shape, dtype)
+    }
+
+    fn expand(&mut self, x: Value, shape: &[usize]) -> Value {
+        let dtype = self.type_of(x).dtype;
+        self.make(Op::Expand, vec![x], shape, dtype)
+    }
+
+    fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Value {
+        let Type { shape, dtype } = self.type_of(a);
+        let dtype = if op.compares() { DType::Bool } else { dtype };
+        self.make(Op::Binary(op), vec![a, b], &shape, dtype)
+    }
+
+    fn select(&mut self, condition: Value, a: Value, b: Value) -> Value {
+        let Type { shape, dtype } = self.type_of(a);
+        self.make(Op::Select, vec![condition, a, b], &shape, dtype)
+    }
+
+    fn cast(&mut self, x: Value, dtype: DType) -> Value {
+        let shape = self.type_of(x).shape;
+        self.make(Op::Cast, vec![x], &shape, dtype)
+    }
+
+    fn reduce(&mut self, op: ReduceOp, x: Value, axis: usize, dtype: DType) -> Value {
+        let mut shape = self.type_of(x).shape;
+        shape[axis] = 1;
+        let kept = self.make(Op::Reduce(op, vec![axis]), vec![x], &shape, dtype);
+        shape.remove(axis);
+        self.make(Op::Reshape, vec![kept], &shape, dtype)
+    }
+}
