@@ -65,7 +65,7 @@ pub mod prelude {
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
         Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
     };
-    pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, Select, Sgd};
+    pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, RuleExt, Select, Sgd};
     pub use thalweg_train::{Score, accuracy, evaluate};
 }
 

@@ -9,7 +9,7 @@ mod train;
 
 use anyhow::{Result, bail};
 
-use crate::clock::{Clock, Work};
+use crate::clock::Clock;
 
 /// Every workload, in order.
 pub const ALL: [&str; 15] =
@@ -33,14 +33,4 @@ pub fn run(name: &str, clock: &mut Clock) -> Result<()> {
         "W15" => optimizer::adam(clock),
         other => bail!("there is no workload {other}; there are {}", ALL.join(", ")),
     }
-}
-
-/// Work counted in operations.
-fn flop(name: &'static str, amount: f64) -> Work {
-    Work { name, params: Vec::new(), amount, unit: "GFLOP/s" }
-}
-
-/// Work counted in bytes moved.
-fn bytes(name: &'static str, amount: usize) -> Work {
-    Work { name, params: Vec::new(), amount: amount as f64, unit: "GB/s" }
 }

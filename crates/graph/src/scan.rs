@@ -9,7 +9,7 @@ use std::{
 use thalweg_ir::{
     Error, ErrorKind, Fragment, Node, Op, Primitive, Result,
     op::{
-        compose::Compound,
+        compound::Compound,
         scan::{Part, Scan, row},
     },
     shape::Type,

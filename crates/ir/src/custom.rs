@@ -8,7 +8,10 @@ use std::{
 
 use crate::{
     bits::Bits,
-    op::compose::{Compose, Compound, Value},
+    op::{
+        compose::{Compose, Value},
+        compound::Compound,
+    },
     shape::Type,
 };
 

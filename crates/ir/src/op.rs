@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod compose;
+pub mod compound;
 pub mod primitive;
 pub mod recorded;
 mod reduce;

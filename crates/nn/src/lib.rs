@@ -38,6 +38,7 @@ mod config;
 mod conv;
 mod dropout;
 pub mod init;
+mod layers;
 mod linear;
 mod loss;
 mod multihead;

@@ -17,11 +17,12 @@ use thalweg_ir::{
 
 use super::{
     adapter::{Selector, select},
-    context::{Context, add, lock},
+    context::{Context, lock},
+    inner::Inner,
     limits::Limits,
     pipelines::Pipelines,
     plan::{Plan, Shared},
-    pool::{GpuBuffer, Pool},
+    pool::GpuBuffer,
     transfer::{Copy, Transfers, foreign},
 };
 
@@ -37,13 +38,6 @@ pub struct GpuBackend {
     last_step: Mutex<Option<PlanReport>>,
     /// To the thread that polls for asynchronous reads, once there is one.
     poller: Mutex<Option<mpsc::Sender<wgpu::SubmissionIndex>>>,
-}
-
-pub(crate) struct Inner {
-    pub context: Context,
-    pub pool: Arc<Pool>,
-    pub transfers: Transfers,
-    pub pipelines: Pipelines,
 }
 
 impl GpuBackend {
@@ -259,15 +253,5 @@ fn is_words(region: &Region) -> bool {
 impl fmt::Debug for GpuBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GpuBackend({} on {})", self.profile().name, self.profile().api)
-    }
-}
-
-impl Inner {
-    /// Counts a submission.
-    pub fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
-        let index = self.context.queue.submit([commands]);
-        self.transfers.submitted();
-        add(&self.context.counters.submits, 1);
-        index
     }
 }

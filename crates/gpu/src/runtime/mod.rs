@@ -3,7 +3,9 @@
 mod adapter;
 mod ahead;
 mod backend;
+mod compiler;
 mod context;
+mod inner;
 mod limits;
 mod lower;
 mod pipelines;

@@ -20,8 +20,8 @@ use wgpu::BufferUsages;
 
 use super::{
     ahead::Ahead,
-    backend::Inner,
     context::add,
+    inner::Inner,
     lower::{Lowered, lower},
     pool::GpuBuffer,
     step::{Bound, Places, Step},

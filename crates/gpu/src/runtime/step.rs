@@ -8,7 +8,7 @@ use thalweg_ir::{
 };
 use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferSize};
 
-use super::{backend::Inner, pipelines::Pipeline};
+use super::{compiler::Pipeline, inner::Inner};
 use crate::templates::{
     kernel::{Kernel, Source},
     window::Windows,

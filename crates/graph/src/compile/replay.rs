@@ -2,7 +2,7 @@
 
 use std::{fmt, panic::Location, sync::Arc};
 
-use super::copy;
+use super::copy::copy;
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     program::{Bindings, Program},

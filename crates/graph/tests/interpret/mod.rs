@@ -163,6 +163,7 @@ fn execute(schedule: &Schedule, bindings: &Bindings) -> Vec<Region> {
                 Some(zeroed)
             }
             Place::Window { .. } => None,
+            Place::Walk { .. } => panic!("scans are composed"),
         };
     }
     for (i, buffer) in schedule.buffers.iter().enumerate() {
@@ -180,6 +181,7 @@ fn execute(schedule: &Schedule, bindings: &Bindings) -> Vec<Region> {
             LaunchKind::Loop(l) => run.nest(l),
             LaunchKind::Contract(c) => run.contract(c),
             LaunchKind::Whole(whole) => run.whole(whole),
+            LaunchKind::Repeat(_) => panic!("scans are composed"),
         }
     }
     schedule.outputs.iter().map(|b| run.regions[*b].clone()).collect()

@@ -1,4 +1,4 @@
-//! What primitives say of themselves, and the words in which they say what they are made of.
+//! The words in which primitives say what they are made of.
 
 use super::{binary::BinaryOp, recorded::Recorded, reduce::ReduceOp};
 use crate::{dtype::DType, shape::Type};
@@ -34,21 +34,4 @@ pub trait Compose {
     fn recorded(&mut self, program: &Recorded, inputs: &[Value]) -> Option<Vec<Value>>;
     /// Over one axis, which is dropped; the result has this dtype.
     fn reduce(&mut self, op: ReduceOp, x: Value, axis: usize, dtype: DType) -> Value;
-}
-
-/// What everybody who meets a primitive may ask of it.
-pub trait Compound {
-    /// The name that errors, labels and files use.
-    fn name(&self) -> &'static str;
-
-    /// The shape and dtype of each result.
-    fn outputs(&self, inputs: &[Type]) -> Vec<Type>;
-
-    /// The results as other ops, which every device has. `None` if there are no such ops.
-    fn compose(&self, c: &mut dyn Compose, inputs: &[Value]) -> Option<Vec<Value>>;
-
-    /// Whether a kernel of its own is worth a launch with inputs like these; if not, it is composed wherever it can be.
-    fn pays(&self, _inputs: &[Type]) -> bool {
-        true
-    }
 }

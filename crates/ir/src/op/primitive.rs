@@ -1,6 +1,6 @@
 //! Primitives: what a device computes in one launch, with one or several results, by a kernel of its own.
 
-use super::{compose::Compound, scan::Scan, segments::Segments};
+use super::{compound::Compound, scan::Scan, segments::Segments};
 use crate::custom::Custom;
 
 macro_rules! primitives {

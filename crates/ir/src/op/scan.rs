@@ -1,7 +1,8 @@
 //! A recorded step, walked over sequences.
 
 use super::{
-    compose::{Compose, Compound, Value},
+    compose::{Compose, Value},
+    compound::Compound,
     recorded::Recorded,
 };
 use crate::shape::Type;

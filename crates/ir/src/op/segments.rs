@@ -2,7 +2,8 @@
 
 use super::{
     binary::BinaryOp,
-    compose::{Compose, Compound, Value},
+    compose::{Compose, Value},
+    compound::Compound,
     reduce::ReduceOp,
 };
 use crate::{dtype::DType, shape::Type};

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    Options,
     buffers::{Overwrites, Planner},
     graph::{Graph, NodeId},
     kernel::{Domain, Kernel, without_ones},
+    options::Options,
     precedence::Precedence,
 };
 use crate::passes::split::is_long;

@@ -12,6 +12,7 @@ mod in_place;
 pub mod ir;
 mod kernel;
 mod memory;
+mod options;
 mod precedence;
 mod print;
 mod repeat;
@@ -19,11 +20,13 @@ mod views;
 
 use std::collections::{HashMap, HashSet};
 
+pub use options::Options;
+
 use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule};
+use memory::TEMPORARY;
 
 use crate::{
-    backend::Profile,
     error::{Error, ErrorKind, Result},
     fragment::Fragment,
     op::{Op, primitive::Primitive},
@@ -31,25 +34,6 @@ use crate::{
     program::{Label, Program},
     shape::{Type, count},
 };
-
-/// What a backend asks of its schedules.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Largest number of distinct buffers one launch may read and write.
-    pub max_buffers: usize,
-    /// Bytes of a buffer above which it counts as several.
-    pub max_binding_bytes: u64,
-    /// Whether primitives are made of other ops even where a kernel of their own is faster: the one is held against the other so.
-    pub composed: bool,
-}
-
-impl Options {
-    /// What a device asks for.
-    pub fn of(profile: &Profile) -> Options {
-        let Profile { max_buffers, max_binding_bytes, .. } = *profile;
-        Options { max_buffers, max_binding_bytes, composed: false }
-    }
-}
 
 /// Groups a program into launches, orders them and lays out memory.
 ///
@@ -259,9 +243,6 @@ fn with_steps(
     }
     Some(all)
 }
-
-/// Stands for "no place yet".
-const TEMPORARY: Place = Place::Slot(usize::MAX);
 
 /// Virtual buffers, by the node they hold.
 struct Buffers<'g> {

@@ -7,11 +7,11 @@
 //! ```
 
 use super::{
-    TEMPORARY,
     ir::{
         Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Place, Repeat, Schedule, Store,
         Whole,
     },
+    memory::TEMPORARY,
 };
 use crate::{
     dtype::DType,
