@@ -59,7 +59,7 @@ pub mod prelude {
     pub use thalweg_graph::{
         ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
         Param, Pool, Precision, Resample, Resize, Result, Rng, State, Stateful, Step, Stream, Tensor, checkpoint,
-        compile, overlay, s,
+        compile, overlay, s, scan, scan_back,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, LayerNorm, Linear,
