@@ -15,6 +15,7 @@ mod memory;
 mod options;
 mod precedence;
 mod print;
+pub mod transform;
 mod views;
 
 use std::collections::{HashMap, HashSet};
