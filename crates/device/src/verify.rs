@@ -6,6 +6,7 @@ use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
     DType, Error, ErrorKind, Module, Op, Result, Tensor,
     backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput, trace},
+    bytes::decode,
     module::discarding,
     shape::count,
 };
@@ -228,7 +229,7 @@ fn run(backend: &dyn Backend, trace: &Trace) -> Result<Vec<Vec<f64>>> {
     let regions = backend.run(trace)?;
     let values = |region: &Region| {
         let bytes = backend.read(region)?;
-        Ok(thalweg_cpu::strict::decode(region.dtype, &bytes))
+        Ok(decode(region.dtype, &bytes))
     };
     let found = regions.iter().map(values).collect::<Result<Vec<_>>>()?;
     match found.len() == trace.outputs.len() {

@@ -52,8 +52,8 @@ pub use remat::checkpoint;
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{
-    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window,
-    schedule,
+    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window, bytes,
+    philox, schedule,
 };
 
 /// What a device is made of, and a trace of tensors for it.

@@ -5,13 +5,16 @@
 
 pub mod backend;
 mod bits;
+pub mod bytes;
 pub mod custom;
 mod dtype;
 mod error;
+pub mod interpret;
 pub mod key;
 mod name;
 pub mod op;
 mod passes;
+mod philox;
 pub mod schedule;
 pub mod shape;
 
@@ -21,3 +24,4 @@ pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
 pub use name::Name;
 pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};
+pub use philox::philox;
