@@ -312,7 +312,8 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
         let nest = Loop { outer: vec![n, 8], inner: vec![], body: std::mem::take(&mut c.body) };
         c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "embedding of tokens".into() });
         let want = c.interpret();
-        let regions = gpu.run_schedule(c.schedule.clone(), &c.trace(gpu)).unwrap();
+        let (program, bindings) = c.program(gpu);
+        let regions = gpu.run_schedule(c.schedule.clone(), &program, &bindings).unwrap();
         let error = gpu.read(&regions[0]).unwrap_err().to_string();
         let outside = |i: i64| error.contains(&format!("embedding: index {i} is out of range for axis 0 of extent 10"));
         assert!(outside(-1) || outside(99), "{error}");

@@ -1,6 +1,6 @@
 //! Functions recorded once and replayed: nothing is traced, hashed or planned again.
 //!
-//! The first call with inputs of some shapes runs the function and keeps the runs that it made: their traces, where each leaf
+//! The first call with inputs of some shapes runs the function and keeps the runs that it made: their programs, where each leaf
 //! came from (an input, an earlier run, a parameter, a draw, a constant), and what the host did after them (a parameter's new
 //! version). Every later call binds the new inputs and queues the same plans.
 

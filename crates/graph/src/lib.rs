@@ -19,6 +19,7 @@ mod print;
 mod record;
 mod remat;
 mod rule;
+mod scan;
 pub mod shape;
 mod tensor;
 mod variable;
@@ -49,6 +50,7 @@ pub use ops::{
     subscript::{Ellipsis, IntoSubscripts, NewAxis, Subscript, Subscripts},
 };
 pub use remat::checkpoint;
+pub use scan::{scan, scan_back};
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{
@@ -56,9 +58,9 @@ pub use thalweg_ir::{
     philox, schedule,
 };
 
-/// What a device is made of, and a trace of tensors for it.
+/// What a device is made of, and programs of tensors for it.
 pub mod backend {
-    pub use thalweg_ir::backend::*;
+    pub use thalweg_ir::{backend::*, program::*, storage::*};
 
-    pub use crate::eval::trace;
+    pub use crate::eval::program;
 }

@@ -1,200 +1,12 @@
 //! What a device must be able to do.
 
-use std::{
-    any::Any,
-    collections::HashSet,
-    fmt,
-    future::Future,
-    panic::Location,
-    pin::Pin,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, future::Future, pin::Pin};
 
 use crate::{
-    dtype::DType,
-    error::{Error, ErrorKind},
-    name::Name,
-    op::Op,
+    error::Error,
+    program::{Bindings, Program},
+    storage::{Region, Storage},
 };
-
-/// A buffer on a device. Its memory goes back to the device's pool with the last clone.
-#[derive(Clone)]
-pub struct Storage(Arc<dyn StorageObject>);
-
-/// The backend's side of a [`Storage`].
-pub trait StorageObject: Any + Send + Sync {
-    /// Bytes it holds.
-    fn size_bytes(&self) -> usize;
-}
-
-impl Storage {
-    /// Wraps a backend's buffer.
-    pub fn new(object: impl StorageObject) -> Storage {
-        Storage(Arc::new(object))
-    }
-
-    /// The backend's buffer, if it is a `T`.
-    pub fn downcast<T: StorageObject>(&self) -> Option<&T> {
-        (&*self.0 as &dyn Any).downcast_ref()
-    }
-
-    /// Bytes it holds.
-    pub fn size_bytes(&self) -> usize {
-        self.0.size_bytes()
-    }
-
-    /// Whether this is the only handle to the buffer.
-    pub fn is_only(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-
-    /// Whether both are the same buffer.
-    pub fn same(&self, other: &Storage) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl fmt::Debug for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Storage({} bytes)", self.size_bytes())
-    }
-}
-
-/// Elements `offset .. offset + len` of a storage.
-#[derive(Clone, Debug)]
-pub struct Region {
-    /// The buffer.
-    pub storage: Storage,
-    /// First element.
-    pub offset: usize,
-    /// Elements.
-    pub len: usize,
-    /// Their type.
-    pub dtype: DType,
-}
-
-impl Region {
-    /// Whether both have a byte in common.
-    pub fn overlaps(&self, other: &Region) -> bool {
-        let bytes = |r: &Region| (r.offset * r.dtype.size_bytes(), (r.offset + r.len) * r.dtype.size_bytes());
-        let ((a, a_end), (b, b_end)) = (bytes(self), bytes(other));
-        self.storage.same(&other.storage) && a < b_end && b < a_end
-    }
-}
-
-/// Where a node comes from; text is made only where it is printed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Label {
-    /// The op.
-    pub op: &'static str,
-    /// The nearest parameter.
-    pub path: Option<Arc<str>>,
-    /// The caller's position.
-    pub location: &'static Location<'static>,
-}
-
-impl Label {
-    /// The error of what a device met there.
-    pub fn error(&self, kind: ErrorKind) -> Error {
-        Error::at(self.op, kind, self.location, self.path.clone().map(Name::from))
-    }
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.as_deref().map_or(String::new(), |p| format!("{p} "));
-        write!(f, "{} {path}{}:{}", self.op, self.location.file(), self.location.line())
-    }
-}
-
-/// A node of a [`Trace`].
-#[derive(Clone, Debug)]
-pub struct TraceNode {
-    /// What it computes.
-    pub op: Op,
-    /// The nodes it reads, earlier in the trace.
-    pub inputs: Vec<usize>,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its element type.
-    pub dtype: DType,
-    /// Op, nearest parameter path and source position.
-    pub label: Label,
-}
-
-/// A value that a run must produce.
-#[derive(Clone, Debug)]
-pub struct TraceOutput {
-    /// The node.
-    pub node: usize,
-    /// Where to write it; without one the backend makes a region.
-    pub target: Option<Region>,
-}
-
-/// A graph to run: nodes in topological order, and what this run binds to them.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
-    /// The nodes.
-    pub nodes: Vec<TraceNode>,
-    /// `Op::Leaf` nodes in order, with their regions.
-    pub leaves: Vec<(usize, Region)>,
-    /// The leaves among them, by node, whose memory is a variable's: it will be written, so no output may share it.
-    pub variables: HashSet<usize>,
-    /// `Op::Scalar` nodes that are inputs of the plan, in order, with 32 bits as the node's dtype has them (f32 for floats).
-    pub scalars: Vec<(usize, u32)>,
-    /// What to produce.
-    pub outputs: Vec<TraceOutput>,
-    /// Everything that a plan depends on, encoded: two traces with equal keys share a plan.
-    pub key: Vec<u64>,
-    /// The dtype that contractions are cast to, or none in f32.
-    pub mixed: Option<DType>,
-    /// Whether this is a training step: the run is counted among the steps in flight.
-    pub step: bool,
-    /// The plan that ran this trace, for when it runs again.
-    pub plan: PlanSlot,
-}
-
-impl Trace {
-    /// Reads one region and writes it to another, element by element.
-    pub fn copying(from: &Region, to: &Region) -> Trace {
-        let label = Label { op: "copy", path: None, location: Location::caller() };
-        let node = |op: Op, inputs: Vec<usize>| {
-            let (shape, dtype, label) = (vec![from.len], from.dtype, label.clone());
-            TraceNode { op, inputs, shape, dtype, label }
-        };
-        let everything = Op::Slice { start: vec![0], step: vec![1] };
-        Trace {
-            nodes: vec![node(Op::Leaf, vec![]), node(everything, vec![0])],
-            leaves: vec![(0, from.clone())],
-            outputs: vec![TraceOutput { node: 1, target: Some(to.clone()) }],
-            ..Trace::default()
-        }
-        .changed()
-    }
-}
-
-/// Where a trace that runs more than once keeps its plan, so that nobody looks for it by its key.
-#[derive(Clone, Default)]
-pub struct PlanSlot(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
-
-impl PlanSlot {
-    /// The plan, if there is one of this type.
-    pub fn get<P: Any + Send + Sync>(&self) -> Option<Arc<P>> {
-        self.0.get()?.clone().downcast().ok()
-    }
-
-    /// Keeps the first plan.
-    pub fn set<P: Any + Send + Sync>(&self, plan: &Arc<P>) {
-        // Another plan of the same trace is as good.
-        let _ = self.0.set(plan.clone());
-    }
-}
-
-impl fmt::Debug for PlanSlot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PlanSlot({})", if self.0.get().is_some() { "full" } else { "empty" })
-    }
-}
 
 /// What a device is and what it can do.
 #[derive(Clone, Debug)]
@@ -272,8 +84,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn read_async(&self, region: &Region) -> ReadFuture;
     /// Queues copies, each of one region's elements to another of the same length and dtype. No two of them overlap.
     fn copy(&self, copies: &[(Region, Region)]) -> Result<(), Error>;
-    /// Queues a graph; gives a region for each output.
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error>;
+    /// Queues a program with what this run binds to it; gives a region for each output.
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>, Error>;
     /// Waits for all that was queued, and reports what went wrong on the device.
     fn synchronize(&self) -> Result<(), Error>;
     /// Counts and bytes.

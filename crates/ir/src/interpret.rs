@@ -33,7 +33,8 @@ impl Memory for Vec<Vec<f64>> {
 /// Runs the launches of a schedule in order.
 ///
 /// # Panics
-/// An address outside of a buffer; a primitive other than a user's own, which is composed for a device without kernels.
+/// An address outside of a buffer; a primitive other than a user's own, or a scan: both are composed for a device without
+/// kernels.
 pub fn run(schedule: &Schedule, memory: &mut dyn Memory, scalars: &[f64]) {
     let mut run = Run { schedule, memory, scalars };
     for launch in &schedule.launches {
@@ -41,6 +42,7 @@ pub fn run(schedule: &Schedule, memory: &mut dyn Memory, scalars: &[f64]) {
             LaunchKind::Loop(l) => run.nest(l),
             LaunchKind::Contract(c) => run.contract(c),
             LaunchKind::Whole(w) => run.whole(w),
+            LaunchKind::Repeat(_) => panic!("scans are composed"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Thalweg's intermediate representation: dtypes, shapes, errors, the op set, the traits of backends, and the way from a trace of ops
-//! to a schedule of launches.
+//! Thalweg's intermediate representation: dtypes, shapes, errors, the op set, programs of ops, the traits of backends, and the way
+//! from a program to a schedule of launches.
 //!
-//! Nothing here knows a tensor: `thalweg-graph` records traces, and the crates `thalweg-cpu` and `thalweg-gpu` run them.
+//! Nothing here knows a tensor: `thalweg-graph` records programs, and the crates `thalweg-cpu` and `thalweg-gpu` run them.
 
 pub mod backend;
 mod bits;
@@ -9,19 +9,24 @@ pub mod bytes;
 pub mod custom;
 mod dtype;
 mod error;
+mod fragment;
 pub mod interpret;
-pub mod key;
+mod key;
 mod name;
 pub mod op;
 mod passes;
 mod philox;
+pub mod program;
 pub mod schedule;
 pub mod shape;
+pub mod storage;
 
 pub use bits::Bits;
 pub use custom::{Custom, CustomKernel, Operand};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result};
+pub use fragment::Fragment;
 pub use name::Name;
 pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};
 pub use philox::philox;
+pub use program::{Node, NodeId};

@@ -21,8 +21,10 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Profile, ReadFuture, Stats},
+    program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
+    storage::{Region, Storage, StorageObject},
 };
 
 use plan::{Plan, view_of};
@@ -128,10 +130,10 @@ impl FastCpu {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn plan(&self, trace: &Trace) -> Result<Arc<Plan>> {
-        self.plans.get_or_build(trace, || {
+    fn plan(&self, program: &Program) -> Result<Arc<Plan>> {
+        self.plans.get_or_build(program, || {
             let options = schedule::Options::of(&self.profile);
-            let plan = Plan::new(schedule::build(trace, &options)?, trace.outputs.len(), &self.pool)?;
+            let plan = Plan::new(schedule::build(program, &options)?, program.outputs.len(), &self.pool)?;
             self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
             Ok(plan)
         })
@@ -175,11 +177,12 @@ impl Backend for FastCpu {
         Ok(())
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        let plan = self.plan(trace)?;
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        debug_assert!(program.fits(bindings), "other memory than the plan is for");
+        let plan = self.plan(program)?;
         let mut state = self.state();
         for (i, bytes) in plan.slots().iter().enumerate() {
-            let held = state.slots.get(i).map(thalweg_ir::backend::StorageObject::size_bytes);
+            let held = state.slots.get(i).map(StorageObject::size_bytes);
             if held.is_none_or(|held| held < *bytes) {
                 // The old one goes back first, so that the pool may grow by the difference only.
                 if held.is_some() {
@@ -192,8 +195,8 @@ impl Backend for FastCpu {
                 }
             }
         }
-        let regions = self.threads.install(|| plan.run(trace, &state.slots, &self.pool))?;
-        if trace.step {
+        let regions = self.threads.install(|| plan.run(program, bindings, &state.slots, &self.pool))?;
+        if program.step {
             state.last_step = Some(plan.report);
         }
         self.runs.fetch_add(1, Ordering::Relaxed);

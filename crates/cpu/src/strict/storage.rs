@@ -7,8 +7,8 @@ use std::sync::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Region, StorageObject},
     bytes::{decode, encode},
+    storage::{Region, StorageObject},
 };
 
 /// A buffer. Counted in its device's bytes while it lives.

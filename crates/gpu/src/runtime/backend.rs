@@ -9,8 +9,10 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Profile, ReadFuture, Stats},
+    program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
+    storage::{Region, Storage},
 };
 
 use super::{
@@ -71,20 +73,28 @@ impl GpuBackend {
     }
 
     /// Runs a schedule that is not cached, for tests and tools.
-    pub fn run_schedule(&self, schedule: schedule::ir::Schedule, trace: &Trace) -> Result<Vec<Region>> {
+    pub fn run_schedule(
+        &self,
+        schedule: schedule::ir::Schedule,
+        program: &Program,
+        bindings: &Bindings,
+    ) -> Result<Vec<Region>> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        self.run_plan(&mut plan, trace)
+        self.run_plan(&mut plan, program, bindings)
     }
 
     /// Prepares a schedule once, for benches: the returned function queues it.
-    pub fn prepare(&self, schedule: schedule::ir::Schedule) -> Result<impl FnMut(&Trace) -> Result<Vec<Region>> + '_> {
+    pub fn prepare(
+        &self,
+        schedule: schedule::ir::Schedule,
+    ) -> Result<impl FnMut(&Program, &Bindings) -> Result<Vec<Region>> + '_> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        Ok(move |trace: &Trace| self.run_plan(&mut plan, trace))
+        Ok(move |program: &Program, bindings: &Bindings| self.run_plan(&mut plan, program, bindings))
     }
 
-    fn run_plan(&self, plan: &mut Plan, trace: &Trace) -> Result<Vec<Region>> {
-        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), trace)?;
-        if trace.step {
+    fn run_plan(&self, plan: &mut Plan, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), program, bindings)?;
+        if program.step {
             *lock(&self.last_step) = Some(plan.report());
             if let Some(submission) = submission {
                 let before = {
@@ -198,19 +208,21 @@ impl Backend for GpuBackend {
             self.inner.submit(encoder.finish());
         }
         for (from, to) in other {
-            self.run(&Trace::copying(from, to))?;
+            let (program, bindings) = Program::copying(from, to);
+            self.run(&program, &bindings)?;
         }
         Ok(())
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        debug_assert!(program.fits(bindings), "other memory than the plan is for");
         self.inner.context.check("run")?;
-        let plan = self.plans.get_or_build(trace, || {
+        let plan = self.plans.get_or_build(program, || {
             let options = schedule::Options::of(self.profile());
-            let schedule = schedule::build(trace, &options)?;
+            let schedule = schedule::build(program, &options)?;
             Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
         })?;
-        self.run_plan(&mut lock(&plan), trace)
+        self.run_plan(&mut lock(&plan), program, bindings)
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -7,10 +7,12 @@ mod compiler;
 mod context;
 mod inner;
 mod limits;
+mod lower;
 mod pipelines;
 mod plan;
 mod pool;
 mod probe;
+mod step;
 mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};

@@ -32,7 +32,9 @@ pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<V
         LaunchKind::Whole(whole) => Ok(match &whole.op {
             Primitive::Segments(of) => segments::kernels(of, whole, buffers, caps),
             Primitive::Custom(op) => custom::kernels(op, whole, buffers, caps),
+            Primitive::Scan(_) => unreachable!("a schedule has its steps"),
         }),
+        LaunchKind::Repeat(_) => unreachable!("its launches have kernels, not it"),
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
         LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
             Some(kernels) => Ok(kernels),

@@ -1,6 +1,6 @@
 //! Primitives: what a device computes in one launch, with one or several results, by a kernel of its own.
 
-use super::{compound::Compound, segments::Segments};
+use super::{compound::Compound, scan::Scan, segments::Segments};
 use crate::custom::Custom;
 
 macro_rules! primitives {
@@ -25,6 +25,8 @@ macro_rules! primitives {
 primitives! {
     /// Rows combined by the segment that each belongs to.
     Segments(Segments),
+    /// A recorded step, walked over sequences.
+    Scan(Scan),
     /// A user's own.
     Custom(Custom),
 }

@@ -13,5 +13,6 @@ pub fn execute(whole: &Whole, bound: Bound<'_>) {
     match &whole.op {
         Primitive::Segments(of) => segments::execute(of, whole, bound),
         Primitive::Custom(op) => custom::execute(op, whole, bound),
+        Primitive::Scan(_) => unreachable!("a schedule has its steps"),
     }
 }
