@@ -1,6 +1,6 @@
 //! Shuffling that is the same on every machine.
 
-use thalweg_graph::{Rng, ops::random::philox};
+use thalweg_graph::{Rng, philox};
 
 /// The seed of a random stream. A type of its own, so that it cannot be swapped with a batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
     DType, Error, ErrorKind, Module, Op, Result, Tensor,
     backend::{Backend, Bindings, Draft, Label, Node, Program, Region, program},
+    bytes::decode,
     module::discarding,
     shape::count,
 };
@@ -239,7 +240,7 @@ fn run(backend: &dyn Backend, program: &Program, bindings: &Bindings) -> Result<
     let regions = backend.run(program, bindings)?;
     let values = |region: &Region| {
         let bytes = backend.read(region)?;
-        Ok(thalweg_cpu::strict::decode(region.dtype, &bytes))
+        Ok(decode(region.dtype, &bytes))
     };
     let found = regions.iter().map(values).collect::<Result<Vec<_>>>()?;
     match found.len() == program.outputs.len() {

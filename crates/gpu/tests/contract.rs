@@ -15,6 +15,7 @@ use thalweg_graph::{
     ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::*,
 };
+use thalweg_ir::bytes::{decode, encode};
 
 /// Where a case runs: the backend as it is, or its kernels as they would be written for another device.
 enum Runner {
@@ -248,24 +249,6 @@ fn on_bare(bare: &Bare, caps: &Caps, schedule: &Schedule, data: &[Vec<f64>]) -> 
         decode(spec.dtype, &bare.read(&buffers[*buf])[..spec.len * spec.dtype.size_bytes()])
     };
     schedule.outputs.iter().map(read).collect()
-}
-
-fn encode(dtype: DType, data: &[f64]) -> Vec<u8> {
-    let each = |x: &f64| match dtype {
-        DType::F16 => half::f16::from_f64(*x).to_le_bytes().to_vec(),
-        DType::BF16 => half::bf16::from_f64(*x).to_le_bytes().to_vec(),
-        _ => (*x as f32).to_le_bytes().to_vec(),
-    };
-    data.iter().flat_map(each).collect()
-}
-
-fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
-    let each = |b: &[u8]| match dtype {
-        DType::F16 => half::f16::from_le_bytes([b[0], b[1]]).to_f64(),
-        DType::BF16 => half::bf16::from_le_bytes([b[0], b[1]]).to_f64(),
-        _ => f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-    };
-    bytes.chunks_exact(dtype.size_bytes()).map(each).collect()
 }
 
 /// `a [batch, m, k]` or its transpose, times `b [batch, k, n]` or its transpose; `shared`: b has no batch.

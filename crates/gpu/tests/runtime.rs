@@ -2,10 +2,10 @@
 
 #![allow(missing_docs)]
 
-#[path = "support/interp.rs"]
-mod interp;
+#[path = "support/case.rs"]
+mod case;
 
-use interp::{Case, decode, encode, noise};
+use case::{Case, noise};
 use thalweg_gpu::{GpuBackend, Selector, adapters};
 use thalweg_graph::{
     DType, ErrorKind,
@@ -13,6 +13,7 @@ use thalweg_graph::{
     ops::binary::BinaryOp,
     schedule::ir::*,
 };
+use thalweg_ir::bytes::{decode, encode};
 
 fn gpu() -> GpuBackend {
     let name = std::env::var("THALWEG_DEVICE").unwrap_or_default();

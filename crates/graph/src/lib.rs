@@ -54,8 +54,8 @@ pub use scan::{scan, scan_back};
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{
-    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window,
-    schedule,
+    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window, bytes,
+    philox, schedule,
 };
 
 /// What a device is made of, and programs of tensors for it.

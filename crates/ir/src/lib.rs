@@ -5,14 +5,17 @@
 
 pub mod backend;
 mod bits;
+pub mod bytes;
 pub mod custom;
 mod dtype;
 mod error;
 mod fragment;
+pub mod interpret;
 mod key;
 mod name;
 pub mod op;
 mod passes;
+mod philox;
 pub mod program;
 pub mod schedule;
 pub mod shape;
@@ -25,4 +28,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use fragment::Fragment;
 pub use name::Name;
 pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};
+pub use philox::philox;
 pub use program::{Node, NodeId};

@@ -19,7 +19,7 @@ use thalweg_ir::{
 };
 
 use storage::Bytes;
-pub use storage::{decode, store};
+pub use storage::store;
 
 /// The reference device. See the module's documentation.
 #[derive(Debug)]

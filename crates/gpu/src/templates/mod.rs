@@ -10,7 +10,6 @@ pub mod nest;
 pub mod normalise;
 pub mod ops;
 pub mod params;
-pub mod plain;
 pub mod reduce;
 pub mod segments;
 pub mod shape;
@@ -39,7 +38,7 @@ pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<V
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
         LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
             Some(kernels) => Ok(kernels),
-            None => Ok(vec![nest::kernel(&plain::as_loop(c), buffers, caps)?]),
+            None => Ok(vec![nest::kernel(&c.as_loop(buffers), buffers, caps)?]),
         },
     }
 }

@@ -268,9 +268,7 @@ impl Nest<'_> {
             varies[v] = match (&body.insts[v], self.writer.get(v)) {
                 (_, Some(value)) => matches!(value, Value::Many(_)),
                 _ if !needed.contains(&v) => false,
-                (Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at), _) if !at.ignores(axis) => true,
-                (Inst::Index(at) | Inst::Random { at, .. }, _) if !at.ignores(axis) => true,
-                (inst, _) => inst.operands().iter().any(|o| varies[*o]),
+                (inst, _) => !inst.ignores(axis) || inst.operands().iter().any(|o| varies[*o]),
             };
         }
         varies[x]

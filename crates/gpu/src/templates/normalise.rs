@@ -1,31 +1,16 @@
 //! Loop nests with as few coordinates as possible: fewer divisions to find them, longer runs of neighbours.
 
-use thalweg_ir::schedule::ir::{Body, Inst, Linear, Loop};
+use thalweg_ir::schedule::{
+    ir::Loop,
+    transform::{Ones, merge},
+};
 
 /// The same loop nest without coordinates of extent 1, with coordinates merged where every address steps through both as
 /// through one, and with the outer coordinates in the order of the first store's memory.
 pub fn normalise(l: &Loop) -> Loop {
     let mut l = l.clone();
     order_outer(&mut l);
-    let mut d = 0;
-    while d < l.outer.len() + l.inner.len() {
-        let outer = l.outer.len();
-        if extent(&l, d) == 1 {
-            drop_coordinate(&mut l, d);
-        } else if d + 1 != outer && d + 1 < outer + l.inner.len() && mergeable(&mut l, d) {
-            let next = extent(&l, d + 1);
-            *extent_mut(&mut l, d) *= next;
-            for at in forms(&mut l.body) {
-                at.coef[d] = at.coef[d + 1];
-            }
-            drop_coordinate(&mut l, d + 1);
-        } else {
-            d += 1;
-            continue;
-        }
-        // What was merged may merge with its neighbour in front.
-        d = d.saturating_sub(1);
-    }
+    merge(&mut [&mut l.outer, &mut l.inner], l.body.forms_mut(), Ones::Dropped);
     l
 }
 
@@ -39,61 +24,17 @@ fn order_outer(l: &mut Loop) {
         return;
     }
     l.outer = order.iter().map(|d| l.outer[*d]).collect();
-    for at in forms(&mut l.body) {
+    for at in l.body.forms_mut() {
         let coef: Vec<i64> = order.iter().map(|d| at.coef[*d]).collect();
         at.coef[..coef.len()].copy_from_slice(&coef);
     }
-}
-
-fn extent(l: &Loop, d: usize) -> usize {
-    if d < l.outer.len() { l.outer[d] } else { l.inner[d - l.outer.len()] }
-}
-
-fn extent_mut(l: &mut Loop, d: usize) -> &mut usize {
-    let outer = l.outer.len();
-    if d < outer { &mut l.outer[d] } else { &mut l.inner[d - outer] }
-}
-
-fn drop_coordinate(l: &mut Loop, d: usize) {
-    let outer = l.outer.len();
-    if d < outer {
-        l.outer.remove(d);
-    } else {
-        l.inner.remove(d - outer);
-    }
-    for at in forms(&mut l.body) {
-        at.coef.remove(d);
-    }
-}
-
-/// Whether coordinates `d` and `d + 1`, on the same level, are one for every linear form.
-fn mergeable(l: &mut Loop, d: usize) -> bool {
-    let next = extent(l, d + 1) as i64;
-    forms(&mut l.body).iter().all(|at| at.coef[d] == at.coef[d + 1] * next)
-}
-
-/// Every linear form of a body.
-fn forms(body: &mut Body) -> Vec<&mut Linear> {
-    let mut forms = Vec::new();
-    for inst in &mut body.insts {
-        match inst {
-            Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
-                forms.push(&mut at.base);
-                forms.extend(at.terms.iter_mut().map(|t| &mut t.at));
-            }
-            Inst::Index(at) | Inst::Random { at, .. } => forms.push(at),
-            _ => {}
-        }
-    }
-    forms.extend(body.stores.iter_mut().map(|s| &mut s.at));
-    forms
 }
 
 #[cfg(test)]
 mod tests {
     use thalweg_ir::{
         DType,
-        schedule::ir::{Access, Store},
+        schedule::ir::{Access, Body, Inst, Linear, Store},
     };
 
     use super::*;

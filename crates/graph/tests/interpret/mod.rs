@@ -1,15 +1,18 @@
-//! A backend that runs schedules by plain loops in f64: what it computes is what the schedule says.
+//! A backend that runs schedules by the reference interpreter, in memory that is shared as the schedule says.
 
 use std::sync::{Arc, Mutex};
 
 use thalweg_graph::{
-    DType, Device, Error, Operand, Primitive, ReduceOp,
+    DType, Device, Error,
     backend::{Backend, Bindings, PlanReport, Profile, Program, ReadFuture, Region, Stats, Storage, StorageObject},
-    ops::random::philox,
     schedule::{
         self, Options,
-        ir::{Body, Contract, Inst, LaunchKind, Linear, Loop, Place, Schedule, Val, Whole},
+        ir::{Place, Schedule},
     },
+};
+use thalweg_ir::{
+    bytes::{decode, encode},
+    interpret,
 };
 
 struct Memory(Mutex<Vec<f64>>, usize);
@@ -56,32 +59,6 @@ fn with<T>(region: &Region, f: impl FnOnce(&mut [f64]) -> T) -> T {
     f(&mut memory.0.lock().unwrap()[region.offset..region.offset + region.len])
 }
 
-fn decode(bytes: &[u8], dtype: DType) -> Vec<f64> {
-    let chunks = bytes.chunks_exact(dtype.size_bytes());
-    chunks
-        .map(|b| match dtype {
-            DType::F32 => f64::from(f32::from_le_bytes(b.try_into().unwrap())),
-            DType::F64 => f64::from_le_bytes(b.try_into().unwrap()),
-            DType::I32 => f64::from(i32::from_le_bytes(b.try_into().unwrap())),
-            DType::U32 | DType::Bool => f64::from(u32::from_le_bytes(b.try_into().unwrap())),
-            DType::F16 => half::f16::from_le_bytes(b.try_into().unwrap()).to_f64(),
-            DType::BF16 => half::bf16::from_le_bytes(b.try_into().unwrap()).to_f64(),
-        })
-        .collect()
-}
-
-fn encode(values: &[f64], dtype: DType) -> Vec<u8> {
-    let one = |x: &f64| match dtype {
-        DType::F32 => (*x as f32).to_le_bytes().to_vec(),
-        DType::F64 => x.to_le_bytes().to_vec(),
-        DType::I32 => (*x as i32).to_le_bytes().to_vec(),
-        DType::U32 | DType::Bool => (*x as u32).to_le_bytes().to_vec(),
-        DType::F16 => half::f16::from_f64(*x).to_le_bytes().to_vec(),
-        DType::BF16 => half::bf16::from_f64(*x).to_le_bytes().to_vec(),
-    };
-    values.iter().flat_map(one).collect()
-}
-
 impl Backend for Interpreter {
     fn profile(&self) -> &Profile {
         &self.profile
@@ -97,7 +74,7 @@ impl Backend for Interpreter {
     }
     fn read(&self, region: &Region) -> Result<Vec<u8>, Error> {
         settle(region);
-        Ok(with(region, |v| encode(v, region.dtype)))
+        Ok(with(region, |v| encode(region.dtype, v)))
     }
     fn read_async(&self, region: &Region) -> ReadFuture {
         let bytes = self.read(region);
@@ -134,7 +111,7 @@ fn settle(region: &Region) {
     let elements = memory.1 / region.dtype.size_bytes();
     if values.len() == memory.1 && memory.1 > 0 && values.len() != elements {
         let bytes: Vec<u8> = values.iter().map(|b| *b as u8).collect();
-        *values = decode(&bytes, region.dtype);
+        *values = decode(region.dtype, &bytes);
     }
 }
 
@@ -175,186 +152,19 @@ fn execute(schedule: &Schedule, bindings: &Bindings) -> Vec<Region> {
     let regions: Vec<Region> = regions.into_iter().map(|r| r.expect("placed")).collect();
     regions.iter().for_each(settle);
     // In full precision, as the strict executor has them; the bits that a device gets are rounded to f32.
-    let run = Run { regions, scalars: bindings.scalars.clone() };
-    for launch in &schedule.launches {
-        match &launch.kind {
-            LaunchKind::Loop(l) => run.nest(l),
-            LaunchKind::Contract(c) => run.contract(c),
-            LaunchKind::Whole(whole) => run.whole(whole),
-            LaunchKind::Repeat(_) => panic!("scans are composed"),
-        }
-    }
-    schedule.outputs.iter().map(|b| run.regions[*b].clone()).collect()
+    let mut regions = Regions(regions);
+    interpret::run(schedule, &mut regions, &bindings.scalars);
+    schedule.outputs.iter().map(|b| regions.0[*b].clone()).collect()
 }
 
-struct Run {
-    regions: Vec<Region>,
-    scalars: Vec<f64>,
-}
+/// The region of each buffer.
+struct Regions(Vec<Region>);
 
-/// Every point of a box, in row-major order.
-fn points(extents: &[usize]) -> Vec<Vec<usize>> {
-    let mut all = vec![vec![]];
-    for n in extents {
-        all = all.into_iter().flat_map(|p| (0..*n).map(move |i| [&p[..], &[i]].concat())).collect();
+impl interpret::Memory for Regions {
+    fn load(&self, buf: usize, element: usize) -> f64 {
+        with(&self.0[buf], |m| m[element])
     }
-    all
-}
-
-impl Run {
-    /// Every primitive but a user's is composed here.
-    fn whole(&self, whole: &Whole) {
-        let Primitive::Custom(op) = &whole.op else { panic!("{} is composed", whole.op.name()) };
-        let data: Vec<Vec<f64>> = whole.inputs.iter().map(|x| with(&self.regions[x.buf], |m| m.to_vec())).collect();
-        let operands: Vec<Operand<'_>> =
-            data.iter().zip(&whole.inputs).map(|(data, x)| Operand { data, shape: &x.shape }).collect();
-        for (result, output) in op.results(&operands).iter().zip(whole.outputs.iter().flatten()) {
-            with(&self.regions[output.buf], |m| m.copy_from_slice(result));
-        }
-    }
-
-    /// The value of an instruction at loop coordinates, reductions and the contraction's sum given.
-    fn value(&self, body: &Body, v: Val, at: &[usize], known: &dyn Fn(Val) -> Option<f64>) -> f64 {
-        if let Some(value) = known(v) {
-            return value;
-        }
-        let dtype = body.dtypes[v];
-        let get = |v: Val| self.value(body, v, at, known);
-        let x = match &body.insts[v] {
-            Inst::Load { buf, at: access } => match access.at(at) {
-                Some(i) => with(&self.regions[*buf], |m| m[i]),
-                None => access.fill,
-            },
-            Inst::InBounds(access) => f64::from(u8::from(access.at(at).is_some())),
-            Inst::Gather { buf, at: access, index } => {
-                let wanted = get(index.index) as i64;
-                let i = wanted.clamp(0, index.bound - 1);
-                match access.at(at) {
-                    Some(_) if i != wanted && dtype.is_float() => f64::NAN,
-                    Some(base) => with(&self.regions[*buf], |m| m[(base as i64 + i * index.stride) as usize]),
-                    None => access.fill,
-                }
-            }
-            Inst::Within { index, bound, .. } => {
-                let i = get(*index) as i64;
-                f64::from(u8::from(i >= 0 && i < *bound))
-            }
-            Inst::Const(c) => *c,
-            Inst::Scalar(i) => self.scalars[*i],
-            Inst::Index(linear) => linear.at(at) as f64,
-            Inst::Random { at: element, stream } => {
-                let [k0, k1, op, draw] = stream.map(|s| get(s) as u32);
-                let e = element.at(at) as u32;
-                f64::from(philox([e / 4, op, draw, 0], [k0, k1])[(e % 4) as usize])
-            }
-            Inst::Unary(op, a) => op.reference(get(*a)),
-            Inst::Binary(op, a, b) => op.reference_of(body.dtypes[*a], get(*a), get(*b)),
-            Inst::Select(c, a, b) => get(if get(*c) != 0.0 { *a } else { *b }),
-            Inst::Cast(a) => match dtype {
-                DType::F16 | DType::BF16 => dtype.round(get(*a)),
-                DType::I32 | DType::U32 => get(*a).trunc(),
-                DType::Bool => f64::from(u8::from(get(*a) != 0.0)),
-                _ => get(*a),
-            },
-            Inst::Reduce(..) | Inst::Acc => panic!("reductions are known"),
-        };
-        match dtype {
-            DType::I32 | DType::U32 | DType::Bool => dtype.round(x),
-            _ => x,
-        }
-    }
-
-    fn store(&self, buf: usize, at: &Linear, coordinates: &[usize], value: f64) {
-        let region = &self.regions[buf];
-        with(region, |m| m[at.at(coordinates) as usize] = region.dtype.round(value));
-    }
-
-    fn nest(&self, l: &Loop) {
-        let levels = l.levels();
-        let sweeps = 1 + levels.iter().map(|l| l.sweep).max().unwrap_or(0);
-        let inner = points(&l.inner);
-        for row in points(&l.outer) {
-            let mut reduced: Vec<Option<f64>> = vec![None; l.body.insts.len()];
-            let origin = [&row[..], &vec![0; l.inner.len()]].concat();
-            for sweep in 0..sweeps {
-                for store in &l.body.stores {
-                    if levels[store.value].per_row && levels[store.value].sweep == sweep {
-                        let value = self.value(&l.body, store.value, &origin, &|v| reduced[v]);
-                        self.store(store.buf, &store.at, &origin, value);
-                    }
-                }
-                let mut sums: Vec<(Val, ReduceOp, Val, Option<(f64, usize)>)> = Vec::new();
-                for (v, inst) in l.body.insts.iter().enumerate() {
-                    if let Inst::Reduce(op, a) = inst
-                        && levels[*a].sweep == sweep
-                    {
-                        sums.push((v, *op, *a, None));
-                    }
-                }
-                for (i, col) in inner.iter().enumerate() {
-                    let at = [&row[..], col].concat();
-                    for (_, op, a, sum) in &mut sums {
-                        let x = self.value(&l.body, *a, &at, &|v| reduced[v]);
-                        *sum = Some(match (*sum, op) {
-                            (None, _) => (x, i),
-                            (Some((s, _)), ReduceOp::Sum) => (s + x, 0),
-                            (Some((s, _)), ReduceOp::Prod) => (s * x, 0),
-                            (Some((s, at)), ReduceOp::Max | ReduceOp::ArgMax) => {
-                                if x > s {
-                                    (x, i)
-                                } else {
-                                    (s, at)
-                                }
-                            }
-                            (Some((s, at)), ReduceOp::Min | ReduceOp::ArgMin) => {
-                                if x < s {
-                                    (x, i)
-                                } else {
-                                    (s, at)
-                                }
-                            }
-                        });
-                    }
-                    for store in &l.body.stores {
-                        if !levels[store.value].per_row && levels[store.value].sweep == sweep {
-                            let value = self.value(&l.body, store.value, &at, &|v| reduced[v]);
-                            self.store(store.buf, &store.at, &at, value);
-                        }
-                    }
-                }
-                for (v, op, _, sum) in sums {
-                    reduced[v] = Some(match (op, sum) {
-                        (ReduceOp::ArgMax | ReduceOp::ArgMin, Some((_, at))) => at as f64,
-                        (_, Some((s, _))) => s,
-                        (ReduceOp::Prod, None) => 1.0,
-                        (_, None) => 0.0,
-                    });
-                }
-            }
-        }
-    }
-
-    fn contract(&self, c: &Contract) {
-        let load = |buf: usize, access: &thalweg_graph::schedule::ir::Access, at: &[usize], casts: &[DType]| {
-            let x = access.at(at).map_or(access.fill, |i| with(&self.regions[buf], |m| m[i]));
-            casts.iter().fold(x, |x, d| d.round(x))
-        };
-        for b in points(&c.batch) {
-            for m in points(&c.m) {
-                for n in points(&c.n) {
-                    let mut acc = 0.0;
-                    for k in points(&c.k) {
-                        acc += load(c.a.buf, &c.a.at, &[&b[..], &m, &k].concat(), &c.a.casts)
-                            * load(c.b.buf, &c.b.at, &[&b[..], &k, &n].concat(), &c.b.casts);
-                    }
-                    let at = [&b[..], &m, &n].concat();
-                    let is_acc = |v: Val| (c.body.insts[v] == Inst::Acc).then_some(acc);
-                    for store in &c.body.stores {
-                        let value = self.value(&c.body, store.value, &at, &is_acc);
-                        self.store(store.buf, &store.at, &at, value);
-                    }
-                }
-            }
-        }
+    fn store(&mut self, buf: usize, element: usize, value: f64) {
+        with(&self.0[buf], |m| m[element] = value);
     }
 }

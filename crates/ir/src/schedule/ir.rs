@@ -205,6 +205,30 @@ impl Inst {
             Inst::Select(c, a, b) => vec![*c, *a, *b],
         }
     }
+
+    /// The same, to be changed.
+    pub fn operands_mut(&mut self) -> Vec<&mut Val> {
+        match self {
+            Inst::Load { .. } | Inst::InBounds(_) | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => {
+                vec![]
+            }
+            Inst::Gather { index, .. } => vec![&mut index.index],
+            Inst::Within { index, .. } => vec![index],
+            Inst::Random { stream, .. } => stream.iter_mut().collect(),
+            Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => vec![a],
+            Inst::Binary(_, a, b) => vec![a, b],
+            Inst::Select(c, a, b) => vec![c, a, b],
+        }
+    }
+
+    /// Whether what it takes from the coordinates themselves does not change along loop coordinate `d`.
+    pub fn ignores(&self, d: usize) -> bool {
+        match self {
+            Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => at.ignores(d),
+            Inst::Index(at) | Inst::Random { at, .. } => at.ignores(d),
+            _ => true,
+        }
+    }
 }
 
 /// A value written to a buffer.
@@ -287,16 +311,9 @@ impl Loop {
         let inner = self.outer.len()..self.outer.len() + self.inner.len();
         let mut levels: Vec<Level> = Vec::with_capacity(self.body.insts.len());
         for inst in &self.body.insts {
-            let from_coordinates = match inst {
-                Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
-                    inner.clone().all(|d| at.ignores(d))
-                }
-                Inst::Index(at) | Inst::Random { at, .. } => inner.clone().all(|d| at.ignores(d)),
-                _ => true,
-            };
             let operands = inst.operands();
             let sweep = operands.iter().map(|v| levels[*v].sweep).max().unwrap_or(0);
-            let per_row = from_coordinates && operands.iter().all(|v| levels[*v].per_row);
+            let per_row = inner.clone().all(|d| inst.ignores(d)) && operands.iter().all(|v| levels[*v].per_row);
             levels.push(match inst {
                 Inst::Reduce(..) => Level { per_row: true, sweep: sweep + 1 },
                 _ => Level { per_row, sweep },

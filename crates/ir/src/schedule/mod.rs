@@ -16,6 +16,7 @@ mod options;
 mod precedence;
 mod print;
 mod repeat;
+pub mod transform;
 mod views;
 
 use std::collections::{HashMap, HashSet};

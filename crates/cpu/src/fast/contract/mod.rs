@@ -13,7 +13,7 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 use thalweg_ir::{
-    DType, ReduceOp,
+    DType,
     schedule::ir::{Access, Body, BufId, BufferSpec, Contract, Inst, Linear, Loop, Operand},
 };
 
@@ -24,7 +24,6 @@ use tile::{Tiling, set_box, stride};
 use super::{
     kernel::{
         access::{MAX_COORDS, Region, Sparse},
-        collapse::drop_guards,
         machine::Bind,
         program::{Options, Program},
     },
@@ -114,14 +113,14 @@ impl ContractKernel {
             return Ok(ContractKernel::Planes(Box::new(Planes { stencil, batch, n, direct, epilogue, sums })));
         }
         let mut c = c.clone();
-        drop_guards(&mut c.a.at, &[&c.batch[..], &c.m, &c.k].concat());
-        drop_guards(&mut c.b.at, &[&c.batch[..], &c.k, &c.n].concat());
+        c.a.at.drop_guards(&[&c.batch[..], &c.m, &c.k].concat());
+        c.b.at.drop_guards(&[&c.batch[..], &c.k, &c.n].concat());
         let c = &c;
         let count = |x: &[usize]| x.iter().product::<usize>();
         let (m, n, k) = (count(&c.m), count(&c.n), count(&c.k));
         if m <= 1 || n <= 1 || k == 0 {
             let dtype_of = |buf: BufId| buffers[buf].dtype;
-            return Ok(ContractKernel::Loop(Program::new(&as_loop(c, buffers), &Options::default(), &dtype_of)?));
+            return Ok(ContractKernel::Loop(Program::new(&c.as_loop(buffers), &Options::default(), &dtype_of)?));
         }
         let sums = buffers.len();
         let plain = |o: &Operand| o.at.terms.is_empty();
@@ -187,78 +186,6 @@ impl ContractKernel {
     }
 }
 
-/// `Σ_k a · b` as a loop, with the body behind the sum.
-fn as_loop(c: &Contract, buffers: &[BufferSpec]) -> Loop {
-    let (b, m, n, k) = (c.batch.len(), c.m.len(), c.n.len(), c.k.len());
-    // Where each side's coordinates are among `batch ++ m ++ n ++ k`.
-    let of_a: Vec<usize> = (0..b + m).chain(b + m + n..b + m + n + k).collect();
-    let of_b: Vec<usize> = (0..b).chain(b + m + n..b + m + n + k).chain(b + m..b + m + n).collect();
-    let spread = |form: &Linear, to: &[usize]| {
-        let mut coef = vec![0; b + m + n + k];
-        for (c, d) in form.coef.iter().zip(to) {
-            coef[*d] = *c;
-        }
-        Linear { offset: form.offset, coef }
-    };
-    let mut body = Body::default();
-    let mut load = |o: &Operand, to: &[usize]| {
-        let mut at = o.at.clone();
-        at.base = spread(&at.base, to);
-        at.terms.iter_mut().for_each(|t| t.at = spread(&t.at, to));
-        body.insts.push(Inst::Load { buf: o.buf, at });
-        body.dtypes.push(buffers[o.buf].dtype);
-        for cast in &o.casts {
-            body.insts.push(Inst::Cast(body.insts.len() - 1));
-            body.dtypes.push(*cast);
-        }
-        body.insts.len() - 1
-    };
-    let (x, y) = (load(&c.a, &of_a), load(&c.b, &of_b));
-    let product = body.insts.len();
-    body.insts.push(Inst::Binary(thalweg_ir::op::binary::BinaryOp::Mul, x, y));
-    body.insts.push(Inst::Reduce(ReduceOp::Sum, product));
-    body.dtypes.extend([DType::F32; 2]);
-    append(&mut body, &c.body, product + 1, k);
-    Loop { outer: [&c.batch[..], &c.m, &c.n].concat(), inner: c.k.clone(), body }
-}
-
-/// Appends a contraction's body, whose sum is value `acc` of `body`; its forms get `more` coordinates.
-fn append(body: &mut Body, from: &Body, acc: usize, more: usize) {
-    let mut renamed = vec![acc; from.insts.len()];
-    let mut from = from.clone();
-    for form in super::kernel::collapse::linears(&mut from) {
-        form.coef.extend(std::iter::repeat_n(0, more));
-    }
-    for (v, inst) in from.insts.into_iter().enumerate() {
-        if inst == Inst::Acc {
-            continue;
-        }
-        let r = |x: usize| renamed[x];
-        let inst = match inst {
-            Inst::Gather { buf, at, mut index } => {
-                index.index = r(index.index);
-                Inst::Gather { buf, at, index }
-            }
-            Inst::Within { index, bound, check } => Inst::Within { index: r(index), bound, check },
-            Inst::Random { at, stream } => Inst::Random { at, stream: stream.map(r) },
-            Inst::Unary(op, x) => Inst::Unary(op, r(x)),
-            Inst::Binary(op, x, y) => Inst::Binary(op, r(x), r(y)),
-            Inst::Select(x, y, z) => Inst::Select(r(x), r(y), r(z)),
-            Inst::Cast(x) => Inst::Cast(r(x)),
-            Inst::Reduce(op, x) => Inst::Reduce(op, r(x)),
-            other => other,
-        };
-        renamed[v] = body.insts.len();
-        body.insts.push(inst);
-        body.dtypes.push(from.dtypes[v]);
-    }
-    body.checks = from.checks;
-    for mut store in from.stores {
-        store.value = renamed[store.value];
-        body.stores.push(store);
-    }
-}
-
 impl Epilogue {
     fn new(
         c: &Contract,
@@ -279,7 +206,7 @@ impl Epilogue {
         let coef = [batch, along(&c.m, row), along(&c.n, 1)].concat();
         let at = Access { base: Linear { offset: 0, coef }, terms: Vec::new(), fill: 0.0 };
         let mut body = Body { insts: vec![Inst::Load { buf: sums, at }], dtypes: vec![DType::F32], ..Body::default() };
-        append(&mut body, &c.body, 0, 0);
+        body.append(&c.body, 0);
         let l = Loop { outer, inner: Vec::new(), body };
         let dtype_of = |buf: BufId| if buf == sums { DType::F32 } else { buffers[buf].dtype };
         let options = Options { groups: vec![c.batch.len(), c.m.len()] };

@@ -2,7 +2,10 @@
 
 use thalweg_ir::{
     DType,
-    schedule::ir::{Access, Body, BufId, BufferSpec, Inst, Linear, Loop, Operand, Store},
+    schedule::{
+        ir::{Access, Body, BufId, BufferSpec, Inst, Linear, Loop, Operand, Store},
+        transform::{Ones, merge},
+    },
 };
 
 use super::tile::{set_box, stride};
@@ -10,7 +13,6 @@ use crate::{
     fast::kernel::{
         access::{Coords, MAX_COORDS, Reach, Region, Sparse},
         alu,
-        collapse::collapse_with,
         machine::fill_lanes,
         program::{Options, Program},
     },
@@ -157,9 +159,7 @@ fn own_first(at: &Access, shape: &Shape<'_>) -> Access {
     let mut at = at.clone();
     if shape.k_first {
         let (b, k) = (shape.batch.len(), shape.k.len());
-        for form in std::iter::once(&mut at.base).chain(at.terms.iter_mut().map(|t| &mut t.at)) {
-            form.coef[b..].rotate_left(k);
-        }
+        at.forms_mut().for_each(|form| form.coef[b..].rotate_left(k));
     }
     at
 }
@@ -181,8 +181,7 @@ impl Pack {
     fn new(at: &Access, shape: &Shape<'_>) -> Result<Pack, String> {
         let mut at = at.clone();
         let (mut batch, mut own, mut k) = (shape.batch.to_vec(), shape.own.to_vec(), shape.k.to_vec());
-        let forms = std::iter::once(&mut at.base).chain(at.terms.iter_mut().map(|t| &mut t.at)).collect();
-        collapse_with(&mut [&mut batch, &mut own, &mut k], forms);
+        merge(&mut [&mut batch, &mut own, &mut k], at.forms_mut(), Ones::Dropped);
         let coords = batch.len() + own.len() + k.len();
         if coords > MAX_COORDS {
             return Err(format!("a contraction of {coords} coordinates"));

@@ -1,11 +1,10 @@
 //! Loops, compiled to code on blocks of lanes.
 //!
-//! `collapse` merges coordinates, `program` turns values into registers and code, `exec` cuts the nest into tasks,
+//! `program` turns values into registers and code, `exec` cuts the nest into tasks,
 //! `machine` runs code on a block, `access` finds the elements of a block, `alu` and `math` compute, `reduce` combines.
 
 pub mod access;
 pub mod alu;
-pub mod collapse;
 pub mod exec;
 pub mod machine;
 pub mod math;

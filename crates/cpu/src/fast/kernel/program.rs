@@ -9,13 +9,15 @@ use std::ops::Range;
 use thalweg_ir::{
     Class, DType, ReduceOp,
     op::{binary::BinaryOp, unary::UnaryOp},
-    schedule::ir::{Access, BufId, Inst, Level, Loop, Val},
+    schedule::{
+        ir::{Access, BufId, Inst, Level, Loop, Val},
+        transform::{Ones, merge},
+    },
 };
 
 use super::{
     access::{MAX_COORDS, Reach, Sparse},
     alu,
-    collapse::{collapse, drop_guards},
 };
 
 /// Lanes of a block, where rows are longer than [`ROW`].
@@ -167,7 +169,7 @@ impl Program {
         let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
         for inst in &mut l.body.insts {
             if let Inst::Load { at, .. } | Inst::Gather { at, .. } = inst {
-                drop_guards(at, &extents);
+                at.drop_guards(&extents);
             }
         }
         let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -179,7 +181,7 @@ impl Program {
         }
         groups.push(rest.to_vec());
         groups.push(l.inner.clone());
-        collapse(&mut groups.iter_mut().collect::<Vec<_>>(), &mut l.body);
+        merge(&mut groups.iter_mut().collect::<Vec<_>>(), l.body.forms_mut(), Ones::Dropped);
         l.inner = groups.pop().unwrap_or_default();
         l.outer = groups.concat();
         // The last coordinate is kept for `shift_loads`.

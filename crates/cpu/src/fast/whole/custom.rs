@@ -1,9 +1,13 @@
 //! A user's op, by its reference.
 
-use thalweg_ir::{Custom, Operand, schedule::ir::Whole, shape::count};
+use thalweg_ir::{
+    Custom, Operand,
+    bytes::{decode, encode},
+    schedule::ir::Whole,
+    shape::count,
+};
 
 use super::Bound;
-use crate::strict::storage::{decode, encode};
 
 /// Decodes the inputs, and encodes those results that somebody asks for.
 pub fn execute(op: &Custom, whole: &Whole, bound: Bound<'_>) {

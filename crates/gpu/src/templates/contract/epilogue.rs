@@ -57,18 +57,10 @@ impl<'a> Epilogue<'a> {
         }
         let first = self.c.outer[0].len();
         let rows = first..first + self.c.outer[1].len();
-        let ignores = |at: &thalweg_ir::schedule::ir::Linear| rows.clone().all(|d| at.ignores(d));
         let point = self.point(vec!["0u".into(); rows.len()], 0);
         for v in 0..self.c.body.insts.len() {
             let inst = &self.c.body.insts[v];
-            let own = match inst {
-                Inst::Acc => false,
-                Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
-                    ignores(&at.base) && at.terms.iter().all(|t| ignores(&t.at))
-                }
-                Inst::Index(at) | Inst::Random { at, .. } => ignores(at),
-                _ => true,
-            };
+            let own = *inst != Inst::Acc && rows.clone().all(|d| inst.ignores(d));
             if own && inst.operands().iter().all(|o: &Val| self.hoisted[*o]) {
                 self.writer.value(k, v, &point);
                 self.hoisted[v] = true;

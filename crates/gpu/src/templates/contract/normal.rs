@@ -6,7 +6,10 @@
 
 use thalweg_ir::{
     DType,
-    schedule::ir::{Access, Body, BufId, Contract, Inst, Linear, Operand},
+    schedule::{
+        ir::{Access, Body, BufId, Contract, Linear, Operand},
+        transform::{Ones, merge, merge_behind},
+    },
 };
 
 /// One side: an element for each (batch, row, k), where a row of the right side is a column of the product.
@@ -51,30 +54,30 @@ impl Normal {
     /// channel has the form of any other.
     pub fn new(c: &Contract, swap: bool, units: bool) -> Normal {
         let (nb, nm, nn, nk) = (c.batch.len(), c.m.len(), c.n.len(), c.k.len());
+        let ones = if units { Ones::Kept } else { Ones::Dropped };
         // Both sides over batch ++ rows ++ k.
         let left = c.a.clone();
         let mut right = c.b.clone();
         let order: Vec<usize> = (0..nb).chain(nb + nk..nb + nk + nn).chain(nb..nb + nk).collect();
-        access_forms(&mut right.at).into_iter().for_each(|f| reorder(f, &order));
+        right.at.forms_mut().for_each(|f| reorder(f, &order));
         let mut body = c.body.clone();
         let (mut m, mut n) = (c.m.clone(), c.n.clone());
         let (mut a, mut b) = (left, right);
         if swap {
             let order: Vec<usize> = (0..nb).chain(nb + nm..nb + nm + nn).chain(nb..nb + nm).collect();
-            body_forms(&mut body).into_iter().for_each(|f| reorder(f, &order));
+            body.forms_mut().for_each(|f| reorder(f, &order));
             std::mem::swap(&mut m, &mut n);
             std::mem::swap(&mut a, &mut b);
         }
-        let k = summed(&c.k, (nb + m.len(), &mut a.at), (nb + n.len(), &mut b.at), units);
+        let k = summed(&c.k, (nb + m.len(), &mut a.at), (nb + n.len(), &mut b.at), ones);
         let side = |o: Operand, rows: &[usize]| {
             let Operand { buf, mut at, casts } = o;
-            let mut groups = [c.batch.clone(), rows.to_vec()];
-            merge(&mut groups, &mut access_forms(&mut at), units);
-            let [batch, rows] = groups;
+            let (mut batch, mut rows) = (c.batch.clone(), rows.to_vec());
+            merge(&mut [&mut batch, &mut rows], at.forms_mut(), ones);
             Side { buf, casts, batch, rows, at }
         };
         let mut outer = [c.batch.clone(), m.clone(), n.clone()];
-        merge(&mut outer, &mut body_forms(&mut body), units);
+        merge(&mut outer.each_mut(), body.forms_mut(), ones);
         Normal {
             batch: c.batch.iter().product(),
             m: m.iter().product(),
@@ -88,85 +91,21 @@ impl Normal {
     }
 }
 
-/// Merges and orders the summed coordinates, which stand behind `first` others on each side.
-fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access), units: bool) -> Vec<usize> {
+/// Merges and orders the summed coordinates, which stand behind so many others on each side.
+fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access), ones: Ones) -> Vec<usize> {
     let mut extents = k.to_vec();
-    let (skip_a, skip_b) = (a.0, b.0);
-    let mut forms: Vec<(usize, &mut Linear)> = access_forms(a.1).into_iter().map(|f| (skip_a, f)).collect();
-    forms.extend(access_forms(b.1).into_iter().map(|f| (skip_b, f)));
-    let mut d = 0;
-    while d < extents.len() {
-        let one = extents[d] == 1 && !units;
-        let joins = d + 1 < extents.len() && {
-            let next = extents[d + 1] as i64;
-            forms.iter().all(|(skip, f)| f.coef[skip + d] == f.coef[skip + d + 1] * next)
-        };
-        if !one && !joins {
-            d += 1;
-            continue;
-        }
-        if joins && !one {
-            extents[d + 1] *= extents[d];
-        }
-        extents.remove(d);
-        forms.iter_mut().for_each(|(skip, f)| {
-            f.coef.remove(*skip + d);
-        });
-        d = d.saturating_sub(1);
-    }
+    let mut forms: Vec<(usize, &mut Linear)> =
+        [a, b].into_iter().flat_map(|(skip, at)| at.forms_mut().map(move |form| (skip, form))).collect();
+    merge_behind(&mut [&mut extents], &mut forms, ones);
     // The first coordinate is what is split; the last one is what is contiguous.
-    if extents.len() > 2 && !units {
+    if extents.len() > 2 && ones == Ones::Dropped {
         let largest = (0..extents.len() - 1).max_by_key(|d| (extents[*d], std::cmp::Reverse(*d))).unwrap_or(0);
         extents.swap(0, largest);
-        forms.iter_mut().for_each(|(skip, f)| f.coef.swap(*skip, *skip + largest));
+        forms.iter_mut().for_each(|(skip, form)| form.coef.swap(*skip, *skip + largest));
     }
     extents
 }
 
-/// Drops coordinates of extent 1 (unless `units`) and merges neighbours within each group wherever every form steps
-/// through both as through one. The groups stand in front of whatever else the forms range over.
-fn merge(groups: &mut [Vec<usize>], forms: &mut [&mut Linear], units: bool) {
-    let mut first = 0;
-    for group in groups {
-        let mut d = 0;
-        while d < group.len() {
-            let at = first + d;
-            let one = group[d] == 1 && !units;
-            let joins = d + 1 < group.len() && forms.iter().all(|f| f.coef[at] == f.coef[at + 1] * group[d + 1] as i64);
-            if !one && !joins {
-                d += 1;
-                continue;
-            }
-            if joins && !one {
-                group[d + 1] *= group[d];
-            }
-            group.remove(d);
-            forms.iter_mut().for_each(|f| {
-                f.coef.remove(at);
-            });
-            d = d.saturating_sub(1);
-        }
-        first += group.len();
-    }
-}
-
 fn reorder(form: &mut Linear, order: &[usize]) {
     form.coef = order.iter().map(|d| form.coef[*d]).collect();
-}
-
-fn access_forms(at: &mut Access) -> Vec<&mut Linear> {
-    std::iter::once(&mut at.base).chain(at.terms.iter_mut().map(|t| &mut t.at)).collect()
-}
-
-fn body_forms(body: &mut Body) -> Vec<&mut Linear> {
-    let mut forms = Vec::new();
-    for inst in &mut body.insts {
-        match inst {
-            Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => forms.extend(access_forms(at)),
-            Inst::Index(at) | Inst::Random { at, .. } => forms.push(at),
-            _ => {}
-        }
-    }
-    forms.extend(body.stores.iter_mut().map(|s| &mut s.at));
-    forms
 }
