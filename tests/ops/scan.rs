@@ -183,7 +183,7 @@ fn gradients_have_gradients() -> Result<()> {
                     h = step(&h, &xs.narrow(0, t, 1).squeeze(0));
                     h.clone()
                 });
-                Tensor::stack(&steps.collect::<Vec<Tensor>>(), 0)
+                Tensor::stack(steps.collect::<Vec<Tensor>>(), 0)
             }
             false => {
                 let (_, mut ys) = scan(&[&start], &[&xs], |h, x| {
@@ -222,7 +222,7 @@ fn what_is_wrong_with_a_scan_is_said() {
     let device = cpu();
     let (zero, xs) = (Tensor::full(&device, 0.0, [2], DType::F32), numbers(&device, 1, &[3, 2]));
     let text = |r: Result<(Vec<Tensor>, Vec<Tensor>)>| r.map(|_| ()).unwrap_err().to_string();
-    let wider = text(scan(&[&zero], &[&xs], |c, x| (vec![c[0].concat_with(&[&x[0]], 0)], vec![])));
+    let wider = text(scan(&[&zero], &[&xs], |c, x| (vec![c[0].concat_with([&x[0]], 0)], vec![])));
     assert!(wider.contains("carry 0 is f32 [2], and a step makes it f32 [4]") && wider.contains("scan.rs"), "{wider}");
     let none = text(scan(&[&zero], &[&xs], |_, _| (vec![], vec![])));
     assert!(none.contains("takes 1 carries, and its step gives 0"), "{none}");

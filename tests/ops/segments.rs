@@ -63,7 +63,7 @@ fn gradients_of_tables_and_scatters_go_through_kernels() -> Result<()> {
         found.extend(grads.get(&table).map_or_else(|| Ok(vec![]), |g| g.to_vec::<f32>())?);
         // Every column has slots of its own.
         let x = numbers(device, &[80, 30], DType::F32);
-        let index: Vec<i32> = (0..60 * 30).map(|i| (i * 13 % 80) as i32).collect();
+        let index: Vec<i32> = (0..60 * 30).map(|i| i * 13 % 80).collect();
         let index = Tensor::from_slice(device, &index, [60, 30]);
         let src = numbers(device, &[60, 30], DType::F32);
         for y in [x.scatter_add(0, &index, &src), x.scatter(0, &index, &src)] {

@@ -242,14 +242,16 @@ impl Scanned {
                 back.sequence(&beside, rows(&g));
                 beside
             });
-            (given.push(next), upstream.push(flow.clone()));
+            given.push(next);
+            upstream.push(flow.clone());
             flows.push(Some((back.carry(flow, start), beside)));
         }
         for (y, of) in step.ys.iter().enumerate() {
             if let Some(g) = g(Part::Row(y)).filter(|_| of.dtype().is_float()) {
                 let flow = taken(of);
                 back.sequence(&flow, g);
-                (given.push(of), upstream.push(flow));
+                given.push(of);
+                upstream.push(flow);
             }
         }
         for (c, carry) in step.carries.iter().enumerate() {

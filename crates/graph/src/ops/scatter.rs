@@ -173,7 +173,7 @@ impl Tensor {
         // What a slot holds is one source more, in front: equal extremes share the gradient, whichever they are.
         let own = Tensor::iota(self.device(), at.x.shape(), 1);
         let (src, index) = match include_self {
-            true => (at.x.concat_with(&[&src], 1), own.concat_with(&[&at.index], 1)),
+            true => (at.x.concat_with([&src], 1), own.concat_with([&at.index], 1)),
             false => (src, at.index),
         };
         let Combined { value, rows } = src.combined("scatter_reduce", op, 1, &index, self.shape()[axis]);

@@ -32,7 +32,7 @@ pub fn execute(of: &Segments, whole: &Whole, bound: Bound<'_>) {
             |y, x| {
                 let (a, b) = ($wide(y), $wide(x));
                 let better = if least { b < a } else { b > a };
-                #[expect(clippy::eq_op, reason = "only what is not a number differs from itself")]
+                // Only what is not a number differs from itself.
                 if better || b != b { x } else { y }
             }
         };
