@@ -243,6 +243,20 @@ impl<'a> Builder<'a> {
         format!("st_{n}")
     }
 
+    /// The name of the function that loads four, from a multiple of four on.
+    pub fn loader4(&mut self, from: impl Into<Source>) -> String {
+        let n = self.bind(from.into());
+        self.sources[n].1.load4 = true;
+        format!("ld4_{n}")
+    }
+
+    /// The name of the function that stores four.
+    pub fn storer4(&mut self, from: impl Into<Source>) -> String {
+        let n = self.bind(from.into());
+        self.sources[n].1.store4 = true;
+        format!("st4_{n}")
+    }
+
     /// The names of the functions by which all invocations add to a word, and make it smaller.
     pub fn tallies(&mut self, from: impl Into<Source>) -> [String; 2] {
         let n = self.bind(from.into());

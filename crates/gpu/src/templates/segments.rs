@@ -1,9 +1,10 @@
 //! Rows combined by segment: the functions of `segments.wgsl`, called for every segment, row and element.
 
+use std::fmt::Write as _;
+
 use thalweg_ir::{
     op::segments::Segments,
     schedule::ir::{BufId, BufferSpec, Whole},
-    shape::count,
 };
 use thalweg_shaders::{SEGMENTS, function};
 
@@ -30,7 +31,7 @@ pub fn kernels(of: &Segments, whole: &Whole, buffers: &[BufferSpec], caps: &Caps
     };
     let mut kernels = vec![launch.clear(), launch.tally()];
     if let Some(y) = &whole.outputs[0] {
-        kernels.push(launch.combine(y.buf, count(&y.shape)));
+        kernels.push(launch.combine(y.buf));
     }
     if let Some(counts) = &whole.outputs[1] {
         kernels.push(launch.count(counts.buf));
@@ -72,26 +73,54 @@ impl<'a> Launch<'a> {
         self.finish(k, ["tally", "segments_tally"], &holes, &words, self.rows)
     }
 
-    fn combine(&self, y: BufId, total: usize) -> Kernel {
+    /// Workgroups of one segment each where rows are wide, else of elements one by one.
+    fn combine(&self, y: BufId) -> Kernel {
         let mut k = self.builder();
-        let (load_segment, load_x, load_tally) = (k.loader(self.segment), k.loader(self.x), k.loader(Source::Words));
-        let store = k.storer(y);
-        let [slots, length, columns, segments] =
-            [self.slots, self.length, self.columns, self.of.count].map(|n| k.params.fixed(n));
-        let words = [slots, length, columns, segments, k.start(self.x), k.start(self.segment), k.start(y)];
+        let wg = self.wg() as usize;
+        let width = if self.columns.is_multiple_of(4) { 4 } else { 1 };
+        let columns = self.columns / width;
+        let (load_segment, load_tally) = (k.loader(self.segment), k.loader(Source::Words));
+        let [load_x, store_y] = match width {
+            4 => [k.loader4(self.x), k.storer4(y)],
+            _ => [k.loader(self.x), k.storer(y)],
+        };
+        let words = [self.slots, self.length, columns, self.of.count].map(|n| k.params.fixed(n));
+        let [slots_word, _, columns_word, _] = words.clone();
+        let words = [&words[..], &[k.start(self.x), k.start(self.segment), k.start(y)]].concat();
         let how = Reduction { op: self.of.op, class: k.kind(self.x).class() };
-        let value = register(how.class);
-        let combined =
-            format!("fn combined(y: {value}, x: {value}) -> {value} {{ return {}; }}\n", how.combine("y", "x"));
-        k.functions.push_str(&combined);
+        let scalar = register(how.class);
+        let value = if width == 4 { format!("vec4<{scalar}>") } else { scalar.to_string() };
+        let mut combined = how.combine("y", "x");
+        if width == 4 {
+            combined = combined.replace("_f32(", "_f32_v4(");
+        }
+        let _ = writeln!(k.functions, "fn combined(y: {value}, x: {value}) -> {value} {{ return {combined}; }}");
         let holes = [
-            ("load_segment", &load_segment),
+            ("load_segment", load_segment.as_str()),
             ("load_x", &load_x),
             ("load_tally", &load_tally),
-            ("store_y", &store),
+            ("store_y", &store_y),
             ("identity", &how.init()),
+            ("Value", &value),
+            ("width", &format!("{width}u")),
         ];
-        self.finish(k, ["combine", "segments_combine"], &holes, &words, total)
+        k.functions.push_str(&function(SEGMENTS, "combine", &holes));
+        let group = "(wid.y * nwg.x + wid.x)";
+        let groups = if columns >= wg / 2 {
+            let blocks = columns.div_ceil(wg);
+            let block = k.params.fixed(blocks);
+            k.line(format!("let slot = {group} / {block};"));
+            k.line(format!("let column = ({group} - slot * {block}) * {wg}u + lid;"));
+            self.slots * blocks
+        } else {
+            k.line(format!("let i = {group} * {wg}u + lid;"));
+            k.line(format!("let slot = i / {columns_word};"));
+            k.line(format!("let column = i - slot * {columns_word};"));
+            (self.slots * columns).div_ceil(wg)
+        };
+        k.line(format!("if slot >= {slots_word} || column >= {columns_word} {{ return; }}"));
+        k.line(format!("combine(slot, column, {});", words.join(", ")));
+        k.finish("segments_combine", [wg as u32, 1, 1], linear_grid(groups, self.caps.max_grid))
     }
 
     fn count(&self, counts: BufId) -> Kernel {
@@ -100,6 +129,10 @@ impl<'a> Launch<'a> {
         let words = [k.start(counts)];
         let holes = [("load_tally", &load), ("store_count", &store)];
         self.finish(k, ["count", "segments_count"], &holes, &words, self.slots)
+    }
+
+    fn wg(&self) -> u32 {
+        self.caps.max_workgroup.min(64)
     }
 
     fn builder(&self) -> Builder<'a> {
@@ -119,7 +152,7 @@ impl<'a> Launch<'a> {
     ) -> Kernel {
         let holes: Vec<(&str, &str)> = holes.iter().map(|(hole, with)| (*hole, with.as_str())).collect();
         k.functions.push_str(&function(SEGMENTS, name, &holes));
-        let wg = self.caps.max_workgroup.min(64);
+        let wg = self.wg();
         let end = k.params.fixed(total);
         k.line(format!("let i = (wid.y * nwg.x + wid.x) * {wg}u + lid;"));
         k.line(format!("if i >= {end} {{ return; }}"));

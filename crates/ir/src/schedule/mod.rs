@@ -50,6 +50,7 @@ pub fn build(program: &Program, options: &Options) -> Result<Schedule> {
     graph = passes::join::join(&graph, options.max_buffers);
     graph = graph.rewrite(|builder, node| builder.push(node));
     graph = give_parts_their_own_nodes(&graph);
+    take_views_for_what_they_show(&mut graph);
     give_outputs_their_own_nodes(&mut graph, program);
     // Every round copies at least one more output at the end, so this ends.
     let mut copied = Copied::default();
@@ -145,6 +146,17 @@ fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
         }
         builder.add(node)
     })
+}
+
+/// An output that is a primitive's result in another shape is that result: a kernel of its own writes it, and nothing else can be
+/// computed there.
+fn take_views_for_what_they_show(graph: &mut Graph) {
+    for i in 0..graph.outputs.len() {
+        let source = buffers::pack_source(graph, graph.outputs[i]);
+        if let Op::Part(..) = graph.nodes[source].op {
+            graph.outputs[i] = source;
+        }
+    }
 }
 
 /// Outputs that are leaves with a target or of a variable, or that two outputs share, get a copy.
