@@ -302,7 +302,7 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
         let i = c.load(index, 0, &[1, 0]);
         let at = Access { base: Linear { offset: 0, coef: vec![0, 1] }, terms: vec![], fill: 0.0 };
         let index = Indirect { index: i, stride: width, bound: table as i64, check: 0 };
-        let label = Label { op: "embedding", path: None, location: std::panic::Location::caller() };
+        let label = Label::here("embedding");
         c.body.checks.push(Check { label, axis: 0, node: usize::MAX });
         let v = c.inst(Inst::Gather { buf: x, at, index }, DType::F32);
         c.store(y, 0, &[width, 1], v);

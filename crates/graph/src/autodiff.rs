@@ -7,7 +7,10 @@ use std::{
 
 use thalweg_ir::{DType, Error, ErrorKind, Op, Result};
 
-use crate::tensor::{Role, Tensor, Version, next_id};
+use crate::{
+    scope::Scope,
+    tensor::{Role, Tensor, Version, next_id},
+};
 
 /// Something that a gradient can be taken with respect to: a tracked tensor, or a parameter.
 pub trait Leaf {
@@ -148,6 +151,7 @@ impl Grads {
     /// There are none.
     #[track_caller]
     pub fn norm(&self) -> Result<Tensor> {
+        let _scope = Scope::update();
         let sums = self.iter().map(Squares::of);
         match sums.reduce(Squares::plus) {
             Some(sums) => Ok(sums.root()),
@@ -167,6 +171,7 @@ impl Grads {
         if max.is_nan() || max < 0.0 {
             return Err(Error::new("clip_norm", ErrorKind::Invalid(format!("{max} is no bound"))));
         }
+        let _scope = Scope::update();
         let factor = (max / (self.norm()? + 1e-6)).minimum(1.0);
         Ok(self.map(|g| g * factor.cast(g.dtype())))
     }
@@ -215,6 +220,7 @@ impl std::ops::Add for Grads {
     type Output = Grads;
     #[track_caller]
     fn add(mut self, other: Grads) -> Grads {
+        let _scope = Scope::update();
         self.pass = Arc::default();
         other.by_key.into_iter().for_each(|(key, gradient)| Grads::add(&mut self, key, gradient));
         self
@@ -277,7 +283,11 @@ impl Tensor {
                 "is no scalar; sum it, or give the gradient that flows into it to backward_from()".to_string();
             return Err(Error::new("backward", ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
         }
-        self.backward_from(&self.ones_like())
+        let seed = {
+            let _scope = Scope::backward(&self.0.origin);
+            self.ones_like()
+        };
+        self.backward_from(&seed)
     }
 
     /// The gradients of `Σ self · upstream`.
@@ -318,6 +328,7 @@ impl Tensor {
                 return Err(Error::new("backward", kind));
             }
             let inputs = node.inputs();
+            let _scope = Scope::backward(&node.0.origin);
             let parts = crate::ops::vjp(&node, &inputs, &g)
                 .map_err(|kind| Error::at(node.0.name(), kind, node.0.origin.location, node.0.origin.name()))?;
             for (input, part) in inputs.iter().zip(parts) {

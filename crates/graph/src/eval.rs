@@ -15,6 +15,7 @@ use thalweg_ir::{
 use crate::{
     capacity,
     record::{self, Run},
+    scope::Origin,
     tensor::{Role, Tensor, Version},
     variable::Variable,
 };
@@ -289,6 +290,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
 }
 
 fn label(tensor: &Tensor) -> Label {
-    let origin = &tensor.0.origin;
-    Label { op: tensor.0.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
+    let Origin { location, composite, phase, .. } = tensor.0.origin;
+    let path = tensor.0.origin.name().and_then(|name| name.get());
+    Label { op: tensor.0.name(), composite, path, location, phase }
 }

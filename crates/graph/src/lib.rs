@@ -19,6 +19,7 @@ mod print;
 mod record;
 mod remat;
 mod rule;
+mod scope;
 pub mod shape;
 mod tensor;
 mod variable;
@@ -49,6 +50,7 @@ pub use ops::{
     subscript::{Ellipsis, IntoSubscripts, NewAxis, Subscript, Subscripts},
 };
 pub use remat::checkpoint;
+pub use scope::Scope;
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{

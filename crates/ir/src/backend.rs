@@ -82,18 +82,50 @@ impl Region {
     }
 }
 
+/// Part of a training step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// What the caller computes, and evaluation.
+    #[default]
+    Forward,
+    /// Gradients.
+    Backward,
+    /// What the optimizer makes of them.
+    Update,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Phase::Forward => "forward",
+            Phase::Backward => "backward",
+            Phase::Update => "update",
+        })
+    }
+}
+
 /// Where a node comes from; text is made only where it is printed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// The op.
     pub op: &'static str,
+    /// The method it is a part of, if that is made of several ops: `softmax`, `layer_norm`.
+    pub composite: Option<&'static str>,
     /// The nearest parameter.
     pub path: Option<Arc<str>>,
-    /// The caller's position.
+    /// The caller's position; of a gradient where its forward was made, of an update that of the step.
     pub location: &'static Location<'static>,
+    /// Which part of a training step it belongs to.
+    pub phase: Phase,
 }
 
 impl Label {
+    /// Of what no tensor stands for.
+    #[track_caller]
+    pub fn here(op: &'static str) -> Label {
+        Label { op, composite: None, path: None, location: Location::caller(), phase: Phase::Forward }
+    }
+
     /// The error of what a device met there.
     pub fn error(&self, kind: ErrorKind) -> Error {
         Error::at(self.op, kind, self.location, self.path.clone().map(Name::from))
@@ -157,7 +189,7 @@ pub struct Trace {
 impl Trace {
     /// Reads one region and writes it to another, element by element.
     pub fn copying(from: &Region, to: &Region) -> Trace {
-        let label = Label { op: "copy", path: None, location: Location::caller() };
+        let label = Label::here("copy");
         let node = |op: Op, inputs: Vec<usize>| {
             let (shape, dtype, label) = (vec![from.len], from.dtype, label.clone());
             TraceNode { op, inputs, shape, dtype, label }

@@ -18,6 +18,6 @@ pub mod shape;
 pub use bits::Bits;
 pub use custom::{Custom, CustomKernel, Operand};
 pub use dtype::{Class, DType};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, is_ours};
 pub use name::Name;
 pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};

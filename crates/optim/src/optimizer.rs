@@ -10,7 +10,7 @@ use std::{
 };
 
 use thalweg_graph::{
-    DType, Device, Error, ErrorKind, Grads, Param, Result, State, Tensor,
+    DType, Device, Error, ErrorKind, Grads, Param, Result, Scope, State, Tensor,
     autodiff::Squares,
     module::{Commit, Module, depends_on, recording, unrecorded, write_states},
 };
@@ -280,6 +280,7 @@ impl Optimizer {
         if self.scaling.is_none() || loss.count() != 1 {
             return loss.backward();
         }
+        let _scope = Scope::update();
         let scale = self.control().scale();
         let seed = scale.cast(loss.dtype()).broadcast_to(loss.shape());
         let inverse = scale.recip();
@@ -333,6 +334,7 @@ impl Optimizer {
     #[track_caller]
     pub fn accumulate(&self, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
+        let _scope = Scope::update();
         let recording = recording();
         let before = lock(&self.sum).clone();
         let (sum, losses) = match before {
@@ -370,6 +372,7 @@ impl Optimizer {
         if sum.recording != recording() {
             return Err(self.forget_sum());
         }
+        let _scope = Scope::update();
         let mean = sum.grads.clone().map(|g| g * (1.0 / f64::from(sum.losses)));
         let result = self.run(mean, By::Sum);
         // An error changes nothing; but what has become stale can never be applied, and would be in the way of every sum to come.
@@ -385,6 +388,7 @@ impl Optimizer {
     fn run(&self, grads: Grads, by: By) -> Result<()> {
         // Not in the closure: the caller's position does not go through it.
         let caller = Location::caller();
+        let _scope = Scope::update();
         self.device().writing(|| self.run_alone(grads, by)).map_err(|error| error.seen_at(caller))
     }
 

@@ -9,10 +9,10 @@ use std::{
     },
 };
 
-use thalweg_ir::{DType, Error, ErrorKind, Name, Op, Result, backend::Region, shape::MAX_RANK};
+use thalweg_ir::{DType, Error, ErrorKind, Op, Result, backend::Region, shape::MAX_RANK};
 
 use super::version::Version;
-use crate::device::Device;
+use crate::{device::Device, scope::Origin};
 
 /// An n-dimensional array, or the recipe for one. A cheap clone.
 ///
@@ -84,27 +84,6 @@ impl State {
     /// Of a node that waits for its value, and needs about so many that do.
     pub fn waiting(inputs: Vec<Tensor>, pending: usize) -> Mutex<State> {
         Mutex::new(State { inputs, pending, ..State::default() })
-    }
-}
-
-/// Where a node was made, and the nearest parameter.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub location: &'static Location<'static>,
-    /// With how many edges lie between.
-    pub near: Option<(Name, u32)>,
-}
-
-impl Origin {
-    /// Of a node with these inputs. The nearest parameter is that of the op itself, if it has one, not of what it works on.
-    pub fn new(location: &'static Location<'static>, inputs: &[Tensor]) -> Origin {
-        let nearest = inputs.iter().filter_map(|t| t.0.origin.near.as_ref()).min_by_key(|(_, distance)| *distance);
-        Origin { location, near: nearest.map(|(name, distance)| (name.clone(), distance.saturating_add(1))) }
-    }
-
-    /// The name of the nearest parameter.
-    pub fn name(&self) -> Option<Name> {
-        self.near.as_ref().map(|(name, _)| name.clone())
     }
 }
 
@@ -222,7 +201,7 @@ impl Tensor {
             shape,
             dtype: region.dtype,
             device: device.clone(),
-            origin: Origin { location, near },
+            origin: Origin::leaf(location, near),
             tracked,
             error: None,
             role,
