@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
     Bits, DType, Op, Primitive, ReduceOp, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace, TraceNode, TraceOutput},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace, TraceNode, TraceOutput},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
 };
@@ -116,8 +116,8 @@ fn rounding(trace: &Trace, node: &TraceNode) -> Rounding {
 }
 
 impl Backend for Disturbed {
-    fn profile(&self) -> &Profile {
-        self.strict.profile()
+    fn properties(&self) -> &Properties {
+        self.strict.properties()
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {

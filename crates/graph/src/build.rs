@@ -86,7 +86,7 @@ impl Tensor {
             let kind = ErrorKind::Devices { lhs: device.to_string(), rhs: other.0.device.to_string() };
             return Tensor::failed(Error::at(name, kind, origin.location, origin.name()), device, origin);
         }
-        if dtype == DType::F64 && !device.profile().f64 {
+        if dtype == DType::F64 && !device.properties().f64 {
             let kind = ErrorKind::DType { got: dtype, problem: format!("does not exist on {device}") };
             return Tensor::failed(Error::at(name, kind, origin.location, origin.name()), device, origin);
         }

@@ -2,7 +2,7 @@
 
 use thalweg_ir::{
     DType, Error, ErrorKind,
-    backend::{Profile, Region, Trace},
+    backend::{Properties, Region, Trace},
     schedule::{self, Options},
     shape::count,
 };
@@ -14,9 +14,9 @@ use crate::tensor::{Role, Tensor};
 /// A run needs what is there whatever the batch (parameters, states, everything in a leaf that is no input) and what grows with
 /// it: its inputs, results and the activation pool. The batch is taken to be the leading extent of the largest leaf that is
 /// neither a parameter nor a state.
-pub(crate) fn explain(error: Error, trace: &Trace, nodes: &[Tensor], profile: &Profile) -> Error {
+pub(crate) fn explain(error: Error, trace: &Trace, nodes: &[Tensor], properties: &Properties) -> Error {
     let ErrorKind::Memory(text) = error.kind() else { return error };
-    let Some(capacity) = profile.memory_bytes else { return error };
+    let Some(capacity) = properties.memory_bytes else { return error };
     let is_input = |node: usize| matches!(nodes[node].0.role, Role::Plain) && nodes[node].rank() > 1;
     let written: Vec<&Region> = trace.outputs.iter().filter_map(|o| o.target.as_ref()).collect();
     let inputs = trace
@@ -25,7 +25,7 @@ pub(crate) fn explain(error: Error, trace: &Trace, nodes: &[Tensor], profile: &P
         .filter(|(node, region)| is_input(*node) && !written.iter().any(|target| target.storage.same(&region.storage)));
     let Some((largest, _)) = inputs.max_by_key(|(_, region)| region.len) else { return error };
     let batch = nodes[*largest].shape()[0];
-    let Some((grows, stays)) = needs(trace, profile, batch, nodes) else { return error };
+    let Some((grows, stays)) = needs(trace, properties, batch, nodes) else { return error };
     if batch < 2 || grows == 0 {
         return error;
     }
@@ -40,7 +40,7 @@ pub(crate) fn explain(error: Error, trace: &Trace, nodes: &[Tensor], profile: &P
 }
 
 /// Bytes that grow with the batch, and those that do not.
-fn needs(trace: &Trace, profile: &Profile, batch: usize, nodes: &[Tensor]) -> Option<(u64, u64)> {
+fn needs(trace: &Trace, properties: &Properties, batch: usize, nodes: &[Tensor]) -> Option<(u64, u64)> {
     let bytes = |shape: &[usize], dtype: DType| (count(shape) * dtype.size_bytes()) as u64;
     let of_batch = |shape: &[usize]| shape.first() == Some(&batch);
     let (mut grows, mut stays) = (0, 0);
@@ -58,8 +58,8 @@ fn needs(trace: &Trace, profile: &Profile, batch: usize, nodes: &[Tensor]) -> Op
         let part = if of_batch(&node.shape) { &mut grows } else { &mut stays };
         *part += bytes(&node.shape, node.dtype);
     }
-    if profile.scheduled {
-        let schedule = schedule::build(trace, &Options::of(profile)).ok()?;
+    if properties.scheduled {
+        let schedule = schedule::build(trace, &Options::of(properties)).ok()?;
         grows += schedule.slots.iter().map(|s| *s as u64).sum::<u64>();
     }
     // And an eighth for what kernels take for themselves and pools waste.

@@ -9,7 +9,7 @@ use std::{
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, Stats},
+    backend::{Backend, PlanReport, Properties, Stats},
 };
 
 /// Which numbers a training step computes with.
@@ -81,13 +81,13 @@ impl Device {
             Precision::F32 => None,
             Precision::MixedF16 => Some(DType::F16),
             Precision::MixedBf16 => Some(DType::BF16),
-            Precision::Auto => self.profile().mixed_gains.then_some(DType::F16),
+            Precision::Auto => self.properties().mixed_gains.then_some(DType::F16),
         }
     }
 
     /// What the device is and can do.
-    pub fn profile(&self) -> &Profile {
-        self.backend.profile()
+    pub fn properties(&self) -> &Properties {
+        self.backend.properties()
     }
 
     /// Waits for all queued work; returns what went wrong on the device.
@@ -144,12 +144,12 @@ impl Device {
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Device({}, {:?})", self.profile().name, self.precision)
+        write!(f, "Device({}, {:?})", self.properties().name, self.precision)
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.profile().name, self.profile().api)
+        write!(f, "{} ({})", self.properties().name, self.properties().api)
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
     let regions = device
         .backend()
         .run(&trace)
-        .map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.profile()))?;
+        .map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.properties()))?;
     for (output, region) in trace.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
         gathered.nodes[output.node].set_value(region.clone());
     }

@@ -230,7 +230,7 @@ impl fmt::Debug for PlanSlot {
 
 /// What a device is and what it can do.
 #[derive(Clone, Debug)]
-pub struct Profile {
+pub struct Properties {
     /// Name as the driver gives it, or `cpu`.
     pub name: String,
     /// `cpu`, `strict`, `vulkan`, `metal`, `dx12`.
@@ -293,7 +293,7 @@ pub type ReadFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send
 /// A device. Runs are queued in call order; nothing waits but `read`, `synchronize` and a step for the step two before.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// What it is.
-    fn profile(&self) -> &Profile;
+    fn properties(&self) -> &Properties;
     /// A buffer with these bytes (elements as stored: little-endian, Bool as u32).
     fn upload(&self, bytes: &[u8]) -> Result<Storage, Error>;
     /// A buffer of zeros.

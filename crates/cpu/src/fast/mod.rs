@@ -21,7 +21,7 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
     schedule::{self, cache::PlanCache},
 };
 
@@ -32,7 +32,7 @@ use pool::{Buffer, Pool};
 ///
 /// `THALWEG_THREADS` sets the number of threads (default: `RAYON_NUM_THREADS`, else all cores).
 pub struct FastCpu {
-    profile: Profile,
+    properties: Properties,
     pool: Arc<Pool>,
     threads: ThreadPool,
     plans: PlanCache<Plan>,
@@ -101,7 +101,7 @@ impl FastCpu {
             .build()
             .map_err(|e| problem(e.to_string()))?;
         Ok(FastCpu {
-            profile: Profile {
+            properties: Properties {
                 name: "cpu".into(),
                 api: "cpu",
                 hardware: false,
@@ -130,7 +130,7 @@ impl FastCpu {
 
     fn plan(&self, trace: &Trace) -> Result<Arc<Plan>> {
         self.plans.get_or_build(trace, || {
-            let options = schedule::Options::of(&self.profile);
+            let options = schedule::Options::of(&self.properties);
             let plan = Plan::new(schedule::build(trace, &options)?, trace.outputs.len(), &self.pool)?;
             self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
             Ok(plan)
@@ -139,8 +139,8 @@ impl FastCpu {
 }
 
 impl Backend for FastCpu {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn properties(&self) -> &Properties {
+        &self.properties
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {

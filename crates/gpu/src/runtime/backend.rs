@@ -9,7 +9,7 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
     schedule::{self, cache::PlanCache},
 };
 
@@ -141,8 +141,8 @@ impl GpuBackend {
 }
 
 impl Backend for GpuBackend {
-    fn profile(&self) -> &Profile {
-        &self.inner.context.profile
+    fn properties(&self) -> &Properties {
+        &self.inner.context.properties
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {
@@ -212,7 +212,7 @@ impl Backend for GpuBackend {
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
         self.inner.context.check("run")?;
         let plan = self.plans.get_or_build(trace, || {
-            let options = schedule::Options::of(self.profile());
+            let options = schedule::Options::of(self.properties());
             let schedule = schedule::build(trace, &options)?;
             Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
         })?;
@@ -246,7 +246,7 @@ fn is_words(region: &Region) -> bool {
 
 impl fmt::Debug for GpuBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GpuBackend({} on {})", self.profile().name, self.profile().api)
+        write!(f, "GpuBackend({} on {})", self.properties().name, self.properties().api)
     }
 }
 

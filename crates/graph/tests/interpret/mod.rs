@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use thalweg_graph::{
     DType, Device, Error, Op, Operand, Primitive, ReduceOp,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Region, Stats, Storage, StorageObject, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, StorageObject, Trace},
     ops::random::philox,
     schedule::{
         self, Options,
@@ -23,13 +23,13 @@ impl StorageObject for Memory {
 /// Runs schedules. `schedules` keeps what was run.
 #[derive(Debug)]
 pub struct Interpreter {
-    profile: Profile,
+    properties: Properties,
     pub schedules: Mutex<Vec<Schedule>>,
 }
 
 impl Interpreter {
     pub fn device() -> (Device, Arc<Interpreter>) {
-        let profile = Profile {
+        let properties = Properties {
             name: "interpreter".into(),
             api: "test",
             hardware: false,
@@ -42,7 +42,7 @@ impl Interpreter {
             memory_bytes: None,
             scheduled: true,
         };
-        let backend = Arc::new(Interpreter { profile, schedules: Mutex::default() });
+        let backend = Arc::new(Interpreter { properties, schedules: Mutex::default() });
         (Device::new(backend.clone()), backend)
     }
 }
@@ -83,8 +83,8 @@ fn encode(values: &[f64], dtype: DType) -> Vec<u8> {
 }
 
 impl Backend for Interpreter {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn properties(&self) -> &Properties {
+        &self.properties
     }
     /// Bytes are decoded when first used, since only then the dtype is known.
     fn upload(&self, bytes: &[u8]) -> Result<Storage, Error> {
@@ -107,7 +107,7 @@ impl Backend for Interpreter {
         copies.iter().try_for_each(|(from, to)| self.run(&Trace::copying(from, to)).map(drop))
     }
     fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error> {
-        let schedule = schedule::build(trace, &Options { composed: true, ..Options::of(&self.profile) })?;
+        let schedule = schedule::build(trace, &Options { composed: true, ..Options::of(&self.properties) })?;
         let outputs = execute(&schedule, trace);
         self.schedules.lock().unwrap().push(schedule);
         Ok(outputs)

@@ -22,7 +22,7 @@ use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Launch, Place, Schedule};
 
 use crate::{
-    backend::{Label, Profile, Trace, TraceNode},
+    backend::{Label, Properties, Trace, TraceNode},
     error::{Error, ErrorKind, Result},
     op::Op,
     passes,
@@ -42,8 +42,8 @@ pub struct Options {
 
 impl Options {
     /// What a device asks for.
-    pub fn of(profile: &Profile) -> Options {
-        let Profile { max_buffers, max_binding_bytes, .. } = *profile;
+    pub fn of(properties: &Properties) -> Options {
+        let Properties { max_buffers, max_binding_bytes, .. } = *properties;
         Options { max_buffers, max_binding_bytes, composed: false }
     }
 }
