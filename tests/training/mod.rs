@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod compiled;
+mod profile;
 mod recomputed;
 mod resumed;
 mod steady;

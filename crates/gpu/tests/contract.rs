@@ -143,7 +143,7 @@ impl Case {
         let label = self.what.clone();
         let schedule = Schedule {
             buffers: self.buffers.clone(),
-            launches: vec![Launch { kind: LaunchKind::Contract(self.c.clone()), label }],
+            launches: vec![Launch { kind: LaunchKind::Contract(self.c.clone()), label, members: vec![] }],
             outputs: (first..first + outputs.len()).collect(),
             ..Schedule::default()
         };

@@ -312,7 +312,11 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
         }
         let nest = Loop { outer: vec![n, 8], inner: vec![], body: std::mem::take(&mut c.body) };
         let want = interp::interpret(&nest, &c.schedule, &c.leaves, &[]);
-        c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "embedding of tokens".into() });
+        c.schedule.launches.push(Launch {
+            kind: LaunchKind::Loop(nest),
+            label: "embedding of tokens".into(),
+            members: vec![],
+        });
         let regions = gpu.run_schedule(c.schedule.clone(), &c.trace(gpu)).unwrap();
         let error = gpu.read(&regions[0]).unwrap_err().to_string();
         let outside = |i: i64| error.contains(&format!("embedding: index {i} is out of range for axis 0 of extent 10"));
@@ -332,7 +336,7 @@ fn grids_above_the_limit_are_folded() {
     let i = c.inst(Inst::Index(Linear { offset: 0, coef: vec![1] }), DType::U32);
     c.store(y, 0, &[1], i);
     let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
-    c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "iota".into() });
+    c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "iota".into(), members: vec![] });
     let got = c.run(gpu, "iota");
     assert!(got[0].iter().enumerate().all(|(i, x)| *x == i as f64));
 }

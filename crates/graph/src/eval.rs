@@ -87,10 +87,8 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
     let device = first.tensor.device().clone();
     let gathered = gather(roots, Location::caller())?;
     let trace = build(&gathered, roots, device.compute_dtype(), step);
-    let regions = device
-        .backend()
-        .run(&trace)
-        .map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.properties()))?;
+    let regions =
+        device.run(&trace).map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.properties()))?;
     for (output, region) in trace.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
         gathered.nodes[output.node].set_value(region.clone());
     }

@@ -16,6 +16,7 @@ mod nowhere;
 mod operators;
 pub mod ops;
 mod print;
+mod profile;
 mod record;
 mod remat;
 mod rule;
@@ -49,13 +50,14 @@ pub use ops::{
     scatter::Combine,
     subscript::{Ellipsis, IntoSubscripts, NewAxis, Subscript, Subscripts},
 };
+pub use profile::{Profile, Row};
 pub use remat::checkpoint;
 pub use scope::Scope;
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{
     Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window,
-    schedule,
+    schedule, span::Span,
 };
 
 /// What a device is made of, and a trace of tensors for it.

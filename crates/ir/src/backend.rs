@@ -8,6 +8,7 @@ use std::{
     panic::Location,
     pin::Pin,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     name::Name,
     op::Op,
+    span::Span,
 };
 
 /// A buffer on a device. Its memory goes back to the device's pool with the last clone.
@@ -120,6 +122,17 @@ pub struct Label {
 }
 
 impl Label {
+    /// The method that was called.
+    pub fn name(&self) -> &'static str {
+        self.composite.unwrap_or(self.op)
+    }
+
+    /// The path of the layer that the nearest parameter belongs to.
+    pub fn layer(&self) -> Option<&str> {
+        let path = self.path.as_deref()?;
+        Some(path.rsplit_once('.').map_or(path, |(layer, _)| layer))
+    }
+
     /// Of what no tensor stands for.
     #[track_caller]
     pub fn here(op: &'static str) -> Label {
@@ -306,6 +319,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn copy(&self, copies: &[(Region, Region)]) -> Result<(), Error>;
     /// Queues a graph; gives a region for each output.
     fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error>;
+    /// Runs a graph as [`Backend::run`] does, waits for it, and adds a span for each of its launches; here one for all, for devices
+    /// that cannot tell them apart.
+    fn run_timed(&self, trace: &Trace, spans: &mut Vec<Span>) -> Result<Vec<Region>, Error> {
+        let start = Instant::now();
+        let regions = self.run(trace)?;
+        self.synchronize()?;
+        spans.push(Span::whole(trace, start));
+        Ok(regions)
+    }
     /// Waits for all that was queued, and reports what went wrong on the device.
     fn synchronize(&self) -> Result<(), Error>;
     /// Counts and bytes.

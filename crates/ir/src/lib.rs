@@ -14,6 +14,7 @@ pub mod op;
 mod passes;
 pub mod schedule;
 pub mod shape;
+pub mod span;
 
 pub use bits::Bits;
 pub use custom::{Custom, CustomKernel, Operand};

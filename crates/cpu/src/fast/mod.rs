@@ -23,6 +23,7 @@ use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
     schedule::{self, cache::PlanCache},
+    span::Span,
 };
 
 use plan::{Plan, view_of};
@@ -136,6 +137,33 @@ impl FastCpu {
             Ok(plan)
         })
     }
+
+    /// Runs a graph; `spans` get one for each launch.
+    fn execute(&self, trace: &Trace, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        let plan = self.plan(trace)?;
+        let mut state = self.state();
+        for (i, bytes) in plan.slots().iter().enumerate() {
+            let held = state.slots.get(i).map(thalweg_ir::backend::StorageObject::size_bytes);
+            if held.is_none_or(|held| held < *bytes) {
+                // The old one goes back first, so that the pool may grow by the difference only.
+                if held.is_some() {
+                    state.slots[i] = Buffer::new(&self.pool, 0)?;
+                }
+                let buffer = Buffer::new(&self.pool, *bytes)?;
+                match held {
+                    Some(_) => state.slots[i] = buffer,
+                    None => state.slots.push(buffer),
+                }
+            }
+        }
+        let regions = self.threads.install(|| plan.run(trace, &state.slots, &self.pool, spans))?;
+        if trace.step {
+            state.last_step = Some(plan.report);
+        }
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.launches.fetch_add(plan.report.launches as u64, Ordering::Relaxed);
+        Ok(regions)
+    }
 }
 
 impl Backend for FastCpu {
@@ -176,29 +204,11 @@ impl Backend for FastCpu {
     }
 
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        let plan = self.plan(trace)?;
-        let mut state = self.state();
-        for (i, bytes) in plan.slots().iter().enumerate() {
-            let held = state.slots.get(i).map(thalweg_ir::backend::StorageObject::size_bytes);
-            if held.is_none_or(|held| held < *bytes) {
-                // The old one goes back first, so that the pool may grow by the difference only.
-                if held.is_some() {
-                    state.slots[i] = Buffer::new(&self.pool, 0)?;
-                }
-                let buffer = Buffer::new(&self.pool, *bytes)?;
-                match held {
-                    Some(_) => state.slots[i] = buffer,
-                    None => state.slots.push(buffer),
-                }
-            }
-        }
-        let regions = self.threads.install(|| plan.run(trace, &state.slots, &self.pool))?;
-        if trace.step {
-            state.last_step = Some(plan.report);
-        }
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        self.launches.fetch_add(plan.report.launches as u64, Ordering::Relaxed);
-        Ok(regions)
+        self.execute(trace, None)
+    }
+
+    fn run_timed(&self, trace: &Trace, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
+        self.execute(trace, Some(spans))
     }
 
     fn synchronize(&self) -> Result<()> {

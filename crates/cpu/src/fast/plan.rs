@@ -1,11 +1,12 @@
 //! A schedule compiled for the fast executor, and its runs.
 
-use std::{sync::OnceLock, time::Instant};
+use std::time::Instant;
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     backend::{PlanReport, Region, Storage, Trace},
     schedule::ir::{BufId, LaunchKind, Place, Schedule, Whole},
+    span::{Described, Span},
 };
 
 use super::{
@@ -115,12 +116,18 @@ impl Plan {
         &self.schedule.slots
     }
 
-    /// Runs the plan. `slots` are at least as large as [`Plan::slots`].
+    /// Runs the plan. `slots` are at least as large as [`Plan::slots`]; `spans` get one for each launch.
     ///
     /// # Errors
     /// A position that is none of its axis: the launches behind it are not run, and nothing is written in place by those in front
     /// of it, which the schedule puts there for its sake.
-    pub fn run(&self, trace: &Trace, slots: &[Buffer], pool: &std::sync::Arc<Pool>) -> Result<Vec<Region>> {
+    pub fn run(
+        &self,
+        trace: &Trace,
+        slots: &[Buffer],
+        pool: &std::sync::Arc<Pool>,
+        mut spans: Option<&mut Vec<Span>>,
+    ) -> Result<Vec<Region>> {
         let targets = trace.outputs.iter().zip(&self.held_back);
         let mut made: Vec<Option<Region>> =
             targets.map(|(output, held_back)| output.target.clone().filter(|_| !held_back)).collect();
@@ -149,7 +156,7 @@ impl Plan {
             for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
                 let outside = Outside::default();
                 let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
-                let start = timed().then(Instant::now);
+                let start = spans.as_ref().map(|_| Instant::now());
                 match kernel {
                     Kernel::Loop(program) => {
                         program.execute(bind, &access::Region::whole(&program.extents), true);
@@ -160,8 +167,10 @@ impl Plan {
                         whole::execute(whole, whole::Bound { views: &views, dtype: &dtype });
                     }
                 }
-                if let Some(start) = start {
-                    eprintln!("{:9.3} ms  {}", start.elapsed().as_secs_f64() * 1e3, launch.label);
+                if let (Some(spans), Some(start)) = (&mut spans, start) {
+                    let (took, name) = (start.elapsed(), launch.kind.name());
+                    let launch = Described::new(launch, &self.schedule.buffers);
+                    spans.push(launch.span(trace, name, start, took));
                 }
                 if let Some(stray) = outside.stray() {
                     let check = &launch.checks()[stray.check];
@@ -219,14 +228,6 @@ impl Plan {
         }
         Ok(views)
     }
-}
-
-/// Whether `THALWEG_DEBUG=launches` asks for the time of each launch.
-fn timed() -> bool {
-    static TIMED: OnceLock<bool> = OnceLock::new();
-    *TIMED.get_or_init(|| {
-        std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|part| part.trim() == "launches"))
-    })
 }
 
 /// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.

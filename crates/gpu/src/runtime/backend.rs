@@ -11,6 +11,7 @@ use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
     schedule::{self, cache::PlanCache},
+    span::Span,
 };
 
 use super::{
@@ -79,17 +80,17 @@ impl GpuBackend {
     /// Runs a schedule that is not cached, for tests and tools.
     pub fn run_schedule(&self, schedule: schedule::ir::Schedule, trace: &Trace) -> Result<Vec<Region>> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        self.run_plan(&mut plan, trace)
+        self.run_plan(&mut plan, trace, None)
     }
 
     /// Prepares a schedule once, for benches: the returned function queues it.
     pub fn prepare(&self, schedule: schedule::ir::Schedule) -> Result<impl FnMut(&Trace) -> Result<Vec<Region>> + '_> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        Ok(move |trace: &Trace| self.run_plan(&mut plan, trace))
+        Ok(move |trace: &Trace| self.run_plan(&mut plan, trace, None))
     }
 
-    fn run_plan(&self, plan: &mut Plan, trace: &Trace) -> Result<Vec<Region>> {
-        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), trace)?;
+    fn run_plan(&self, plan: &mut Plan, trace: &Trace, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), trace, spans)?;
         if trace.step {
             *lock(&self.last_step) = Some(plan.report());
             if let Some(submission) = submission {
@@ -104,6 +105,17 @@ impl GpuBackend {
             }
         }
         Ok(regions)
+    }
+
+    /// Runs a graph; `spans` get one for each launch.
+    fn execute(&self, trace: &Trace, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        self.inner.context.check("run")?;
+        let plan = self.plans.get_or_build(trace, || {
+            let options = schedule::Options::of(self.properties());
+            let schedule = schedule::build(trace, &options)?;
+            Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
+        })?;
+        self.run_plan(&mut lock(&plan), trace, spans)
     }
 
     /// Waits for a copy; gives its bytes.
@@ -210,13 +222,11 @@ impl Backend for GpuBackend {
     }
 
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        self.inner.context.check("run")?;
-        let plan = self.plans.get_or_build(trace, || {
-            let options = schedule::Options::of(self.properties());
-            let schedule = schedule::build(trace, &options)?;
-            Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
-        })?;
-        self.run_plan(&mut lock(&plan), trace)
+        self.execute(trace, None)
+    }
+
+    fn run_timed(&self, trace: &Trace, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
+        self.execute(trace, Some(spans))
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -9,6 +9,7 @@ mod pipelines;
 mod plan;
 mod pool;
 mod probe;
+mod timestamps;
 mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};

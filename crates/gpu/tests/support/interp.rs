@@ -68,7 +68,7 @@ impl Case {
         let nest = Loop { outer: outer.to_vec(), inner: inner.to_vec(), body: std::mem::take(&mut self.body) };
         self.schedule.scalars = self.scalars.len();
         let want = interpret(&nest, &self.schedule, &self.leaves, &self.scalars);
-        self.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: what.into() });
+        self.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: what.into(), members: vec![] });
         let got = self.run(gpu, what);
         for (o, buf) in self.schedule.outputs.iter().enumerate() {
             let dtype = self.schedule.buffers[*buf].dtype;

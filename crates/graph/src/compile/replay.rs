@@ -265,7 +265,7 @@ impl<const M: usize> Recording<M> {
                             scalar.1 = scalar_bits(bound.numbers[*at], node.dtype);
                         }
                     }
-                    let made = run.device.backend().run(&run.trace);
+                    let made = run.device.run(&run.trace);
                     run.trace.leaves.clear();
                     bound.made.push(made?);
                 }

@@ -28,6 +28,8 @@ pub struct Node {
     pub dtype: DType,
     /// Op, nearest parameter path and source position.
     pub label: Label,
+    /// The node of the trace that it comes from.
+    pub source: usize,
     /// Of a leaf or a host scalar: which one of the trace.
     pub slot: Option<usize>,
 }
@@ -80,6 +82,7 @@ impl Builder {
                 shape: node.shape.clone(),
                 dtype: node.dtype,
                 label: node.label.clone(),
+                source: i,
                 slot: leaves.get(&i).or(scalars.get(&i)).copied(),
             };
             ids.push(builder.add(new));
@@ -116,7 +119,7 @@ impl Builder {
 
     /// A node of a pass, labelled as `like`.
     pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
-        self.add(Node { op, inputs, shape, dtype, label: like.label.clone(), slot: None })
+        self.add(Node { op, inputs, shape, dtype, label: like.label.clone(), source: like.source, slot: None })
     }
 
     /// A number as a tensor of this shape; part of the plan.

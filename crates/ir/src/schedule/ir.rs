@@ -424,6 +424,15 @@ impl LaunchKind {
 }
 
 impl LaunchKind {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LaunchKind::Loop(_) => "loop",
+            LaunchKind::Contract(_) => "contract",
+            LaunchKind::Whole(w) => w.op.name(),
+        }
+    }
+
     /// The code, if it has some.
     pub fn body(&self) -> Option<&Body> {
         match self {
@@ -456,8 +465,10 @@ impl LaunchKind {
 pub struct Launch {
     /// What to do.
     pub kind: LaunchKind,
-    /// Ops, nearest parameter path and source position, for profilers and error messages.
+    /// Ops, nearest parameter path and source position, for error messages.
     pub label: String,
+    /// The nodes of the trace that it computes, last the one that it is known by.
+    pub members: Vec<usize>,
 }
 
 impl Launch {

@@ -4,6 +4,7 @@ mod buffers;
 pub mod cache;
 mod checks;
 mod coordinates;
+pub mod cost;
 mod emit;
 mod form;
 pub mod graph;
@@ -22,7 +23,7 @@ use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Launch, Place, Schedule};
 
 use crate::{
-    backend::{Label, Properties, Trace, TraceNode},
+    backend::{Label, Properties, Trace},
     error::{Error, ErrorKind, Result},
     op::Op,
     passes,
@@ -200,13 +201,10 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeI
     let mut launches = Vec::with_capacity(groups.kernels.len());
     for kernel in &groups.kernels {
         let kind = kernel::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
-        launches.push(Launch { kind, label: label(graph, &kernel.members) });
+        let members = by_weight(graph, &kernel.members).iter().map(|id| graph.nodes[*id].source).collect();
+        launches.push(Launch { kind, label: label(graph, &kernel.members), members });
     }
     let mut launches = checks::first(graph, launches, &overwrites);
-    for check in launches.iter_mut().flat_map(|launch| launch.checks_mut()) {
-        let looks = |node: &TraceNode| matches!(node.op, Op::Gather(_)) && node.label == check.label;
-        check.node = trace.nodes.iter().position(looks).unwrap_or(usize::MAX);
-    }
     let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
     for (i, output) in graph.outputs.iter().enumerate() {
         if graph.nodes[*output].op != Op::Leaf {
@@ -263,6 +261,14 @@ impl Buffers<'_> {
             _ => self.place(id, TEMPORARY),
         }
     }
+}
+
+/// The members of a launch, last the one that it is known by: its contraction, or else the one that the others lead to.
+fn by_weight(graph: &Graph, members: &[NodeId]) -> Vec<NodeId> {
+    let (mut others, contractions): (Vec<NodeId>, Vec<NodeId>) =
+        members.iter().partition(|id| !graph.nodes[**id].op.is_contraction());
+    others.extend(contractions);
+    others
 }
 
 /// The ops of a launch, and path and position of the last.
