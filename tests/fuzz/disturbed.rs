@@ -53,7 +53,14 @@ impl Disturbed {
         if units == 0.0 || !dtype.is_float() {
             return Ok(node);
         }
-        let of = |op, inputs, dtype| TraceNode { op, inputs, shape: shape.clone(), dtype, label: label.clone() };
+        let of = |op, inputs, dtype| TraceNode {
+            op,
+            inputs,
+            shape: shape.clone(),
+            dtype,
+            compute: None,
+            label: label.clone(),
+        };
         let mut push = |node| {
             trace.nodes.push(node);
             trace.nodes.len() - 1
@@ -141,7 +148,7 @@ impl Backend for Disturbed {
     }
 
     fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        let mut disturbed = Trace { mixed: trace.mixed, step: trace.step, ..Trace::default() };
+        let mut disturbed = Trace { step: trace.step, ..Trace::default() };
         // Where each node's value is to be had.
         let mut at: Vec<usize> = Vec::with_capacity(trace.nodes.len());
         let (mut leaves, mut scalars) = (trace.leaves.iter().peekable(), trace.scalars.iter().peekable());

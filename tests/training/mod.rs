@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod compiled;
+mod precision;
 mod profile;
 mod recomputed;
 mod resumed;

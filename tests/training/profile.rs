@@ -29,7 +29,7 @@ impl Mlp {
 }
 
 /// The lines of the loss and of the step.
-const LOSS: u32 = line!() + 8;
+const LOSS: u32 = line!() + 7;
 const STEP: u32 = LOSS + 1;
 
 fn step(net: &Mlp, opt: &Optimizer, device: &Device) -> thalweg_graph::Result<()> {

@@ -122,7 +122,7 @@ struct Reference {
 impl Reference {
     fn new(trace: &Trace, device: &dyn Backend) -> Result<Reference> {
         let strict = StrictCpu::new();
-        let mut all = Trace { mixed: None, outputs: Vec::new(), ..trace.clone() };
+        let mut all = Trace { outputs: Vec::new(), ..trace.clone() };
         all.outputs = (0..all.nodes.len()).map(|node| TraceOutput { node, target: None }).collect();
         for (_, region) in &mut all.leaves {
             let storage = strict.upload(&device.read(region)?)?;
@@ -139,11 +139,12 @@ impl Reference {
         }
         all.nodes.iter_mut().for_each(|node| node.dtype = wide(node.dtype));
         let exact = run(&strict, &all.changed())?;
-        let epsilon = match trace.mixed {
+        let unit = |node: &TraceNode| match node.compute.filter(|_| node.op.is_contraction()) {
             Some(DType::BF16) => 2f64.powi(-9),
             Some(_) => 2f64.powi(-12),
             None => 2f64.powi(-24),
         };
+        let epsilon = trace.nodes.iter().map(unit).fold(2f64.powi(-24), f64::max);
         Ok(Reference { strict, rounded, exact, epsilon })
     }
 
@@ -197,7 +198,7 @@ impl Reference {
         let mut inputs = trace.nodes[node].inputs.clone();
         inputs.sort_unstable();
         inputs.dedup();
-        let mut small = Trace { mixed: trace.mixed, ..Trace::default() };
+        let mut small = Trace::default();
         for input in &inputs {
             let from = &trace.nodes[*input];
             let at = small.nodes.len();

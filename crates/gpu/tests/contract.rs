@@ -194,7 +194,7 @@ fn run(gpu: &Runner, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<
 
 fn on_backend(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
     let label = Label::here("test");
-    let node = TraceNode { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, label };
+    let node = TraceNode { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, compute: None, label };
     let leaf = |(data, spec): (&Vec<f64>, &BufferSpec)| {
         let storage = gpu.upload(&encode(spec.dtype, data)).unwrap();
         (0, Region { storage, offset: 0, len: data.len(), dtype: spec.dtype })

@@ -283,11 +283,7 @@ impl Tensor {
                 "is no scalar; sum it, or give the gradient that flows into it to backward_from()".to_string();
             return Err(Error::new("backward", ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
         }
-        let seed = {
-            let _scope = Scope::backward(&self.0.origin);
-            self.ones_like()
-        };
-        self.backward_from(&seed)
+        self.backward_from(&seed(self))
     }
 
     /// The gradients of `Σ self · upstream`.
@@ -328,18 +324,31 @@ impl Tensor {
                 return Err(Error::new("backward", kind));
             }
             let inputs = node.inputs();
-            let _scope = Scope::backward(&node.0.origin);
+            let _scope = Scope::backward(&node.0.origin, node.0.compute);
             let parts = crate::ops::vjp(&node, &inputs, &g)
                 .map_err(|kind| Error::at(node.0.name(), kind, node.0.origin.location, node.0.origin.name()))?;
             for (input, part) in inputs.iter().zip(parts) {
                 let Some(part) = part.filter(|_| input.is_tracked()) else { continue };
                 debug_assert!(part.check().is_err() || part.shape() == input.shape(), "vjp of {:?}", node.0.op);
                 match open.remove(&input.id()) {
-                    Some((leaf, sum)) => open.insert(input.id(), (leaf, sum + part)),
+                    Some((leaf, sum)) => open.insert(input.id(), (leaf, plus(sum, part))),
                     None => open.insert(input.id(), (input.clone(), part)),
                 };
             }
         }
         Ok(grads)
     }
+}
+
+// Not where the caller of `backward` is: in the scope of a forward its gradient is made where that was.
+
+/// The gradient of a scalar with respect to itself.
+fn seed(of: &Tensor) -> Tensor {
+    let _scope = Scope::backward(&of.0.origin, of.0.compute);
+    of.ones_like()
+}
+
+/// What two readers of one value contribute to its gradient.
+fn plus(a: Tensor, b: Tensor) -> Tensor {
+    a + b
 }

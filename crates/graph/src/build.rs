@@ -107,13 +107,15 @@ impl Tensor {
                 pending = 1;
             }
         }
+        let device = Device::meet(device, inputs.iter().map(|t| &t.0.device));
         let eager = device.eager();
         let tensor = Tensor(Arc::new(Node {
             id,
             op,
             shape,
             dtype,
-            device: device.clone(),
+            compute: Scope::compute_dtype(&device),
+            device,
             origin,
             tracked,
             error: None,
@@ -126,7 +128,8 @@ impl Tensor {
             && let Err(error) = eval::eval(std::slice::from_ref(&tensor))
         {
             let origin = tensor.0.origin.clone();
-            return Tensor::failed(error, device, origin);
+            let device = tensor.0.device.clone();
+            return Tensor::failed(error, &device, origin);
         }
         tensor
     }
@@ -137,9 +140,9 @@ impl Tensor {
         if inputs.is_empty() {
             return self.clone();
         }
-        let Node { op, shape, dtype, device, origin, role, rule, .. } = &*self.0;
+        let Node { op, shape, dtype, device, origin, compute, role, rule, .. } = &*self.0;
         let (role, rule) = (role.clone(), rule.clone());
-        let _scope = Scope::backward(origin);
+        let _scope = Scope::backward(origin, *compute);
         Tensor::node_of(op.clone(), inputs, shape.clone(), *dtype, device, role, rule, origin.location)
     }
 

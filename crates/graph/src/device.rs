@@ -12,7 +12,8 @@ use thalweg_ir::{
     backend::{Backend, PlanReport, Properties, Stats},
 };
 
-/// Which numbers a training step computes with.
+/// Which numbers contractions compute with. A node is recorded with the precision of the tensors that it is made of, and its gradient
+/// has the same: see `docs/semantics.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
     /// Everything in f32.
@@ -83,6 +84,17 @@ impl Device {
             Precision::MixedBf16 => Some(DType::BF16),
             Precision::Auto => self.properties().mixed_gains.then_some(DType::F16),
         }
+    }
+
+    /// The first of these handles to one device that asks for bf16, or else for f16, or else the first: what is made of tensors with
+    /// several handles is in mixed precision if one of them is.
+    pub(crate) fn meet<'a>(first: &'a Device, others: impl Iterator<Item = &'a Device>) -> Device {
+        let rank = |device: &Device| match device.compute_dtype() {
+            Some(DType::BF16) => 2,
+            Some(_) => 1,
+            None => 0,
+        };
+        others.fold(first, |met, other| if rank(other) > rank(met) { other } else { met }).clone()
     }
 
     /// What the device is and can do.

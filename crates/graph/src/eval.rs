@@ -7,7 +7,7 @@ use std::{
 };
 
 use thalweg_ir::{
-    Bits, DType, Error, Op, Result,
+    Bits, Error, Op, Result,
     backend::{Label, Region, Trace, TraceNode, TraceOutput},
     key::{ANY_NUMBER, Key, is_structural, scalar_bits},
 };
@@ -86,7 +86,7 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
     let Some(first) = roots.first() else { return Ok(Ran::default()) };
     let device = first.tensor.device().clone();
     let gathered = gather(roots, Location::caller())?;
-    let trace = build(&gathered, roots, device.compute_dtype(), step);
+    let trace = build(&gathered, roots, step);
     let regions =
         device.run(&trace).map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.properties()))?;
     for (output, region) in trace.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
@@ -157,8 +157,7 @@ pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
     let roots: Vec<Root> =
         tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None }).collect();
     let gathered = gather(&roots, Location::caller())?;
-    let mixed = tensors.first().and_then(|t| t.device().compute_dtype());
-    Ok(build(&gathered, &roots, mixed, false))
+    Ok(build(&gathered, &roots, false))
 }
 
 /// The nodes of a run in topological order, with the positions of their inputs.
@@ -198,11 +197,10 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
     Ok(Gathered { nodes, inputs })
 }
 
-fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) -> Trace {
+fn build(gathered: &Gathered, roots: &[Root], step: bool) -> Trace {
     let Gathered { nodes, inputs } = gathered;
-    let mut trace = Trace { step, mixed, ..Trace::default() };
+    let mut trace = Trace { step, ..Trace::default() };
     let mut key = Key::default();
-    key.push(mixed.map_or(0, |d| 1 + d as u64));
     let mut held = vec![0usize; nodes.len()];
     let mut storages: Vec<Region> = Vec::new();
     let mut parts: HashMap<u64, u64> = HashMap::new();
@@ -220,7 +218,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
         };
         // A number that changes from replay to replay is never structural.
         let live = region.is_none() && matches!(node.role, Role::Live(_));
-        key.node(if live { &ANY_NUMBER } else { &op }, &inputs[i], &node.shape, node.dtype);
+        key.node(if live { &ANY_NUMBER } else { &op }, &inputs[i], &node.shape, node.dtype, node.compute);
         if let Some(region) = region {
             key.region(&region, &mut storages);
             let variable = matches!(node.role, Role::Variable(_));
@@ -242,6 +240,7 @@ fn build(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
             inputs: inputs[i].clone(),
             shape: node.shape.clone(),
             dtype: node.dtype,
+            compute: node.compute,
             label: label(tensor),
         });
     }

@@ -52,7 +52,7 @@ pub use ops::{
 };
 pub use profile::{Profile, Row};
 pub use remat::checkpoint;
-pub use scope::Scope;
+pub use scope::{Scope, keep_f32};
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{

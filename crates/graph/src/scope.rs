@@ -2,7 +2,9 @@
 
 use std::{cell::RefCell, marker::PhantomData, mem, panic::Location};
 
-use thalweg_ir::{Name, backend::Phase, is_ours};
+use thalweg_ir::{DType, Name, backend::Phase, is_ours};
+
+use crate::device::Device;
 
 /// The nearest parameter, and how many edges lie between.
 type Near = Option<(Name, u32)>;
@@ -55,6 +57,8 @@ struct Current {
     location: Option<&'static Location<'static>>,
     /// The parameter they are said to be near, or that they are near none.
     near: Option<Near>,
+    /// What contractions compute in, if it is not for their device to say.
+    compute: Option<Option<DType>>,
 }
 
 thread_local! {
@@ -99,15 +103,37 @@ impl Scope {
         Scope::enter(|_| Current { phase: Phase::Update, location, near: Some(None), ..Current::default() })
     }
 
-    /// Of the gradient of a node, which is of the same parameter and the same line.
-    pub(crate) fn backward(of: &Origin) -> Scope {
+    /// In which contractions compute in f32: see [`keep_f32`].
+    pub fn keep_f32() -> Scope {
+        Scope::enter(|now| Current { compute: Some(None), ..now.clone() })
+    }
+
+    /// Of the gradient of a node, which is of the same parameter and the same line, and computes in the same dtype.
+    pub(crate) fn backward(of: &Origin, compute: Option<DType>) -> Scope {
         Scope::enter(|_| Current {
             phase: Phase::Backward,
             composite: of.composite,
             location: Some(of.location),
             near: Some(of.near.clone()),
+            compute: Some(compute),
         })
     }
+
+    /// What a contraction computes in that is recorded now on this device, if not in its own dtype.
+    pub(crate) fn compute_dtype(device: &Device) -> Option<DType> {
+        CURRENT.with_borrow(|scope| scope.compute).unwrap_or_else(|| device.compute_dtype())
+    }
+}
+
+/// What `f` gives. Contractions that are recorded in it compute in f32 whatever the precision of their device, and so do their
+/// gradients: for a head whose logits need their digits, say.
+///
+/// ```ignore
+/// let logits = keep_f32(|| self.head.forward(&x));
+/// ```
+pub fn keep_f32<T>(f: impl FnOnce() -> T) -> T {
+    let _scope = Scope::keep_f32();
+    f()
 }
 
 #[cfg(test)]
@@ -126,7 +152,7 @@ mod tests {
             let _inner = Scope::composite("log_softmax");
             let inside = origin();
             assert_eq!((inside.composite, inside.location.line()), (Some("cross_entropy"), line));
-            let _gradient = Scope::backward(&Origin { composite: None, ..inside });
+            let _gradient = Scope::backward(&Origin { composite: None, ..inside }, None);
             assert_eq!((origin().composite, origin().phase, origin().location.line()), (None, Phase::Backward, line));
         }
         assert_eq!(origin().phase, Phase::Forward);

@@ -163,6 +163,8 @@ pub struct TraceNode {
     pub shape: Vec<usize>,
     /// Its element type.
     pub dtype: DType,
+    /// Of a contraction in f32: the 16-bit dtype that its operands are rounded to, if they are.
+    pub compute: Option<DType>,
     /// Op, nearest parameter path and source position.
     pub label: Label,
 }
@@ -191,8 +193,6 @@ pub struct Trace {
     pub outputs: Vec<TraceOutput>,
     /// Everything that a plan depends on, encoded: two traces with equal keys share a plan.
     pub key: Vec<u64>,
-    /// The dtype that contractions are cast to, or none in f32.
-    pub mixed: Option<DType>,
     /// Whether this is a training step: the run is counted among the steps in flight.
     pub step: bool,
     /// The plan that ran this trace, for when it runs again.
@@ -205,7 +205,7 @@ impl Trace {
         let label = Label::here("copy");
         let node = |op: Op, inputs: Vec<usize>| {
             let (shape, dtype, label) = (vec![from.len], from.dtype, label.clone());
-            TraceNode { op, inputs, shape, dtype, label }
+            TraceNode { op, inputs, shape, dtype, compute: None, label }
         };
         let everything = Op::Slice { start: vec![0], step: vec![1] };
         Trace {

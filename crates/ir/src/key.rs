@@ -52,13 +52,16 @@ impl Key {
         (ordinal, region.offset, region.len).hash(self);
     }
 
-    /// A node, which is known by all of its op but a number that is an input.
-    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) {
+    /// A node, which is known by all of its op but a number that is an input; of a contraction also by what it computes in.
+    pub fn node(&mut self, op: &Op, inputs: &[usize], shape: &[usize], dtype: DType, compute: Option<DType>) {
         let op = match op {
             Op::Scalar(value) if !is_structural(value.0) => &ANY_NUMBER,
             op => op,
         };
         (op, inputs, shape, dtype).hash(self);
+        if op.is_contraction() {
+            compute.hash(self);
+        }
     }
 }
 
@@ -93,11 +96,10 @@ impl Trace {
         let mut key = Key::default();
         // Keys of traces that were built as they are begin with a small number.
         key.push(u64::MAX);
-        key.push(self.mixed.map_or(0, |d| 1 + d as u64));
         let scalars: HashSet<usize> = self.scalars.iter().map(|(node, _)| *node).collect();
         for (i, node) in self.nodes.iter().enumerate() {
             let op = if scalars.contains(&i) { &ANY_NUMBER } else { &node.op };
-            key.node(op, &node.inputs, &node.shape, node.dtype);
+            key.node(op, &node.inputs, &node.shape, node.dtype, node.compute);
         }
         let mut storages = Vec::new();
         for (node, region) in &self.leaves {
@@ -124,7 +126,7 @@ mod tests {
 
     fn key(op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) -> Vec<u64> {
         let mut key = Key::default();
-        key.node(op, inputs, shape, dtype);
+        key.node(op, inputs, shape, dtype, None);
         key.words
     }
 
@@ -159,6 +161,9 @@ mod tests {
         for (i, a) in keys.iter().enumerate() {
             assert!(!keys[i + 1..].contains(a), "the key of {:?} is another's too", ops.get(i));
         }
+        let mut in_f16 = Key::default();
+        in_f16.node(&Op::Matmul, &[3, 4], &[2, 5], DType::F32, Some(DType::F16));
+        assert_ne!(in_f16.words, key(&Op::Matmul, &[3, 4], &[2, 5], DType::F32));
         let number = |x: f64| key(&Op::Scalar(Bits(x)), &[], &[], DType::F32);
         assert_eq!(number(0.5), number(3.25));
         assert_eq!(number(-0.0), number(3.25));

@@ -19,7 +19,7 @@ const MOST_NAMES: usize = 4;
 /// A launch of a run.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// The nodes that it computed, last the one that all others lead to.
+    /// The nodes that it computed, first the one that it is known by.
     pub members: Vec<Label>,
     /// How the device calls what it ran.
     pub kernel: &'static str,
@@ -34,13 +34,13 @@ pub struct Span {
 impl Span {
     /// A whole run that began then and ends now.
     pub(crate) fn whole(trace: &Trace, start: Instant) -> Span {
-        let members = trace.nodes.iter().map(|node| node.label.clone()).collect();
+        let members = trace.nodes.iter().rev().map(|node| node.label.clone()).collect();
         Span { members, kernel: "run", cost: Cost::default(), start, duration: start.elapsed() }
     }
 
     /// The member that it is known by.
     pub fn label(&self) -> Option<&Label> {
-        self.members.last()
+        self.members.first()
     }
 
     /// The part of a training step that it belongs to.
@@ -48,13 +48,17 @@ impl Span {
         self.label().map(|label| label.phase).unwrap_or_default()
     }
 
-    /// The methods that its members are of, in order; of many the first, and the one that it is known by.
+    /// The methods that its members are of, each once; at most four.
     pub fn name(&self) -> String {
-        let mut names: Vec<&str> = self.members.iter().map(Label::name).collect();
-        names.dedup();
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.members.iter().map(Label::name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         match &names[..] {
             [] => self.kernel.to_string(),
-            [.., last] if names.len() > MOST_NAMES => format!("{}+…+{last}", names[..MOST_NAMES - 1].join("+")),
+            names if names.len() > MOST_NAMES => format!("{}+…", names[..MOST_NAMES].join("+")),
             names => names.join("+"),
         }
     }

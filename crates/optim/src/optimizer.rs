@@ -4,7 +4,7 @@ use std::{
     fmt,
     panic::Location,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, Once, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -38,6 +38,8 @@ pub struct Optimizer {
     pub(crate) lr: Rate,
     pub(crate) rates: Mutex<Option<Rates>>,
     scaling: Option<LossScale>,
+    /// Done once losses in mixed f16 have come that are not scaled.
+    unscaled: Once,
     clip_norm: Option<f64>,
     clip_value: Option<f64>,
     /// By which backward passes know it.
@@ -136,6 +138,7 @@ impl Optimizer {
             lr,
             rates: Mutex::new(None),
             scaling,
+            unscaled: Once::new(),
             clip_norm: None,
             clip_value: None,
             number: next_number(),
@@ -277,6 +280,14 @@ impl Optimizer {
     #[track_caller]
     pub fn backward(&self, loss: &Tensor) -> Result<Grads> {
         loss.check()?;
+        if self.scaling.is_none() && loss.device().compute_dtype() == Some(DType::F16) {
+            self.unscaled.call_once(|| {
+                log::warn!(
+                    "a loss was computed in mixed f16, but this optimizer's parameters were not made so, and small gradients are lost: \
+                     make the model with the handle in mixed f16 as well, or give the optimizer a loss_scale()"
+                );
+            });
+        }
         if self.scaling.is_none() || loss.count() != 1 {
             return loss.backward();
         }

@@ -94,7 +94,14 @@ impl Case {
 
     pub fn trace(&self, gpu: &GpuBackend) -> Trace {
         let label = Label::here("test");
-        let node = |op| TraceNode { op, inputs: vec![], shape: vec![], dtype: DType::F32, label: label.clone() };
+        let node = |op| TraceNode {
+            op,
+            inputs: vec![],
+            shape: vec![],
+            dtype: DType::F32,
+            compute: None,
+            label: label.clone(),
+        };
         let leaf_dtypes: Vec<DType> =
             self.schedule.buffers.iter().filter(|b| matches!(b.place, Place::Leaf(_))).map(|b| b.dtype).collect();
         let leaves = self.leaves.iter().zip(leaf_dtypes).map(|(data, dtype)| {

@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub dtype: DType,
     pub device: Device,
     pub origin: Origin,
+    /// The 16-bit dtype that contractions round their operands to, here and in the gradient, if they do.
+    pub compute: Option<DType>,
     /// Whether it is a tracked leaf or has a tracked ancestor.
     pub tracked: bool,
     pub error: Option<Error>,
@@ -177,6 +179,7 @@ impl Tensor {
             dtype: DType::F32,
             device: device.clone(),
             origin,
+            compute: None,
             tracked: false,
             error: Some(error),
             role: Role::Plain,
@@ -202,6 +205,7 @@ impl Tensor {
             dtype: region.dtype,
             device: device.clone(),
             origin: Origin::leaf(location, near),
+            compute: None,
             tracked,
             error: None,
             role,

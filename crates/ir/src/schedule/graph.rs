@@ -26,6 +26,8 @@ pub struct Node {
     pub shape: Vec<usize>,
     /// Its element type.
     pub dtype: DType,
+    /// Of a contraction in f32: the 16-bit dtype that its operands are rounded to, if they are.
+    pub compute: Option<DType>,
     /// Op, nearest parameter path and source position.
     pub label: Label,
     /// The node of the trace that it comes from.
@@ -81,6 +83,7 @@ impl Builder {
                 inputs,
                 shape: node.shape.clone(),
                 dtype: node.dtype,
+                compute: node.compute,
                 label: node.label.clone(),
                 source: i,
                 slot: leaves.get(&i).or(scalars.get(&i)).copied(),
@@ -97,7 +100,7 @@ impl Builder {
             return same;
         }
         let mut key = Key::default();
-        key.node(&node.op, &node.inputs, &node.shape, node.dtype);
+        key.node(&node.op, &node.inputs, &node.shape, node.dtype, node.compute);
         key.push(node.slot.map_or(u64::MAX, |s| s as u64));
         // A pass's own number, which is no input of the plan.
         if let (Op::Scalar(Bits(value)), None) = (&node.op, node.slot) {
@@ -119,7 +122,8 @@ impl Builder {
 
     /// A node of a pass, labelled as `like`.
     pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
-        self.add(Node { op, inputs, shape, dtype, label: like.label.clone(), source: like.source, slot: None })
+        let (label, source) = (like.label.clone(), like.source);
+        self.add(Node { op, inputs, shape, dtype, compute: like.compute, label, source, slot: None })
     }
 
     /// A number as a tensor of this shape; part of the plan.
@@ -177,9 +181,9 @@ impl Builder {
                         let shape = vec![like.shape[1], like.shape[0]];
                         builder.make(Op::Permute(vec![1, 0]), vec![id], shape, like.dtype, &like)
                     };
-                    let label = input(0).label.clone();
+                    let Node { label, source, compute, .. } = input(0).clone();
                     let inputs = vec![flip(self, b), flip(self, a)];
-                    Some(self.add(Node { op: Op::Matmul, inputs, label, ..node.clone() }))
+                    Some(self.add(Node { op: Op::Matmul, inputs, label, source, compute, ..node.clone() }))
                 }
                 _ => None,
             },

@@ -467,7 +467,7 @@ pub struct Launch {
     pub kind: LaunchKind,
     /// Ops, nearest parameter path and source position, for error messages.
     pub label: String,
-    /// The nodes of the trace that it computes, last the one that it is known by.
+    /// The nodes of the trace that it computes, first the one that it is known by.
     pub members: Vec<usize>,
 }
 

@@ -55,9 +55,7 @@ impl Options {
 /// [`ErrorKind::Invalid`] for a graph that cannot be grouped, which no graph built of tensors should be.
 pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
     let mut graph = passes::compose::compose(&Builder::trace(trace), |op, inputs| !options.composed && op.pays(inputs));
-    if let Some(dtype) = trace.mixed {
-        graph = passes::autocast::autocast(&graph, dtype);
-    }
+    graph = passes::autocast::autocast(&graph);
     graph = passes::split::split(&graph);
     graph = passes::join::join(&graph, options.max_buffers);
     graph = graph.rewrite(|builder, node| builder.push(node));
@@ -263,12 +261,11 @@ impl Buffers<'_> {
     }
 }
 
-/// The members of a launch, last the one that it is known by: its contraction, or else the one that the others lead to.
+/// The members of a launch, first the one that it is known by: its contraction, or else the one that all others lead to.
 fn by_weight(graph: &Graph, members: &[NodeId]) -> Vec<NodeId> {
-    let (mut others, contractions): (Vec<NodeId>, Vec<NodeId>) =
-        members.iter().partition(|id| !graph.nodes[**id].op.is_contraction());
-    others.extend(contractions);
-    others
+    let main = members.iter().position(|id| graph.nodes[*id].op.is_contraction()).unwrap_or(members.len() - 1);
+    let others = members.iter().enumerate().filter(|(i, _)| *i != main).map(|(_, id)| *id);
+    std::iter::once(members[main]).chain(others).collect()
 }
 
 /// The ops of a launch, and path and position of the last.
