@@ -7,10 +7,11 @@ mod support;
 
 pub use cases::Case;
 pub use support::{
-    agree::{Tol, assert_agree},
+    agree::assert_agree,
     devices::{cpu, gpu, own_gpu, strict},
     draw::{Draw, Seed},
     everything::Everything,
     gradcheck::{check_gradient, check_second},
     graphs::random_graph,
+    tol::Tol,
 };

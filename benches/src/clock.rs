@@ -35,6 +35,18 @@ pub struct Work {
     pub unit: &'static str,
 }
 
+impl Work {
+    /// Counted in operations.
+    pub fn flop(name: &'static str, amount: f64) -> Work {
+        Work { name, params: Vec::new(), amount, unit: "GFLOP/s" }
+    }
+
+    /// Counted in bytes moved.
+    pub fn bytes(name: &'static str, amount: usize) -> Work {
+        Work { name, params: Vec::new(), amount: amount as f64, unit: "GB/s" }
+    }
+}
+
 /// Fewest and most samples.
 const SAMPLES: (usize, usize) = (5, 50);
 /// Fewest samples when a call takes longer than [`SLOW`].

@@ -7,7 +7,7 @@ use std::{
 };
 
 use thalweg_graph::{
-    Op, Primitive, ReduceOp, Result, Rng, Tensor, backend::trace, ops::binary::BinaryOp, ops::unary::UnaryOp,
+    Op, Primitive, ReduceOp, Result, Rng, Tensor, backend::program, ops::binary::BinaryOp, ops::unary::UnaryOp,
 };
 use thalweg_tests::{Case, Seed, cases, strict};
 
@@ -65,11 +65,11 @@ fn rules(case: &Case) -> Result<Vec<String>> {
     if !y.is_tracked() {
         return Ok(Vec::new());
     }
-    let mut nodes = trace(std::slice::from_ref(&y))?.nodes;
+    let mut nodes = program(std::slice::from_ref(&y))?.0.nodes;
     if case.smooth {
         let grads = y.sum(..).backward()?;
         let grads: Vec<Tensor> = inputs.iter().filter_map(|x| grads.get(x).cloned()).collect();
-        nodes.extend(trace(&grads)?.nodes);
+        nodes.extend(program(&grads)?.0.nodes);
     }
     Ok(nodes.iter().filter_map(|node| rule(&node.op)).collect())
 }

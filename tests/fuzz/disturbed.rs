@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
-    Bits, DType, Op, Primitive, ReduceOp, Result,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace, TraceNode, TraceOutput},
+    DType, Op, Primitive, ReduceOp, Result,
+    backend::{Backend, Bindings, Draft, Node, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
 };
@@ -13,7 +13,7 @@ use thalweg_graph::{
 /// How many times half a unit in the last place a sound f32 kernel may be off.
 const UNITS: f64 = 8.0;
 
-/// Runs traces on the strict executor with factors `1 + a r` put behind every node that rounds, and in front of those that
+/// Runs programs on the strict executor with factors `1 + a r` put behind every node that rounds, and in front of those that
 /// sum; r is random between -1 and 1. Of the values that are 16-bit floats, half are not rounded, as in a fused kernel: there
 /// they neither overflow nor vanish. If it flushes, what is below f32's normal numbers becomes 0, as devices may do.
 #[derive(Debug)]
@@ -48,28 +48,24 @@ impl Disturbed {
     }
 
     /// The node times random factors.
-    fn disturb(&self, trace: &mut Trace, node: usize, units: f64) -> Result<usize> {
-        let TraceNode { shape, dtype, label, .. } = trace.nodes[node].clone();
+    fn disturb(&self, draft: &mut Draft, node: usize, units: f64) -> Result<usize> {
+        let Node { shape, dtype, label, .. } = draft.nodes[node].clone();
         if units == 0.0 || !dtype.is_float() {
             return Ok(node);
         }
-        let of = |op, inputs, dtype| TraceNode {
-            op,
-            inputs,
-            shape: shape.clone(),
-            dtype,
-            compute: None,
-            label: label.clone(),
+        let of = |op, inputs, dtype| {
+            let (shape, label) = (shape.clone(), label.clone());
+            Node { op, inputs, shape, dtype, compute: None, label, source: 0, slot: None }
         };
         let mut push = |node| {
-            trace.nodes.push(node);
-            trace.nodes.len() - 1
+            draft.nodes.push(node);
+            draft.nodes.len() - 1
         };
         let n = count(&shape);
         let mut leaves = Vec::new();
         let mut leaf = |values: Vec<f64>, at: usize| -> Result<()> {
             let storage = self.strict.upload(&values.iter().flat_map(|f| f.to_le_bytes()).collect::<Vec<_>>())?;
-            leaves.push((at, Region { storage, offset: 0, len: values.len(), dtype: DType::F64 }));
+            leaves.push((at, Region { storage, offset: 0, len: values.len(), dtype: DType::F64 }, false));
             Ok(())
         };
         let factors = push(of(Op::Leaf, vec![], DType::F64));
@@ -83,7 +79,7 @@ impl Disturbed {
             let tiny = push(of(Op::Binary(BinaryOp::Lt), vec![size, least], DType::Bool));
             y = push(of(Op::Select, vec![tiny, zero, y], dtype));
         }
-        trace.leaves.extend(leaves);
+        draft.leaves.extend(leaves);
         Ok(y)
     }
 }
@@ -97,8 +93,8 @@ pub fn unit(dtype: DType) -> f64 {
     }
 }
 
-fn rounding(trace: &Trace, node: &TraceNode) -> Rounding {
-    let shape = |i: usize| trace.nodes[node.inputs[i]].shape.as_slice();
+fn rounding(program: &Program, node: &Node) -> Rounding {
+    let shape = |i: usize| program.nodes[node.inputs[i]].shape.as_slice();
     let of = |operands: f64, result: f64| Rounding { operands: UNITS * operands, result: UNITS * result };
     // Terms that are equal are off in one direction, and partial sums of √n of them keep that to √n.
     let sum = |terms: usize| of((terms.max(1) as f64).sqrt(), 1.0 + (terms as f64).sqrt() / 4.0);
@@ -147,22 +143,15 @@ impl Backend for Disturbed {
         self.strict.copy(copies)
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        let mut disturbed = Trace { step: trace.step, ..Trace::default() };
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        let mut disturbed = Draft { step: program.step, ..Draft::default() };
         // Where each node's value is to be had.
-        let mut at: Vec<usize> = Vec::with_capacity(trace.nodes.len());
-        let (mut leaves, mut scalars) = (trace.leaves.iter().peekable(), trace.scalars.iter().peekable());
-        for (i, node) in trace.nodes.iter().enumerate() {
-            let Rounding { operands, result } = rounding(trace, node);
+        let mut at: Vec<usize> = Vec::with_capacity(program.nodes.len());
+        for node in &program.nodes {
+            let Rounding { operands, result } = rounding(program, node);
             let mut node = node.clone();
             for input in &mut node.inputs {
                 *input = self.disturb(&mut disturbed, at[*input], operands)?;
-            }
-            // What f32 cannot hold is another number on a device.
-            if let Op::Scalar(Bits(x)) = &mut node.op
-                && f64::from(*x as f32) != *x
-            {
-                *x *= 1.0 + self.random(1, UNITS * unit(node.dtype))[0];
             }
             let half = matches!(node.dtype, DType::F16 | DType::BF16);
             let rounded = matches!(node.op, Op::Leaf | Op::Scalar(_) | Op::Cast);
@@ -170,17 +159,29 @@ impl Backend for Disturbed {
                 node.dtype = DType::F64;
             }
             let here = disturbed.nodes.len();
+            match (&node.op, node.slot) {
+                (Op::Leaf, Some(slot)) => disturbed.leaves.push((here, bindings.leaves[slot].clone(), false)),
+                (Op::Scalar(_), Some(slot)) => {
+                    let mut number = bindings.scalars[slot];
+                    // What f32 cannot hold is another number on a device.
+                    if node.dtype == DType::F64 && f64::from(number as f32) != number {
+                        number *= 1.0 + self.random(1, UNITS * unit(node.dtype))[0];
+                    }
+                    disturbed.scalars.push((here, number));
+                }
+                _ => {}
+            }
             disturbed.nodes.push(node);
-            disturbed.leaves.extend(leaves.next_if(|(leaf, _)| *leaf == i).map(|(_, region)| (here, region.clone())));
-            disturbed.scalars.extend(scalars.next_if(|(scalar, _)| *scalar == i).map(|(_, bits)| (here, *bits)));
             at.push(self.disturb(&mut disturbed, here, result)?);
         }
         // What is stored is rounded, though what reads it in the same kernel may see it before.
-        for TraceOutput { node, target } in &trace.outputs {
-            disturbed.outputs.push(TraceOutput { node: disturbed.nodes.len(), target: target.clone() });
-            disturbed.nodes.push(TraceNode { op: Op::Cast, inputs: vec![at[*node]], ..trace.nodes[*node].clone() });
+        for (output, target) in program.outputs.iter().zip(&bindings.targets) {
+            disturbed.outputs.push((disturbed.nodes.len(), target.clone()));
+            let node = &program.nodes[output.node];
+            disturbed.nodes.push(Node { op: Op::Cast, inputs: vec![at[output.node]], ..node.clone() });
         }
-        self.strict.run(&disturbed)
+        let (program, bindings) = disturbed.finish();
+        self.strict.run(&program, &bindings)
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -7,7 +7,8 @@ use thalweg_graph::{DType, Device, Tensor};
 use crate::strict;
 
 use super::{
-    check::{Failure, caught},
+    caught::caught,
+    check::Failure,
     draws::{Draws, tensor},
     program::Program,
     script::{Node, Script, Step, weights},

@@ -5,7 +5,7 @@ use thalweg_graph::{DType, Device, Grads, Result, Rng, State, Tensor, module::wr
 use crate::strict;
 
 use super::{
-    check::caught,
+    caught::caught,
     draws::{Draws, floats},
     program::{Habits, Instruction, Leaf, Program},
     rows::{ROWS, Row, Slot},

@@ -6,7 +6,7 @@ use thalweg::prelude::*;
 use thalweg_cpu::FastCpu;
 use thalweg_graph::{
     Op,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, Bindings, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage},
     ops::unary::UnaryOp,
 };
 use thalweg_tests::{cpu, test_gpu};
@@ -87,15 +87,16 @@ impl Backend for Broken {
         self.inner.copy(copies)
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        let mut trace = trace.clone();
-        let computing = trace.nodes.iter().filter(|n| !matches!(n.op, Op::Leaf | Op::Scalar(_))).count();
-        for node in &mut trace.nodes {
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        let mut broken = program.draft(bindings);
+        let computing = broken.nodes.iter().filter(|n| !matches!(n.op, Op::Leaf | Op::Scalar(_))).count();
+        for node in &mut broken.nodes {
             if node.op == Op::Unary(UnaryOp::Tanh) && (computing > 1 || !self.only_fused) {
                 node.op = Op::Unary(UnaryOp::Sigmoid);
             }
         }
-        self.inner.run(&trace.changed())
+        let (program, bindings) = broken.finish();
+        self.inner.run(&program, &bindings)
     }
     fn synchronize(&self) -> Result<()> {
         self.inner.synchronize()

@@ -21,4 +21,5 @@ mod nan;
 mod order;
 mod orthogonal;
 mod print;
+mod scan;
 mod segments;

@@ -1,7 +1,7 @@
 //! Every rule on a quadratic bowl and on Rosenbrock's valley, on the strict and the fast CPU executor.
 
 use thalweg_graph::{Device, Param, Result, Tensor};
-use thalweg_optim::{Adam, AdamW, Rule, Sgd};
+use thalweg_optim::{Adam, AdamW, Rule, RuleExt, Sgd};
 use thalweg_tests::{cpu, strict};
 
 /// `Σ i · (x_i - 1)²`.

@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use thalweg_graph::{Param, Result, Tensor};
-use thalweg_optim::{Adam, AdamW, LossScale, Rule, Sgd};
+use thalweg_optim::{Adam, AdamW, LossScale, RuleExt, Sgd};
 use thalweg_tests::strict;
 
 #[track_caller]

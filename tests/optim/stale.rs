@@ -1,7 +1,7 @@
 //! A graph recorded before a step read parameters that no longer exist.
 
 use thalweg_graph::{ErrorKind, Param, Tensor};
-use thalweg_optim::{Rule, Sgd};
+use thalweg_optim::{RuleExt, Sgd};
 use thalweg_tests::{cpu, strict, test_gpu};
 
 #[test]

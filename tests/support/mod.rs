@@ -6,3 +6,4 @@ pub mod draw;
 pub mod everything;
 pub mod gradcheck;
 pub mod graphs;
+pub mod tol;

@@ -171,6 +171,12 @@ mod tests {
     }
 
     #[test]
+    fn an_imported_macro_is_no_item_above() {
+        let lib = ("lib.rs", "mod a; fn json() { a::f() }");
+        assert!(found(&[lib, ("a.rs", "use serde_json::json; pub fn f() { json!(1); vec![1]; }")]).is_empty());
+    }
+
+    #[test]
     fn tests_and_other_crates_do_not_count() {
         let lib = ("lib.rs", "mod a; mod b; #[cfg(test)] mod t;");
         let a = ("a.rs", "use ::b::Other; use log; #[cfg(test)] mod tests { use crate::b::B; }");

@@ -1,19 +1,39 @@
-//! The workloads. Shapes, seeds and rates are those of the published definitions, version 1.
+//! The workloads. Shapes, seeds and rates of those called W are those of the published definitions, version 1.
 
 mod contraction;
 mod elementwise;
+mod indexed;
 mod optimizer;
+mod recurrent;
 mod reduce;
 mod rows;
 mod train;
 
 use anyhow::{Result, bail};
 
-use crate::clock::{Clock, Work};
+use crate::clock::Clock;
 
 /// Every workload, in order.
-pub const ALL: [&str; 15] =
-    ["W1", "W2", "W3", "W4f", "W4b", "W5", "W6", "W7", "W8r", "W8c", "W8a", "W9", "W11", "W12", "W15"];
+pub const ALL: [&str; 18] = [
+    "W1",
+    "W2",
+    "W3",
+    "W4f",
+    "W4b",
+    "W5",
+    "W6",
+    "W7",
+    "W8r",
+    "W8c",
+    "W8a",
+    "W9",
+    "W11",
+    "W12",
+    "W15",
+    "embedding",
+    "write",
+    "lstm",
+];
 
 /// Runs one workload, in every size.
 pub fn run(name: &str, clock: &mut Clock) -> Result<()> {
@@ -31,16 +51,9 @@ pub fn run(name: &str, clock: &mut Clock) -> Result<()> {
         "W11" => train::mlp(clock),
         "W12" => train::cnn(clock),
         "W15" => optimizer::adam(clock),
+        "embedding" => indexed::embedding(clock),
+        "write" => indexed::write(clock),
+        "lstm" => recurrent::lstm(clock),
         other => bail!("there is no workload {other}; there are {}", ALL.join(", ")),
     }
-}
-
-/// Work counted in operations.
-fn flop(name: &'static str, amount: f64) -> Work {
-    Work { name, params: Vec::new(), amount, unit: "GFLOP/s" }
-}
-
-/// Work counted in bytes moved.
-fn bytes(name: &'static str, amount: usize) -> Work {
-    Work { name, params: Vec::new(), amount: amount as f64, unit: "GB/s" }
 }

@@ -3,9 +3,8 @@
 use anyhow::{Context, Result};
 use thalweg::prelude::*;
 
-use super::bytes;
 use crate::{
-    clock::{Clock, first_element},
+    clock::{Clock, Work, first_element},
     inputs::fill,
 };
 
@@ -23,7 +22,7 @@ pub fn adam(clock: &mut Clock) -> Result<()> {
     let rule = Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, ..Adam::default() };
     let opt = rule.init(&params)?;
     // Seven passes over 10⁷ numbers: parameters, both moments and gradients read, the first three written.
-    let mut line = clock.measure(bytes("W15", 7 * 10_000_000 * 4), |sync| {
+    let mut line = clock.measure(Work::bytes("W15", 7 * 10_000_000 * 4), |sync| {
         // The gradient of Σ p · c is c itself, so nothing but the update is computed.
         let terms = params.iter().zip(&constants).map(|(p, c)| (p.tensor() * c).sum(..));
         let loss = terms.reduce(|a, b| a + b).context("no parameters")?;

@@ -3,9 +3,8 @@
 use anyhow::Result;
 use thalweg::prelude::*;
 
-use super::flop;
 use crate::{
-    clock::Clock,
+    clock::{Clock, Work},
     inputs::{fill, targets},
 };
 
@@ -30,7 +29,7 @@ pub fn mlp(clock: &mut Clock) -> Result<()> {
     let net = Mlp { layers: [layer(784, 512, rng)?, layer(512, 512, rng)?, layer(512, 10, rng)?] };
     let opt = adamw().init(&net)?;
     let (x, y) = (fill(&device, 1, &[128, 784], 1.0), targets(&device, 2, 128, 10));
-    let work = flop("W11", (6 * 128 * (784 * 512 + 512 * 512 + 512 * 10)) as f64);
+    let work = Work::flop("W11", (6 * 128 * (784 * 512 + 512 * 512 + 512 * 10)) as f64);
     clock.train(work, || {
         let [first, second, head] = &net.layers;
         let logits = head.forward(&second.forward(&first.forward(&x).relu()).relu());
@@ -69,7 +68,7 @@ pub fn cnn(clock: &mut Clock) -> Result<()> {
     let opt = adamw().init(&net)?;
     let (x, y) = (fill(&device, 1, &[64, 1, 28, 28], 1.0), targets(&device, 2, 64, 10));
     let amount = 3 * 2 * 64 * (32 * 784 * 9 + 64 * 196 * 288 + 3136 * 128 + 1280);
-    clock.train(flop("W12", amount as f64), || {
+    clock.train(Work::flop("W12", amount as f64), || {
         let loss = net.forward(&x).cross_entropy(&y);
         opt.step(&loss)?;
         Ok(loss)

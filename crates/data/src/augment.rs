@@ -4,31 +4,9 @@ use std::sync::Arc;
 
 use thalweg_graph::{Result, Rng};
 
-use crate::{collate::Collate, dataset::Dataset, loader::Loader, permutation::Seed, prefetch::Draw, sampler::Sampler};
-
-/// [`Dataset::augment`]: a data set whose items are changed at random when they are shown.
-///
-/// ```
-/// use thalweg_data::{Dataset, Seed, Shuffled, Stack};
-///
-/// let rows = vec![[1.0f32, 2.0, 3.0]; 10];
-/// let flipped = rows.augment(Seed(1), |mut row, rng| {
-///     if rng.uniform() < 0.5 {
-///         row.reverse();
-///     }
-///     row
-/// });
-/// let batch = flipped.loader(10, Shuffled(Seed(1)), Stack)?.next_batch()?;
-/// assert!(batch.values.chunks(3).any(|row| row == [1.0, 2.0, 3.0]));
-/// assert!(batch.values.chunks(3).any(|row| row == [3.0, 2.0, 1.0]));
-/// # Ok::<(), thalweg_graph::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Augmented<D, F> {
-    pub(crate) data: D,
-    pub(crate) seed: Seed,
-    pub(crate) f: F,
-}
+use crate::{
+    adapters::Augmented, collate::Collate, dataset::Dataset, loader::Loader, prefetch::Draw, sampler::Sampler,
+};
 
 impl<D, T, F> Augmented<D, F>
 where
@@ -62,7 +40,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InOrder, Shuffled, Stack, Weighted};
+    use crate::{InOrder, Seed, Shuffled, Stack, Weighted};
 
     /// The words that the changes are made of.
     fn draws(loader: Loader<crate::Host<u32>>, epoch: u32) -> Vec<u32> {

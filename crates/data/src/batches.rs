@@ -10,6 +10,7 @@ use crate::{
     host::Host,
     loader::{Epoch, Loader, Rest},
     position::Position,
+    tail::Tail,
 };
 
 /// Images, labels and weights of one batch, on the host.
@@ -29,17 +30,6 @@ impl From<Weighed<(Host<f32>, Host<i32>)>> for Batch {
     fn from(Weighed { batch: (images, labels), weights, len }: Weighed<(Host<f32>, Host<i32>)>) -> Batch {
         Batch { images, labels, weights, len }
     }
-}
-
-/// What becomes of the images that do not fill a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tail {
-    /// They are left out of this epoch.
-    Drop,
-    /// They are a smaller batch, and so a plan of its own.
-    Keep,
-    /// They are filled up with images of weight 0.
-    Pad,
 }
 
 /// A [`Loader`] of images in memory, where nothing can go wrong: its batches are no `Result`s.

@@ -1,20 +1,12 @@
-//! Data sets made of data sets.
+//! Data sets made of data sets: the items of each.
 
-use std::sync::Arc;
-
-use thalweg_graph::{ErrorKind, Result};
+use thalweg_graph::Result;
 
 use crate::{
-    dataset::{Dataset, out_of_range},
-    place::error,
+    adapters::{Chain, Map, Subset, TryMap, Zip},
+    dataset::Dataset,
+    place::out_of_range,
 };
-
-/// [`Dataset::map`].
-#[derive(Clone, Copy, Debug)]
-pub struct Map<D, F> {
-    pub(crate) data: D,
-    pub(crate) f: F,
-}
 
 impl<D: Dataset, T, F: Fn(D::Item) -> T + Send + Sync> Dataset for Map<D, F> {
     type Item = T;
@@ -29,13 +21,6 @@ impl<D: Dataset, T, F: Fn(D::Item) -> T + Send + Sync> Dataset for Map<D, F> {
     }
 }
 
-/// [`Dataset::try_map`].
-#[derive(Clone, Copy, Debug)]
-pub struct TryMap<D, F> {
-    pub(crate) data: D,
-    pub(crate) f: F,
-}
-
 impl<D: Dataset, T, F: Fn(D::Item) -> Result<T> + Send + Sync> Dataset for TryMap<D, F> {
     type Item = T;
 
@@ -46,35 +31,6 @@ impl<D: Dataset, T, F: Fn(D::Item) -> Result<T> + Send + Sync> Dataset for TryMa
     #[track_caller]
     fn item(&self, index: usize) -> Result<T> {
         (self.f)(self.data.item(index)?)
-    }
-}
-
-/// [`Dataset::subset`]. A cheap clone, which shares the data.
-#[derive(Debug)]
-pub struct Subset<D> {
-    data: Arc<D>,
-    indices: Arc<[usize]>,
-}
-
-impl<D> Clone for Subset<D> {
-    fn clone(&self) -> Subset<D> {
-        Subset { data: self.data.clone(), indices: self.indices.clone() }
-    }
-}
-
-impl<D: Dataset> Subset<D> {
-    #[track_caller]
-    pub(crate) fn new(data: Arc<D>, indices: Vec<usize>) -> Result<Subset<D>> {
-        let len = data.len();
-        match indices.iter().find(|index| **index >= len) {
-            Some(index) => Err(out_of_range(*index, len)),
-            None => Ok(Subset { data, indices: indices.into() }),
-        }
-    }
-
-    /// The indices of the items in the data set that they are of.
-    pub fn indices(&self) -> &[usize] {
-        &self.indices
     }
 }
 
@@ -94,13 +50,6 @@ impl<D: Dataset> Dataset for Subset<D> {
     }
 }
 
-/// [`Dataset::chain`].
-#[derive(Clone, Copy, Debug)]
-pub struct Chain<A, B> {
-    pub(crate) first: A,
-    pub(crate) second: B,
-}
-
 impl<A: Dataset, B: Dataset<Item = A::Item>> Dataset for Chain<A, B> {
     type Item = A::Item;
 
@@ -115,24 +64,6 @@ impl<A: Dataset, B: Dataset<Item = A::Item>> Dataset for Chain<A, B> {
             Some(index) if index < self.second.len() => self.second.item(index),
             Some(_) => Err(out_of_range(index, self.len())),
         }
-    }
-}
-
-/// [`Dataset::zip`].
-#[derive(Clone, Copy, Debug)]
-pub struct Zip<A, B> {
-    a: A,
-    b: B,
-}
-
-impl<A: Dataset, B: Dataset> Zip<A, B> {
-    #[track_caller]
-    pub(crate) fn new(a: A, b: B) -> Result<Zip<A, B>> {
-        if a.len() != b.len() {
-            let problem = "are the lengths of data sets that are zipped, and have to be equal".into();
-            return Err(error("zip", ErrorKind::Shapes { lhs: vec![a.len()], rhs: vec![b.len()], problem }));
-        }
-        Ok(Zip { a, b })
     }
 }
 
@@ -151,7 +82,7 @@ impl<A: Dataset, B: Dataset> Dataset for Zip<A, B> {
 
 #[cfg(test)]
 mod tests {
-    use thalweg_graph::Error;
+    use thalweg_graph::{Error, ErrorKind};
 
     use super::*;
 

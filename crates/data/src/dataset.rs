@@ -5,12 +5,11 @@ use std::sync::Arc;
 use thalweg_graph::{ErrorKind, Result, Rng};
 
 use crate::{
-    augment::Augmented,
+    adapters::{Augmented, Chain, Map, Subset, TryMap, Zip},
     collate::Collate,
-    combine::{Chain, Map, Subset, TryMap, Zip},
     loader::Loader,
     permutation::Seed,
-    place::error,
+    place::{error, out_of_range},
     prefetch::Draw,
     sampler::Sampler,
     split,
@@ -114,7 +113,11 @@ pub trait Dataset: Send + Sync {
     where
         Self: Sized,
     {
-        Subset::new(Arc::new(self), indices.into())
+        let (len, indices) = (self.len(), indices.into());
+        match indices.iter().find(|index| **index >= len) {
+            Some(index) => Err(out_of_range(*index, len)),
+            None => Ok(Subset { data: Arc::new(self), indices: indices.into() }),
+        }
     }
 
     /// These items, then those of `next`.
@@ -136,7 +139,12 @@ pub trait Dataset: Send + Sync {
         Self: Sized,
         D: Dataset,
     {
-        Zip::new(self, other)
+        if self.len() != other.len() {
+            let (lhs, rhs) = (vec![self.len()], vec![other.len()]);
+            let problem = "are the lengths of data sets that are zipped, and have to be equal".into();
+            return Err(error("zip", ErrorKind::Shapes { lhs, rhs, problem }));
+        }
+        Ok(Zip { a: self, b: other })
     }
 
     /// Two parts, `(the rest, the held out)`: a random `fraction` of the items is held out, to the nearest number of items.
@@ -149,8 +157,8 @@ pub trait Dataset: Send + Sync {
     where
         Self: Sized,
     {
-        let parts = split::random(self.len(), fraction, seed)?;
-        split::parts(self, parts)
+        let held_out = split::random(self.len(), fraction, seed)?;
+        Ok(split::parts(self, &held_out))
     }
 
     /// [`Dataset::hold_out`] of the same fraction of every class, where `key` tells an item's class. Asks for every item.
@@ -167,9 +175,9 @@ pub trait Dataset: Send + Sync {
     where
         Self: Sized,
     {
-        let classes = split::classes(&self, key)?;
-        let parts = split::stratified(&classes, fraction, seed)?;
-        split::parts(self, parts)
+        let classes = split::classes(keys(&self, key)?);
+        let held_out = split::stratified(&classes, fraction, seed)?;
+        Ok(split::parts(self, &held_out))
     }
 
     /// [`Dataset::hold_out`] of whole groups, where `key` tells an item's group: pictures of one person or windows of one
@@ -188,9 +196,9 @@ pub trait Dataset: Send + Sync {
     where
         Self: Sized,
     {
-        let groups = split::classes(&self, key)?;
-        let parts = split::grouped(&groups, fraction, seed)?;
-        split::parts(self, parts)
+        let groups = split::classes(keys(&self, key)?);
+        let held_out = split::grouped(&groups, fraction, seed)?;
+        Ok(split::parts(self, &held_out))
     }
 
     /// Batches of `size` items in the sampler's order, put together by `collate`. What does not fill a batch at the end of an
@@ -216,10 +224,14 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-/// An index that the data set does not have.
+/// What `key` tells of every item.
 #[track_caller]
-pub(crate) fn out_of_range(index: usize, len: usize) -> thalweg_graph::Error {
-    error("dataset", ErrorKind::Index { index: i64::try_from(index).unwrap_or(i64::MAX), axis: 0, extent: len })
+fn keys<D: Dataset, K>(data: &D, key: impl Fn(&D::Item) -> K) -> Result<Vec<K>> {
+    let mut keys = Vec::new();
+    for index in 0..data.len() {
+        keys.push(key(&data.item(index)?));
+    }
+    Ok(keys)
 }
 
 impl<T: Clone + Send + Sync> Dataset for [T] {

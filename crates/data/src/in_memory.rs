@@ -5,16 +5,17 @@ use std::sync::Arc;
 use thalweg_graph::{ErrorKind, Result};
 
 use crate::{
-    batches::{Batch, Batches, Tail},
+    batches::{Batch, Batches},
     collate::weights,
-    dataset::{Dataset, out_of_range},
+    dataset::Dataset,
     host::Host,
     loader::Loader,
     permutation::Seed,
-    place::error,
+    place::{error, out_of_range},
     prefetch::Draw,
     sampler::{InOrder, Sampler, Shuffled, reserved},
     stack::check,
+    tail::Tail,
 };
 
 /// Images of one shape and their labels. A cheap clone.

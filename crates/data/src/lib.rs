@@ -42,6 +42,7 @@
 //! # Ok::<(), thalweg_graph::Error>(())
 //! ```
 
+mod adapters;
 mod augment;
 mod batches;
 mod collate;
@@ -62,12 +63,12 @@ mod prefetch;
 mod sampler;
 mod split;
 mod stack;
+mod tail;
 mod windows;
 
-pub use augment::Augmented;
-pub use batches::{Batch, Batches, Sound, Tail};
+pub use adapters::{Augmented, Chain, Map, Subset, TryMap, Zip};
+pub use batches::{Batch, Batches, Sound};
 pub use collate::{Collate, Weighed};
-pub use combine::{Chain, Map, Subset, TryMap, Zip};
 pub use dataset::Dataset;
 pub use digits::Digits;
 pub use host::Host;
@@ -80,4 +81,5 @@ pub use picture::picture;
 pub use position::Position;
 pub use sampler::{ByLength, InOrder, Sampler, Shuffled, Weighted};
 pub use stack::{Stack, Stackable};
+pub use tail::Tail;
 pub use windows::Windows;

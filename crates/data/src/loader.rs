@@ -11,13 +11,13 @@ use thalweg_graph::{
 };
 
 use crate::{
-    batches::Tail,
     collate::{Weighed, weights},
     permutation::{Seed, mix},
     place::invalid,
     position::{At, Position},
     prefetch::{Draw, Make, Recipe, Stream},
     sampler::Sampler,
+    tail::Tail,
 };
 
 /// Batches `B` of a data set, epoch after epoch, prepared on another thread: made by

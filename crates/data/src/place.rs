@@ -52,6 +52,12 @@ pub(crate) fn invalid(op: &'static str, problem: String) -> Error {
     error(op, ErrorKind::Invalid(problem))
 }
 
+/// An index that the data set does not have.
+#[track_caller]
+pub(crate) fn out_of_range(index: usize, len: usize) -> Error {
+    error("dataset", ErrorKind::Index { index: i64::try_from(index).unwrap_or(i64::MAX), axis: 0, extent: len })
+}
+
 /// Item `i` of a batch in words: with its index in the data set where that is known.
 pub(crate) fn item(i: usize) -> String {
     let index = SCOPE.with_borrow(|scope| scope.as_ref()?.indices.get(i).copied());

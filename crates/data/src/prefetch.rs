@@ -12,10 +12,10 @@ use std::{
 use thalweg_graph::{Error, ErrorKind, Result};
 
 use crate::{
-    batches::Tail,
     place::on_behalf_of,
     position::At,
     sampler::{Sampler, reserved},
+    tail::Tail,
 };
 
 /// Makes a batch.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use thalweg_graph::Result;
 
-use crate::{combine::Subset, dataset::Dataset, permutation::Seed, place::invalid};
+use crate::{adapters::Subset, permutation::Seed, place::invalid};
 
 /// For each item whether it is held out.
 type HeldOut = Vec<bool>;
@@ -51,22 +51,20 @@ pub(crate) fn grouped(groups: &[Vec<usize>], fraction: f64, seed: Seed) -> Resul
     Ok(held)
 }
 
-/// The items of each class, in the order of the classes.
-#[track_caller]
-pub(crate) fn classes<D: Dataset, K: Ord>(data: &D, key: impl Fn(&D::Item) -> K) -> Result<Vec<Vec<usize>>> {
+/// The items of each class, in the order of the classes, from the class of each item.
+pub(crate) fn classes<K: Ord>(of: Vec<K>) -> Vec<Vec<usize>> {
     let mut classes = BTreeMap::<K, Vec<usize>>::new();
-    for index in 0..data.len() {
-        classes.entry(key(&data.item(index)?)).or_default().push(index);
+    for (index, class) in of.into_iter().enumerate() {
+        classes.entry(class).or_default().push(index);
     }
-    Ok(classes.into_values().collect())
+    classes.into_values().collect()
 }
 
 /// The rest and the held out.
-#[track_caller]
-pub(crate) fn parts<D: Dataset>(data: D, held: HeldOut) -> Result<(Subset<D>, Subset<D>)> {
-    let (out, rest) = (0..held.len()).partition(|i| held[*i]);
+pub(crate) fn parts<D>(data: D, held: &[bool]) -> (Subset<D>, Subset<D>) {
+    let (out, rest): (Vec<usize>, Vec<usize>) = (0..held.len()).partition(|i| held[*i]);
     let data = Arc::new(data);
-    Ok((Subset::new(data.clone(), rest)?, Subset::new(data, out)?))
+    (Subset { data: data.clone(), indices: rest.into() }, Subset { data, indices: out.into() })
 }
 
 #[track_caller]
@@ -80,6 +78,7 @@ fn check(fraction: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dataset;
 
     const SIZES: [usize; 8] = [0, 1, 2, 3, 7, 10, 97, 1000];
     const FRACTIONS: [f64; 6] = [0.0, 0.1, 0.3, 0.5, 0.99, 1.0];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use thalweg_graph::Result;
 
 use crate::{
-    dataset::{Dataset, out_of_range},
-    place::invalid,
+    dataset::Dataset,
+    place::{invalid, out_of_range},
 };
 
 /// Windows of a sequence, each with the same window one element later: what a model reads, and what it is to say next. A cheap

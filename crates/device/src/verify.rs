@@ -5,7 +5,7 @@ use std::{fmt, panic::Location};
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
     DType, Error, ErrorKind, Module, Op, Result, Tensor,
-    backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput, trace},
+    backend::{Backend, Bindings, Draft, Label, Node, Program, Region, program},
     module::discarding,
     shape::count,
 };
@@ -84,26 +84,27 @@ pub fn verify<M: Module>(module: &M, loss: impl FnOnce(&M) -> Tensor) -> Result<
     // Which also tells the parameters their names.
     let params = module.params();
     // Running statistics are held until the graph has been looked at, and stay where they were.
-    let (device, trace) = discarding(|| {
+    let (device, program, bindings) = discarding(|| {
         let loss = loss(module);
         loss.check()?;
         let grads = loss.backward()?;
         let of_params = params.into_iter().filter_map(|(_, p)| grads.get(&p).cloned());
         let roots: Vec<Tensor> = std::iter::once(loss.clone()).chain(of_params).collect();
-        Ok::<_, Error>((loss.device().backend().clone(), trace(&roots)?))
+        let (program, bindings) = program(&roots)?;
+        Ok::<_, Error>((loss.device().backend().clone(), program, bindings))
     })
     .map_err(|error| error.seen_at(caller))?;
-    let reference = Reference::new(&trace, &*device)?;
+    let reference = Reference::new(&program, &bindings, &*device)?;
 
-    let outputs: Vec<usize> = trace.outputs.iter().map(|o| o.node).collect();
-    let found = run(&*device, &trace)?;
+    let outputs: Vec<usize> = program.outputs.iter().map(|o| o.node).collect();
+    let found = run(&*device, &program, &bindings)?;
     let mut verdict = Verdict { compared: outputs.len(), elements: 0, worst: 0.0, disagreement: None };
     for (node, got) in outputs.iter().zip(&found) {
         verdict.elements += got.len();
         verdict.worst = verdict.worst.max(reference.compare(*node, got).0);
     }
     if verdict.worst > 1.0 {
-        verdict.disagreement = reference.first_wrong(&trace, &*device)?;
+        verdict.disagreement = reference.first_wrong(&program, &bindings, &*device)?;
     }
     Ok(verdict)
 }
@@ -120,31 +121,31 @@ struct Reference {
 }
 
 impl Reference {
-    fn new(trace: &Trace, device: &dyn Backend) -> Result<Reference> {
+    fn new(program: &Program, bindings: &Bindings, device: &dyn Backend) -> Result<Reference> {
         let strict = StrictCpu::new();
-        let mut all = Trace { outputs: Vec::new(), ..trace.clone() };
-        all.outputs = (0..all.nodes.len()).map(|node| TraceOutput { node, target: None }).collect();
-        for (_, region) in &mut all.leaves {
+        let mut all = program.draft(bindings);
+        all.outputs = (0..all.nodes.len()).map(|node| (node, None)).collect();
+        for (_, region, _) in &mut all.leaves {
             let storage = strict.upload(&device.read(region)?)?;
             *region = Region { storage, offset: 0, ..region.clone() };
         }
-        let rounded = run(&strict, &all)?;
+        let rounded = run_draft(&strict, all.clone())?;
         // The same graph with F64 for F32.
         let wide = |dtype: DType| if dtype == DType::F32 { DType::F64 } else { dtype };
-        for (node, region) in &mut all.leaves {
+        for (node, region, _) in &mut all.leaves {
             if region.dtype == DType::F32 {
                 let bytes: Vec<u8> = rounded[*node].iter().flat_map(|v| v.to_le_bytes()).collect();
                 *region = Region { storage: strict.upload(&bytes)?, offset: 0, len: region.len, dtype: DType::F64 };
             }
         }
         all.nodes.iter_mut().for_each(|node| node.dtype = wide(node.dtype));
-        let exact = run(&strict, &all.changed())?;
-        let unit = |node: &TraceNode| match node.compute.filter(|_| node.op.is_contraction()) {
+        let exact = run_draft(&strict, all)?;
+        let unit = |node: &Node| match node.compute.filter(|_| node.op.is_contraction()) {
             Some(DType::BF16) => 2f64.powi(-9),
             Some(_) => 2f64.powi(-12),
             None => 2f64.powi(-24),
         };
-        let epsilon = trace.nodes.iter().map(unit).fold(2f64.powi(-24), f64::max);
+        let epsilon = program.nodes.iter().map(unit).fold(2f64.powi(-24), f64::max);
         Ok(Reference { strict, rounded, exact, epsilon })
     }
 
@@ -164,27 +165,32 @@ impl Reference {
         got.iter().zip(exact).enumerate().map(differs).fold((0.0, 0), |worst, d| if d.0 > worst.0 { d } else { worst })
     }
 
-    fn first_wrong(&self, trace: &Trace, device: &dyn Backend) -> Result<Option<Disagreement>> {
-        let computes = |node: &TraceNode| !matches!(node.op, Op::Leaf | Op::Scalar(_));
-        let nodes: Vec<usize> = (0..trace.nodes.len()).filter(|i| computes(&trace.nodes[*i])).collect();
+    fn first_wrong(
+        &self,
+        program: &Program,
+        bindings: &Bindings,
+        device: &dyn Backend,
+    ) -> Result<Option<Disagreement>> {
+        let computes = |node: &Node| !matches!(node.op, Op::Leaf | Op::Scalar(_));
+        let nodes: Vec<usize> = (0..program.nodes.len()).filter(|i| computes(&program.nodes[*i])).collect();
         let disagreement = |node: usize, alone: bool, got: &[f64], element: usize| Disagreement {
-            label: trace.nodes[node].label.clone(),
-            shape: trace.nodes[node].shape.clone(),
+            label: program.nodes[node].label.clone(),
+            shape: program.nodes[node].shape.clone(),
             alone,
             element,
             got: got[element],
             want: self.exact[node][element],
         };
         for node in &nodes {
-            let got = run(device, &self.alone(trace, *node, device)?)?.remove(0);
+            let got = run_draft(device, self.alone(program, *node, device)?)?.remove(0);
             let (by, element) = self.compare(*node, &got);
             if by > 1.0 {
                 return Ok(Some(disagreement(*node, true, &got, element)));
             }
         }
         for node in nodes {
-            let cone = Trace { outputs: vec![TraceOutput { node, target: None }], ..trace.clone() };
-            let got = run(device, &cone.changed())?.remove(0);
+            let cone = Draft { outputs: vec![(node, None)], ..program.draft(bindings) };
+            let got = run_draft(device, cone)?.remove(0);
             let (by, element) = self.compare(node, &got);
             if by > 1.0 {
                 return Ok(Some(disagreement(node, false, &got, element)));
@@ -194,25 +200,25 @@ impl Reference {
     }
 
     /// One op, from inputs that are right.
-    fn alone(&self, trace: &Trace, node: usize, device: &dyn Backend) -> Result<Trace> {
-        let mut inputs = trace.nodes[node].inputs.clone();
+    fn alone(&self, program: &Program, node: usize, device: &dyn Backend) -> Result<Draft> {
+        let mut inputs = program.nodes[node].inputs.clone();
         inputs.sort_unstable();
         inputs.dedup();
-        let mut small = Trace::default();
+        let mut small = Draft::default();
         for input in &inputs {
-            let from = &trace.nodes[*input];
+            let from = &program.nodes[*input];
             let at = small.nodes.len();
-            small.nodes.push(TraceNode { op: Op::Leaf, inputs: Vec::new(), ..from.clone() });
+            small.nodes.push(Node { op: Op::Leaf, inputs: Vec::new(), ..from.clone() });
             let bytes = self.bytes(*input, from.dtype, &from.shape)?;
             let region =
                 Region { storage: device.upload(&bytes)?, offset: 0, len: count(&from.shape), dtype: from.dtype };
-            small.leaves.push((at, region));
+            small.leaves.push((at, region, false));
         }
         let place = |input: &usize| inputs.binary_search(input).unwrap_or_default();
-        let own = &trace.nodes[node];
-        small.nodes.push(TraceNode { inputs: own.inputs.iter().map(place).collect(), ..own.clone() });
-        small.outputs.push(TraceOutput { node: inputs.len(), target: None });
-        Ok(small.changed())
+        let own = &program.nodes[node];
+        small.nodes.push(Node { inputs: own.inputs.iter().map(place).collect(), ..own.clone() });
+        small.outputs.push((inputs.len(), None));
+        Ok(small)
     }
 
     /// The rounded value of a node as a device stores it.
@@ -224,15 +230,20 @@ impl Reference {
     }
 }
 
-/// Runs a trace and reads its outputs.
-fn run(backend: &dyn Backend, trace: &Trace) -> Result<Vec<Vec<f64>>> {
-    let regions = backend.run(trace)?;
+fn run_draft(backend: &dyn Backend, draft: Draft) -> Result<Vec<Vec<f64>>> {
+    let (program, bindings) = draft.finish();
+    run(backend, &program, &bindings)
+}
+
+/// Runs a program and reads its outputs.
+fn run(backend: &dyn Backend, program: &Program, bindings: &Bindings) -> Result<Vec<Vec<f64>>> {
+    let regions = backend.run(program, bindings)?;
     let values = |region: &Region| {
         let bytes = backend.read(region)?;
         Ok(thalweg_cpu::strict::decode(region.dtype, &bytes))
     };
     let found = regions.iter().map(values).collect::<Result<Vec<_>>>()?;
-    match found.len() == trace.outputs.len() {
+    match found.len() == program.outputs.len() {
         true => Ok(found),
         false => Err(Error::new("verify", ErrorKind::Device("the backend gave another number of results".into()))),
     }

@@ -10,7 +10,7 @@ use naga::{
 
 use thalweg_ir::{
     DType, Primitive, ReduceOp,
-    op::{binary::BinaryOp, primitive::Compound, segments::Segments, unary::UnaryOp},
+    op::{binary::BinaryOp, compound::Compound, segments::Segments, unary::UnaryOp},
     schedule::ir::{
         Access, Array, Body, BufferSpec, Indirect, Inst, Launch, LaunchKind, Linear, Loop, Place, Store, Term, Whole,
     },

@@ -11,7 +11,7 @@ use thalweg_gpu::{
 };
 use thalweg_graph::{
     Conv, DType, Op, Window,
-    backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput},
+    backend::{Backend, Draft, Label, Node, Region},
     ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::*,
 };
@@ -194,18 +194,28 @@ fn run(gpu: &Runner, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<
 
 fn on_backend(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
     let label = Label::here("test");
-    let node = TraceNode { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, compute: None, label };
+    let node = Node {
+        op: Op::Leaf,
+        inputs: vec![],
+        shape: vec![],
+        dtype: DType::F32,
+        compute: None,
+        label,
+        source: 0,
+        slot: None,
+    };
     let leaf = |(data, spec): (&Vec<f64>, &BufferSpec)| {
         let storage = gpu.upload(&encode(spec.dtype, data)).unwrap();
-        (0, Region { storage, offset: 0, len: data.len(), dtype: spec.dtype })
+        (0, Region { storage, offset: 0, len: data.len(), dtype: spec.dtype }, false)
     };
-    let trace = Trace {
+    let draft = Draft {
         nodes: vec![node],
         leaves: data.iter().zip(&schedule.buffers).map(leaf).collect(),
-        outputs: schedule.outputs.iter().map(|_| TraceOutput { node: 0, target: None }).collect(),
-        ..Trace::default()
+        outputs: schedule.outputs.iter().map(|_| (0, None)).collect(),
+        ..Draft::default()
     };
-    let regions = gpu.run_schedule(schedule.clone(), &trace).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let (program, bindings) = draft.finish();
+    let regions = gpu.run_schedule(schedule.clone(), &program, &bindings).unwrap_or_else(|e| panic!("{what}: {e}"));
     regions.iter().map(|r| decode(r.dtype, &gpu.read(r).unwrap_or_else(|e| panic!("{what}: {e}")))).collect()
 }
 

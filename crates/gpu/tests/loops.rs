@@ -317,7 +317,8 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
             label: "embedding of tokens".into(),
             members: vec![],
         });
-        let regions = gpu.run_schedule(c.schedule.clone(), &c.trace(gpu)).unwrap();
+        let (program, bindings) = c.program(gpu);
+        let regions = gpu.run_schedule(c.schedule.clone(), &program, &bindings).unwrap();
         let error = gpu.read(&regions[0]).unwrap_err().to_string();
         let outside = |i: i64| error.contains(&format!("embedding: index {i} is out of range for axis 0 of extent 10"));
         assert!(outside(-1) || outside(99), "{error}");

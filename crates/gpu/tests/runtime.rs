@@ -9,7 +9,7 @@ use interp::{Case, decode, encode, noise};
 use thalweg_gpu::{GpuBackend, Selector, adapters};
 use thalweg_graph::{
     DType, ErrorKind,
-    backend::{Backend, Region, Trace, TraceOutput},
+    backend::{Backend, Draft, Region},
     ops::binary::BinaryOp,
     schedule::ir::*,
 };
@@ -91,16 +91,15 @@ fn two_launches(n: usize) -> Case {
 fn replay_allocates_nothing_and_waits_for_the_step_before_the_last() {
     let gpu = gpu();
     let c = two_launches(1000);
-    let mut trace = c.trace(&gpu);
-    trace.step = true;
+    let (program, mut bindings) = Draft { step: true, ..c.draft(&gpu) }.finish();
     let mut run = gpu.prepare(c.schedule.clone()).unwrap();
-    let mut results = vec![run(&trace).unwrap(), run(&trace).unwrap()];
+    let mut results = vec![run(&program, &bindings).unwrap(), run(&program, &bindings).unwrap()];
     let start = gpu.stats();
     assert_eq!((start.runs, start.launches, start.waits), (2, 4, 0));
     for i in 0..10u32 {
-        trace.scalars[0].1 = (i as f32).to_bits();
+        bindings.scalars[0] = f64::from(i);
         results.remove(0);
-        results.push(run(&trace).unwrap());
+        results.push(run(&program, &bindings).unwrap());
         let got = decode(DType::F32, &gpu.read(&results[1][0]).unwrap());
         assert!(got.iter().zip(&c.leaves[0]).all(|(y, x)| (y - x * (f64::from(i) + 1.0)).abs() < 1e-5), "run {i}");
     }
@@ -128,10 +127,9 @@ fn one_buffer_may_be_read_and_written_in_one_launch() {
         // The leaf lies behind what is written, in one buffer, not at its start.
         let storage = gpu.upload(&encode(dtype, &noise(1, 3 * n))).unwrap();
         let part = |offset| Region { storage: storage.clone(), offset, len: n, dtype };
-        let target = Some(part(n));
-        let trace =
-            Trace { leaves: vec![(0, part(2 * n))], outputs: vec![TraceOutput { node: 0, target }], ..c.trace(&gpu) };
-        gpu.run_schedule(c.schedule.clone(), &trace).unwrap();
+        let (leaves, outputs) = (vec![(0, part(2 * n), false)], vec![(0, Some(part(n)))]);
+        let (program, bindings) = Draft { leaves, outputs, ..c.draft(&gpu) }.finish();
+        gpu.run_schedule(c.schedule.clone(), &program, &bindings).unwrap();
         let all = decode(dtype, &gpu.read(&Region { len: 3 * n, ..part(0) }).unwrap());
         for i in 0..n {
             assert_eq!(all[n + i], dtype.round(all[2 * n + i] * 2.0));

@@ -304,51 +304,66 @@ impl Tensor {
                            with respect to, or put the module into training mode with .train()";
             return Err(Error::new("backward", ErrorKind::Gradient(problem.into())));
         }
-        self.walk(upstream, &[])
-    }
-
-    /// The gradients of `Σ self · upstream` with respect to the leaves, and to nodes at which the walk is to stop.
-    #[track_caller]
-    pub(crate) fn walk(&self, upstream: &Tensor, stops: &[u64]) -> Result<Grads> {
-        // Ids ascend along edges, so the highest id left never gets another contribution.
-        let mut open: BTreeMap<u64, (Tensor, Tensor)> = BTreeMap::new();
-        let mut grads = Grads::new();
-        open.insert(self.id(), (self.clone(), upstream.cast(self.dtype())));
-        while let Some((_, (node, g))) = open.pop_last() {
-            g.check()?;
-            if matches!(node.0.op, Op::Leaf) || stops.contains(&node.id()) {
-                grads.add(node.key(), Gradient::of(&node, g));
-                continue;
-            }
-            if let Some(kind) = node.ended().and_then(|version| version.stale()) {
-                return Err(Error::new("backward", kind));
-            }
-            let inputs = node.inputs();
-            let _scope = Scope::backward(&node.0.origin, node.0.compute);
-            let parts = crate::ops::vjp(&node, &inputs, &g)
-                .map_err(|kind| Error::at(node.0.name(), kind, node.0.origin.location, node.0.origin.name()))?;
-            for (input, part) in inputs.iter().zip(parts) {
-                let Some(part) = part.filter(|_| input.is_tracked()) else { continue };
-                debug_assert!(part.check().is_err() || part.shape() == input.shape(), "vjp of {:?}", node.0.op);
-                match open.remove(&input.id()) {
-                    Some((leaf, sum)) => open.insert(input.id(), (leaf, plus(sum, part))),
-                    None => open.insert(input.id(), (input.clone(), part)),
-                };
-            }
-        }
-        Ok(grads)
+        walk(&[(self, upstream)], &[])
     }
 }
 
-// Not where the caller of `backward` is: in the scope of a forward its gradient is made where that was.
+/// The gradients of the sum of `Σ y · upstream` over several, with respect to the leaves, and to nodes at which the walk is to stop.
+#[track_caller]
+pub(crate) fn walk(from: &[(&Tensor, &Tensor)], stops: &[u64]) -> Result<Grads> {
+    // Ids ascend along edges, so the highest id left never gets another contribution.
+    let mut open: BTreeMap<u64, (Tensor, Tensor)> = BTreeMap::new();
+    let mut grads = Grads::new();
+    for (y, upstream) in from {
+        contribute(&mut open, y, upstream.cast(y.dtype()));
+    }
+    while let Some((_, (node, g))) = open.pop_last() {
+        g.check()?;
+        if matches!(node.0.op, Op::Leaf) || stops.contains(&node.id()) {
+            grads.add(node.key(), Gradient::of(&node, g));
+            continue;
+        }
+        if let Some(kind) = node.ended().and_then(|version| version.stale()) {
+            return Err(Error::new("backward", kind));
+        }
+        let inputs = node.inputs();
+        let _scope = Scope::backward(&node.0.origin, node.0.compute);
+        let parts = match node.joint_part() {
+            Some((k, results)) => {
+                // All of them are older than whatever reads one of them: none gets another contribution either.
+                let mut gs = vec![None; results];
+                gs[k] = Some(g);
+                let joined = |(id, (other, _)): (&u64, &(Tensor, Tensor))| {
+                    other.joint_part().filter(|_| !stops.contains(id) && other.is_joined(&node)).map(|(k, _)| (*id, k))
+                };
+                let others: Vec<(u64, usize)> = open.iter().filter_map(joined).collect();
+                others.into_iter().for_each(|(id, k)| gs[k] = open.remove(&id).map(|(_, g)| g));
+                node.joint_vjp(&gs).unwrap_or_else(|| Ok(vec![None; inputs.len()]))
+            }
+            None => crate::ops::vjp(&node, &inputs, &g),
+        };
+        let parts =
+            parts.map_err(|kind| Error::at(node.0.name(), kind, node.0.origin.location, node.0.origin.name()))?;
+        for (input, part) in inputs.iter().zip(parts) {
+            if let Some(part) = part.filter(|_| input.is_tracked()) {
+                debug_assert!(part.check().is_err() || part.shape() == input.shape(), "vjp of {:?}", node.0.op);
+                contribute(&mut open, input, part);
+            }
+        }
+    }
+    Ok(grads)
+}
 
-/// The gradient of a scalar with respect to itself.
+/// Adds to a gradient that others have contributed to; not where the caller of `backward` is, but in the scope of the walk.
+fn contribute(open: &mut BTreeMap<u64, (Tensor, Tensor)>, to: &Tensor, part: Tensor) {
+    match open.remove(&to.id()) {
+        Some((node, sum)) => open.insert(to.id(), (node, sum + part)),
+        None => open.insert(to.id(), (to.clone(), part)),
+    };
+}
+
+/// The gradient of a scalar with respect to itself, made where the scalar was and not by the caller of `backward`.
 fn seed(of: &Tensor) -> Tensor {
     let _scope = Scope::backward(&of.0.origin, of.0.compute);
     of.ones_like()
-}
-
-/// What two readers of one value contribute to its gradient.
-fn plus(a: Tensor, b: Tensor) -> Tensor {
-    a + b
 }

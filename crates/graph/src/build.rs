@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, panic::Location, sync::Arc};
 
-use thalweg_ir::{Bits, DType, Error, ErrorKind, Op, Result, shape::excess};
+use thalweg_ir::{
+    Bits, DType, Error, ErrorKind, Op, Result,
+    shape::{Type, excess},
+};
 
 use crate::{
     device::Device,
@@ -132,6 +135,16 @@ impl Tensor {
             return Tensor::failed(error, &device, origin);
         }
         tensor
+    }
+
+    /// Another result of the primitive that this is one of.
+    pub(crate) fn sibling(&self, k: usize, of: Type) -> Tensor {
+        let op = match &self.0.op {
+            Op::Part(primitive, _) => Op::Part(primitive.clone(), k),
+            op => op.clone(),
+        };
+        let Node { device, origin, rule, .. } = &*self.0;
+        Tensor::node_of(op, self.inputs(), of.shape, of.dtype, device, Role::Plain, rule.clone(), origin.location)
     }
 
     /// The same op on other inputs, for a gradient.

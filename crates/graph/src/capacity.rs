@@ -1,8 +1,11 @@
 //! What an error about memory says beside the bytes: how large a batch would fit.
 
+use std::collections::HashSet;
+
 use thalweg_ir::{
     DType, Error, ErrorKind,
-    backend::{Properties, Region, Trace},
+    backend::Properties,
+    program::{Bindings, Program},
     schedule::{self, Options},
     shape::count,
 };
@@ -14,18 +17,21 @@ use crate::tensor::{Role, Tensor};
 /// A run needs what is there whatever the batch (parameters, states, everything in a leaf that is no input) and what grows with
 /// it: its inputs, results and the activation pool. The batch is taken to be the leading extent of the largest leaf that is
 /// neither a parameter nor a state.
-pub(crate) fn explain(error: Error, trace: &Trace, nodes: &[Tensor], properties: &Properties) -> Error {
+pub(crate) fn explain(
+    error: Error,
+    program: &Program,
+    bindings: &Bindings,
+    nodes: &[Tensor],
+    properties: &Properties,
+) -> Error {
     let ErrorKind::Memory(text) = error.kind() else { return error };
     let Some(capacity) = properties.memory_bytes else { return error };
     let is_input = |node: usize| matches!(nodes[node].0.role, Role::Plain) && nodes[node].rank() > 1;
-    let written: Vec<&Region> = trace.outputs.iter().filter_map(|o| o.target.as_ref()).collect();
-    let inputs = trace
-        .leaves
-        .iter()
-        .filter(|(node, region)| is_input(*node) && !written.iter().any(|target| target.storage.same(&region.storage)));
-    let Some((largest, _)) = inputs.max_by_key(|(_, region)| region.len) else { return error };
-    let batch = nodes[*largest].shape()[0];
-    let Some((grows, stays)) = needs(trace, properties, batch, nodes) else { return error };
+    let written: Vec<usize> = program.outputs.iter().filter_map(|o| Some(o.target?.storage)).collect();
+    let inputs = program.leaves.iter().filter(|leaf| is_input(leaf.node) && !written.contains(&leaf.span.storage));
+    let Some(largest) = inputs.max_by_key(|leaf| leaf.span.len) else { return error };
+    let batch = nodes[largest.node].shape()[0];
+    let Some((grows, stays)) = needs(program, bindings, properties, batch) else { return error };
     if batch < 2 || grows == 0 {
         return error;
     }
@@ -40,26 +46,23 @@ pub(crate) fn explain(error: Error, trace: &Trace, nodes: &[Tensor], properties:
 }
 
 /// Bytes that grow with the batch, and those that do not.
-fn needs(trace: &Trace, properties: &Properties, batch: usize, nodes: &[Tensor]) -> Option<(u64, u64)> {
+fn needs(program: &Program, bindings: &Bindings, properties: &Properties, batch: usize) -> Option<(u64, u64)> {
     let bytes = |shape: &[usize], dtype: DType| (count(shape) * dtype.size_bytes()) as u64;
     let of_batch = |shape: &[usize]| shape.first() == Some(&batch);
     let (mut grows, mut stays) = (0, 0);
-    let mut seen: Vec<&Region> = Vec::new();
-    for (node, region) in &trace.leaves {
-        if seen.iter().any(|r| r.storage.same(&region.storage)) {
-            continue;
-        }
-        seen.push(region);
-        let part = if of_batch(nodes[*node].shape()) { &mut grows } else { &mut stays };
+    let mut seen = HashSet::new();
+    for (leaf, region) in program.leaves.iter().zip(&bindings.leaves).filter(|(leaf, _)| seen.insert(leaf.span.storage))
+    {
+        let part = if of_batch(&program.nodes[leaf.node].shape) { &mut grows } else { &mut stays };
         *part += region.storage.size_bytes() as u64;
     }
-    for output in trace.outputs.iter().filter(|o| o.target.is_none()) {
-        let node = &trace.nodes[output.node];
+    for output in program.outputs.iter().filter(|o| o.target.is_none()) {
+        let node = &program.nodes[output.node];
         let part = if of_batch(&node.shape) { &mut grows } else { &mut stays };
         *part += bytes(&node.shape, node.dtype);
     }
     if properties.scheduled {
-        let schedule = schedule::build(trace, &Options::of(properties)).ok()?;
+        let schedule = schedule::build(program, &Options::of(properties)).ok()?;
         grows += schedule.slots.iter().map(|s| *s as u64).sum::<u64>();
     }
     // And an eighth for what kernels take for themselves and pools waste.

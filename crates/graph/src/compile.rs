@@ -1,20 +1,20 @@
 //! Functions recorded once and replayed: nothing is traced, hashed or planned again.
 //!
-//! The first call with inputs of some shapes runs the function and keeps the runs that it made: their traces, where each leaf
+//! The first call with inputs of some shapes runs the function and keeps the runs that it made: their programs, where each leaf
 //! came from (an input, an earlier run, a parameter, a draw, a constant), and what the host did after them (a parameter's new
 //! version). Every later call binds the new inputs and queues the same plans.
 
+mod copy;
 mod replay;
 
-use std::panic::Location;
-
-use thalweg_ir::{DType, Op, Result};
+use thalweg_ir::{DType, Result};
 
 use crate::{
     record,
     tensor::{Tensor, next_id},
     variable::settle,
 };
+pub(crate) use copy::copy;
 use replay::Recording;
 
 /// Signatures of inputs for which a step keeps recordings.
@@ -113,15 +113,4 @@ where
     pub fn recordings(&self) -> usize {
         self.recordings.len()
     }
-}
-
-/// The same value in a buffer of its own.
-#[track_caller]
-pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor> {
-    let (rank, shape, location) = (tensor.rank(), tensor.shape().to_vec(), Location::caller());
-    // A slice of everything: unlike a reshape it is never taken for the buffer it copies.
-    let op = Op::Slice { start: vec![0; rank], step: vec![1; rank] };
-    let copy = Tensor::node(op, vec![tensor.detach()], shape, tensor.dtype(), tensor.device(), location);
-    copy.eval()?;
-    Ok(copy)
 }

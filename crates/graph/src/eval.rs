@@ -1,4 +1,4 @@
-//! From tensors to a [`Trace`], and from its results back to tensors.
+//! From tensors to a [`Program`], and from its results back to tensors.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,9 +7,9 @@ use std::{
 };
 
 use thalweg_ir::{
-    Bits, Error, Op, Result,
-    backend::{Label, Region, Trace, TraceNode, TraceOutput},
-    key::{ANY_NUMBER, Key, is_structural, scalar_bits},
+    Bits, Error, ErrorKind, Op, Result,
+    program::{Bindings, Draft, Label, Node, Program, is_structural},
+    storage::Region,
 };
 
 use crate::{
@@ -86,20 +86,21 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
     let Some(first) = roots.first() else { return Ok(Ran::default()) };
     let device = first.tensor.device().clone();
     let gathered = gather(roots, Location::caller())?;
-    let trace = build(&gathered, roots, step);
-    let regions =
-        device.run(&trace).map_err(|error| capacity::explain(error, &trace, &gathered.nodes, device.properties()))?;
-    for (output, region) in trace.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
+    let (program, bindings) = draft(&gathered, roots, step).finish();
+    let regions = device
+        .run(&program, &bindings)
+        .map_err(|error| capacity::explain(error, &program, &bindings, &gathered.nodes, device.properties()))?;
+    for (output, region) in program.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
         gathered.nodes[output.node].set_value(region.clone());
     }
     record::ran(|| {
         let origin = |node: usize| (gathered.nodes[node].id(), gathered.nodes[node].0.role.clone());
-        let leaves = trace.leaves.iter().map(|(node, _)| origin(*node)).collect();
-        let scalars = trace.scalars.iter().map(|(node, _)| origin(*node)).collect();
+        let leaves = program.leaves.iter().map(|leaf| origin(leaf.node)).collect();
+        let scalars = program.scalars.iter().map(|node| origin(*node)).collect();
         // What is written comes first among the outputs, in the order of the roots.
         let targets = roots.iter().filter(|r| r.target.is_some()).map(|r| r.written.clone()).enumerate();
         let written = targets.filter_map(|(i, variable)| Some((i, variable?))).collect();
-        Run { device, trace, leaves, scalars, written, regions }
+        Run { device, program, bindings, leaves, scalars, written, regions }
     });
     Ok(Ran(gathered))
 }
@@ -148,16 +149,16 @@ fn version_below(tensor: &Tensor, written: &HashSet<u64>) -> Option<Version> {
     None
 }
 
-/// The trace of a run that computes these tensors, without running it.
+/// The program that computes these tensors, and what it would be run on.
 ///
 /// # Errors
 /// The error that one of them carries; a parameter that a step has changed since.
 #[track_caller]
-pub fn trace(tensors: &[Tensor]) -> Result<Trace> {
+pub fn program(tensors: &[Tensor]) -> Result<(Program, Bindings)> {
     let roots: Vec<Root> =
         tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None }).collect();
     let gathered = gather(&roots, Location::caller())?;
-    Ok(build(&gathered, &roots, false))
+    Ok(draft(&gathered, &roots, false).finish())
 }
 
 /// The nodes of a run in topological order, with the positions of their inputs.
@@ -177,6 +178,10 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
             continue;
         }
         tensor.check()?;
+        if let Role::Taken = tensor.0.role {
+            let problem = "a value is read of what a recorded step is given, which has none before it runs";
+            return Err(Error::at("scan", ErrorKind::Invalid(problem.into()), reader, None));
+        }
         if tensor.is_evaluated() {
             check_version(&tensor, reader)?;
         } else {
@@ -197,12 +202,10 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
     Ok(Gathered { nodes, inputs })
 }
 
-fn build(gathered: &Gathered, roots: &[Root], step: bool) -> Trace {
+fn draft(gathered: &Gathered, roots: &[Root], step: bool) -> Draft {
     let Gathered { nodes, inputs } = gathered;
-    let mut trace = Trace { step, ..Trace::default() };
-    let mut key = Key::default();
+    let mut draft = Draft { step, ..Draft::default() };
     let mut held = vec![0usize; nodes.len()];
-    let mut storages: Vec<Region> = Vec::new();
     let mut parts: HashMap<u64, u64> = HashMap::new();
     for (i, tensor) in nodes.iter().enumerate() {
         let node = &tensor.0;
@@ -216,32 +219,26 @@ fn build(gathered: &Gathered, roots: &[Root], step: bool) -> Trace {
             }
             op => op.clone(),
         };
-        // A number that changes from replay to replay is never structural.
-        let live = region.is_none() && matches!(node.role, Role::Live(_));
-        key.node(if live { &ANY_NUMBER } else { &op }, &inputs[i], &node.shape, node.dtype, node.compute);
         if let Some(region) = region {
-            key.region(&region, &mut storages);
-            let variable = matches!(node.role, Role::Variable(_));
-            key.push(u64::from(variable));
-            if variable {
-                trace.variables.insert(i);
-            }
-            trace.leaves.push((i, region));
+            draft.leaves.push((i, region, matches!(node.role, Role::Variable(_))));
         } else if let Op::Scalar(Bits(value)) = op
-            && (live || !is_structural(value))
+            // A number that changes from replay to replay is never structural.
+            && (matches!(node.role, Role::Live(_)) || !is_structural(value))
         {
-            trace.scalars.push((i, scalar_bits(value, node.dtype)));
+            draft.scalars.push((i, value));
         }
         for input in &inputs[i] {
             held[*input] += 1;
         }
-        trace.nodes.push(TraceNode {
+        draft.nodes.push(Node {
             op,
             inputs: inputs[i].clone(),
             shape: node.shape.clone(),
             dtype: node.dtype,
             compute: node.compute,
             label: label(tensor),
+            source: i,
+            slot: None,
         });
     }
     // Roots first, in order, then every node that somebody outside this graph holds.
@@ -257,7 +254,7 @@ fn build(gathered: &Gathered, roots: &[Root], step: bool) -> Trace {
         }
         if root.target.is_some() || !is_output[node] {
             is_output[node] |= root.target.is_none();
-            trace.outputs.push(TraceOutput { node, target: root.target.clone() });
+            draft.outputs.push((node, root.target.clone()));
         }
     }
     for (i, tensor) in nodes.iter().enumerate() {
@@ -265,28 +262,20 @@ fn build(gathered: &Gathered, roots: &[Root], step: bool) -> Trace {
         if !is_output[i] && Arc::strong_count(&tensor.0) > held[i] + 1 {
             // Of a view, what it shows: the view can be had again for nothing.
             let mut i = i;
-            while trace.nodes[i].op.is_view() {
+            while draft.nodes[i].op.is_view() {
                 i = inputs[i][0];
             }
-            let worth_keeping = !matches!(trace.nodes[i].op, Op::Leaf | Op::Scalar(_) | Op::Iota(_));
+            let worth_keeping = !matches!(draft.nodes[i].op, Op::Leaf | Op::Scalar(_) | Op::Iota(_));
             if worth_keeping && !is_output[i] {
                 is_output[i] = true;
-                trace.outputs.push(TraceOutput { node: i, target: None });
+                draft.outputs.push((i, None));
             }
         }
     }
-    for output in &trace.outputs {
-        key.push(output.node as u64);
-        match &output.target {
-            Some(region) => key.region(region, &mut storages),
-            None => key.push(u64::MAX),
-        }
-    }
-    trace.key = key.words;
-    trace
+    draft
 }
 
-fn label(tensor: &Tensor) -> Label {
+pub(crate) fn label(tensor: &Tensor) -> Label {
     let Origin { location, composite, phase, .. } = tensor.0.origin;
     let path = tensor.0.origin.name().and_then(|name| name.get());
     Label { op: tensor.0.name(), composite, path, location, phase }

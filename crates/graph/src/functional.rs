@@ -5,7 +5,7 @@
 
 use thalweg_ir::{Error, ErrorKind, Result};
 
-use crate::tensor::Tensor;
+use crate::{autodiff::walk, tensor::Tensor};
 
 /// The arguments as variables: a tracked tensor is one already, others become tracked leaves.
 #[track_caller]
@@ -31,7 +31,7 @@ fn pull_back(y: &Tensor, upstream: &Tensor, xs: &[Tensor]) -> Result<Vec<Tensor>
         return Ok(xs.iter().map(Tensor::zeros_like).collect());
     }
     let stops: Vec<u64> = xs.iter().map(Tensor::id).collect();
-    let mut grads = y.walk(upstream, &stops)?;
+    let mut grads = walk(&[(y, upstream)], &stops)?;
     Ok(xs.iter().map(|x| grads.remove(x).unwrap_or_else(|| x.zeros_like())).collect())
 }
 

@@ -20,6 +20,7 @@ mod profile;
 mod record;
 mod remat;
 mod rule;
+mod scan;
 mod scope;
 pub mod shape;
 mod tensor;
@@ -52,6 +53,7 @@ pub use ops::{
 };
 pub use profile::{Profile, Row};
 pub use remat::checkpoint;
+pub use scan::{scan, scan_back};
 pub use scope::{Scope, keep_f32};
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
@@ -60,9 +62,9 @@ pub use thalweg_ir::{
     schedule, span::Span,
 };
 
-/// What a device is made of, and a trace of tensors for it.
+/// What a device is made of, and programs of tensors for it.
 pub mod backend {
-    pub use thalweg_ir::backend::*;
+    pub use thalweg_ir::{backend::*, program::*, storage::*};
 
-    pub use crate::eval::trace;
+    pub use crate::eval::program;
 }

@@ -7,105 +7,32 @@ mod arena;
 mod commit;
 mod convert;
 mod layout;
+mod mode;
 mod overlay;
 mod param;
 pub mod snapshot;
 mod state;
+mod visit;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
     hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 pub use arena::Arena;
 pub use commit::{Applied, Commit, depends_on, discarding, recording, unrecorded, write_states};
 pub use layout::{CHUNK, Layout, Segment};
+pub use mode::Mode;
 pub use overlay::overlay;
 pub use param::Param;
 pub use state::{State, zeros_state};
+pub use visit::{Path, Visitor, VisitorMut};
 
 use thalweg_ir::{DType, Result, shape::count};
 
 use crate::{autodiff::Grads, device::Device, ops::random::Stream};
-
-/// Whether a module trains or predicts; layers that behave differently hold one.
-#[derive(Clone, Debug)]
-pub struct Mode(Arc<AtomicBool>);
-
-impl Default for Mode {
-    fn default() -> Mode {
-        Mode(Arc::new(AtomicBool::new(true)))
-    }
-}
-
-impl Mode {
-    /// Whether the module is in training mode, as it is at first.
-    pub fn is_training(&self) -> bool {
-        depends_on(&self.0)
-    }
-
-    /// Sets it.
-    pub fn set(&self, training: bool) {
-        self.0.store(training, Ordering::Relaxed);
-    }
-
-    /// A mode of its own, the same for now.
-    fn apart(&self) -> Mode {
-        Mode(Arc::new(AtomicBool::new(self.0.load(Ordering::Relaxed))))
-    }
-
-    /// What its clones have in common.
-    fn address(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
-    }
-}
-
-/// Where in a model a part is: `conv1.weight`.
-#[derive(Clone, Debug, Default)]
-pub struct Path(String);
-
-impl Path {
-    /// The path of a part of the part at this path.
-    pub fn join(&self, name: impl fmt::Display) -> Path {
-        if self.0.is_empty() { Path(name.to_string()) } else { Path(format!("{}.{name}", self.0)) }
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// What [`Module::visit`] calls for each part of a model.
-pub trait Visitor {
-    /// A parameter.
-    fn param(&mut self, path: &Path, param: &Param);
-    /// A state.
-    fn state(&mut self, _path: &Path, _state: &State) {}
-    /// A mode.
-    fn mode(&mut self, _path: &Path, _mode: &Mode) {}
-    /// A random stream.
-    fn stream(&mut self, _path: &Path, _stream: &Stream) {}
-}
-
-/// What [`Module::visit_mut`] calls for each part of a model, which it may replace.
-pub trait VisitorMut {
-    /// A parameter.
-    fn param(&mut self, path: &Path, param: &mut Param);
-    /// A state.
-    fn state(&mut self, _path: &Path, _state: &mut State) {}
-    /// A mode.
-    fn mode(&mut self, _path: &Path, _mode: &mut Mode) {}
-    /// A random stream.
-    fn stream(&mut self, _path: &Path, _stream: &mut Stream) {}
-    /// A part that belongs to somebody else (a reference), or whose module says nothing of its parts: it stays as it is.
-    fn fixed(&mut self, path: &Path);
-}
 
 /// A model or a part of one.
 #[diagnostic::on_unimplemented(
@@ -168,7 +95,9 @@ pub trait Module {
     where
         Self: Clone + Sized,
     {
-        convert::fork(self)
+        let mut copy = self.clone();
+        convert::fork(|parts| copy.visit_mut(&Path::default(), parts))?;
+        Ok(copy)
     }
 
     /// The same model on a device: parameters and states are moved there, with what they hold now. Optimizers are made afterwards.
@@ -176,11 +105,12 @@ pub trait Module {
     /// # Errors
     /// As [`Module::fork`].
     #[track_caller]
-    fn to(self, device: &Device) -> Result<Self>
+    fn to(mut self, device: &Device) -> Result<Self>
     where
         Self: Sized,
     {
-        convert::to(self, device)
+        convert::to(device, |parts| self.visit_mut(&Path::default(), parts))?;
+        Ok(self)
     }
 
     /// The same model with parameters of this dtype. States keep theirs. Optimizers are made afterwards.
@@ -188,11 +118,12 @@ pub trait Module {
     /// # Errors
     /// A dtype that has no gradient, or not on this device; as [`Module::fork`].
     #[track_caller]
-    fn cast(self, dtype: DType) -> Result<Self>
+    fn cast(mut self, dtype: DType) -> Result<Self>
     where
         Self: Sized,
     {
-        convert::cast(self, dtype)
+        convert::cast(dtype, |parts| self.visit_mut(&Path::default(), parts))?;
+        Ok(self)
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
+    program::{Bindings, Program},
+    storage::{Region, Storage},
 };
 
 use crate::{device::Device, tensor::Tensor};
@@ -61,7 +63,7 @@ impl Backend for Nowhere {
     fn copy(&self, _: &[(Region, Region)]) -> Result<()> {
         Err(no_device())
     }
-    fn run(&self, _: &Trace) -> Result<Vec<Region>> {
+    fn run(&self, _: &Program, _: &Bindings) -> Result<Vec<Region>> {
         Err(no_device())
     }
     fn synchronize(&self) -> Result<()> {

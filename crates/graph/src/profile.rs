@@ -8,14 +8,20 @@ use std::{
 };
 
 use serde_json::json;
-use thalweg_ir::{Result, backend::Region, backend::Trace, schedule::cost::Cost, span::Span};
+use thalweg_ir::{
+    Result,
+    program::{Bindings, Program},
+    schedule::cost::Cost,
+    span::Span,
+    storage::Region,
+};
 
 use crate::device::Device;
 
 /// What [`Device::profile`] saw: the launches of everything that the function ran on the device, on its own thread.
 ///
 /// Printed, it is a table by layer and one by op. The time of a launch that computes several ops counts for the one it is known by:
-/// its contraction, or else its last.
+/// its contraction, or else the last.
 #[derive(Clone, Debug)]
 pub struct Profile {
     spans: Vec<Span>,
@@ -181,15 +187,15 @@ impl Device {
         (value, Profile { spans: spans.unwrap_or_default(), start, elapsed })
     }
 
-    /// Queues a graph; gives a region for each output. `THALWEG_DEBUG=launches` prints the time of each launch.
-    pub(crate) fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
+    /// Queues a program; gives a region for each output. `THALWEG_DEBUG=launches` prints the time of each launch.
+    pub(crate) fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
         let is_profiled = OPEN.with_borrow(|open| open.iter().any(|open| open.device.same(self)));
         let is_printed = prints_launches();
         if !is_profiled && !is_printed {
-            return self.backend().run(trace);
+            return self.backend().run(program, bindings);
         }
         let mut spans = Vec::new();
-        let regions = self.backend().run_timed(trace, &mut spans)?;
+        let regions = self.backend().run_timed(program, bindings, &mut spans)?;
         if is_printed {
             spans.iter().for_each(|span| eprintln!("{span}"));
         }

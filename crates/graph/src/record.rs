@@ -9,7 +9,8 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Region, Trace},
+    program::{Bindings, Program},
+    storage::Region,
 };
 
 use crate::{
@@ -21,8 +22,9 @@ use crate::{
 /// One run.
 pub(crate) struct Run {
     pub device: Device,
-    pub trace: Trace,
-    /// Of each of the trace's leaves, the node's id: of two runs that read one node, both get the same value.
+    pub program: Program,
+    pub bindings: Bindings,
+    /// Of each of the program's leaves, the node's id: of two runs that read one node, both get the same value.
     pub leaves: Vec<(u64, Role)>,
     /// Of each of its scalars.
     pub scalars: Vec<(u64, Role)>,

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use thalweg_ir::{ErrorKind, Op};
 
-use crate::tensor::{Rule, Tensor, next_id};
+use crate::{
+    autodiff::walk,
+    tensor::{Rule, Tensor, next_id},
+};
 
 /// `f(inputs)`, whose intermediate values the backward pass computes again instead of keeping them: less memory for some time.
 ///
@@ -71,7 +74,7 @@ fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor
         copies.insert(id, copy);
     }
     let stops: Vec<u64> = again.iter().map(Tensor::id).collect();
-    let mut grads = copies[&y.id()].walk(g, &stops).map_err(|e| e.kind().clone())?;
+    let mut grads = walk(&[(&copies[&y.id()], g)], &stops).map_err(|e| e.kind().clone())?;
     let of_source = |copy: &Tensor| if copy.is_tracked() { grads.remove(copy) } else { None };
     Ok(std::iter::once(None).chain(again.iter().map(of_source)).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, marker::PhantomData, mem, panic::Location};
 
-use thalweg_ir::{DType, Name, backend::Phase, is_ours};
+use thalweg_ir::{DType, Name, is_ours, program::Phase};
 
 use crate::device::Device;
 

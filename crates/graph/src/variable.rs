@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use thalweg_ir::{Error, ErrorKind, Name, Result, backend::Region};
+use thalweg_ir::{Error, ErrorKind, Name, Result, storage::Region};
 
 use crate::{
     device::Device,

@@ -9,7 +9,7 @@ use interpret::Interpreter;
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{ConvConfig, DType, Device, Pool, Rng, Tensor, module::Module, schedule::ir::LaunchKind};
 use thalweg_nn::{BatchNorm2d, Conv2d, Linear, Losses};
-use thalweg_optim::{AdamW, Rule, Sgd};
+use thalweg_optim::{AdamW, RuleExt, Sgd};
 
 fn strict() -> Device {
     Device::new(Arc::new(StrictCpu::new()))

@@ -10,7 +10,7 @@ use crate::{
     bits::Bits,
     op::{
         compose::{Compose, Value},
-        primitive::Compound,
+        compound::Compound,
     },
     shape::Type,
 };

@@ -1,24 +1,29 @@
-//! Thalweg's intermediate representation: dtypes, shapes, errors, the op set, the traits of backends, and the way from a trace of ops
-//! to a schedule of launches.
+//! Thalweg's intermediate representation: dtypes, shapes, errors, the op set, programs of ops, the traits of backends, and the way
+//! from a program to a schedule of launches.
 //!
-//! Nothing here knows a tensor: `thalweg-graph` records traces, and the crates `thalweg-cpu` and `thalweg-gpu` run them.
+//! Nothing here knows a tensor: `thalweg-graph` records programs, and the crates `thalweg-cpu` and `thalweg-gpu` run them.
 
 pub mod backend;
 mod bits;
 pub mod custom;
 mod dtype;
 mod error;
-pub mod key;
+mod fragment;
+mod key;
 mod name;
 pub mod op;
 mod passes;
+pub mod program;
 pub mod schedule;
 pub mod shape;
 pub mod span;
+pub mod storage;
 
 pub use bits::Bits;
 pub use custom::{Custom, CustomKernel, Operand};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result, is_ours};
+pub use fragment::Fragment;
 pub use name::Name;
 pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};
+pub use program::{Node, NodeId};

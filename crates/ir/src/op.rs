@@ -5,8 +5,11 @@
 
 pub mod binary;
 pub mod compose;
+pub mod compound;
 pub mod primitive;
+pub mod recorded;
 mod reduce;
+pub mod scan;
 pub mod segments;
 pub mod special;
 pub mod unary;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    backend::{Label, Phase, Trace},
+    program::{Label, NodeId, Phase, Program},
     schedule::{
         cost::Cost,
         ir::{BufferSpec, Launch},
@@ -33,8 +33,8 @@ pub struct Span {
 
 impl Span {
     /// A whole run that began then and ends now.
-    pub(crate) fn whole(trace: &Trace, start: Instant) -> Span {
-        let members = trace.nodes.iter().rev().map(|node| node.label.clone()).collect();
+    pub(crate) fn whole(program: &Program, start: Instant) -> Span {
+        let members = program.nodes.iter().rev().map(|node| node.label.clone()).collect();
         Span { members, kernel: "run", cost: Cost::default(), start, duration: start.elapsed() }
     }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Span {
 /// What a plan remembers of a launch, to make spans of it.
 #[derive(Clone, Debug)]
 pub struct Described {
-    members: Vec<usize>,
+    members: Vec<NodeId>,
     cost: Cost,
 }
 
@@ -89,9 +89,9 @@ impl Described {
         Described { members: launch.members.clone(), cost: launch.cost(buffers) }
     }
 
-    /// It in a run of this trace, which may come from elsewhere in the caller's code than the one that the plan was made for.
-    pub fn span(&self, trace: &Trace, kernel: &'static str, start: Instant, duration: Duration) -> Span {
-        let members = self.members.iter().filter_map(|node| Some(trace.nodes.get(*node)?.label.clone())).collect();
+    /// It in a run of this program, which may come from elsewhere in the caller's code than the one that the plan was made for.
+    pub fn span(&self, program: &Program, kernel: &'static str, start: Instant, duration: Duration) -> Span {
+        let members = self.members.iter().filter_map(|node| Some(program.nodes.get(*node)?.label.clone())).collect();
         Span { members, kernel, cost: self.cost, start, duration }
     }
 }

@@ -39,6 +39,7 @@ mod conv;
 mod dropout;
 pub mod init;
 mod keep;
+mod layers;
 mod linear;
 mod loss;
 mod multihead;

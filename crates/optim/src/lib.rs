@@ -12,6 +12,7 @@
 mod average;
 mod control;
 mod group;
+mod init;
 mod optimizer;
 mod rates;
 mod rule;
@@ -20,11 +21,14 @@ mod scale;
 mod select;
 mod settings;
 mod skips;
+mod stateful;
+mod work;
 
 use thalweg_graph::{Error, ErrorKind, Result};
 
 pub use average::Average;
 pub use control::Report;
+pub use init::RuleExt;
 pub use optimizer::Optimizer;
 pub use rates::Rate;
 pub use rule::{Rule, Settings, Slot, Start, Step};

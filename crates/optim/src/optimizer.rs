@@ -4,7 +4,7 @@ use std::{
     fmt,
     panic::Location,
     sync::{
-        Arc, Mutex, MutexGuard, Once, PoisonError,
+        Arc, Mutex, MutexGuard, Once,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -20,9 +20,11 @@ use crate::{
     group::{Given, Group, Rules},
     rates::{Rate, Rates},
     rule::Rule,
+    saved,
     scale::LossScale,
     select::Select,
     skips::Skips,
+    work::{Summed, Work, lock},
 };
 
 /// Update rules at work on the parameters of a module.
@@ -64,52 +66,6 @@ enum By<'a> {
     Gradients(Vec<Tensor>),
     /// A sum of gradients whose losses nobody has any more: they are measured.
     Sum,
-}
-
-/// Gradients added up for the step to come.
-#[derive(Clone)]
-pub(crate) struct Summed {
-    pub grads: Grads,
-    /// Of how many losses.
-    pub losses: u32,
-    /// In which recording, if they are a compiled function's.
-    pub recording: Option<u64>,
-}
-
-/// What moves with the steps.
-#[derive(Debug)]
-pub(crate) struct Work {
-    pub groups: Vec<Group>,
-    pub control: Control,
-    /// Whether it is the optimizer's still, or another has taken its place.
-    current: Arc<AtomicBool>,
-}
-
-impl Work {
-    #[track_caller]
-    fn new(params: &[(String, Param)], rules: &Rules, device: &Device, scale: f64) -> Result<Work> {
-        let now: Vec<(String, Param)> = params.iter().filter(|(_, p)| !p.is_frozen()).cloned().collect();
-        let groups = Group::all(&now, rules)?;
-        Work::of(groups, device, scale)
-    }
-
-    /// With all numbers at their start.
-    pub fn of(groups: Vec<Group>, device: &Device, scale: f64) -> Result<Work> {
-        let numbers: Vec<(f64, usize)> = groups.iter().flat_map(Group::start).collect();
-        let exact = groups.iter().any(|g| g.arena.dtype() == DType::F64);
-        let control = Control::new(device, if exact { DType::F64 } else { DType::F32 }, scale, &numbers)?;
-        Ok(Work { groups, control, current: Arc::new(AtomicBool::new(true)) })
-    }
-
-    /// Whether there is room for a parameter.
-    pub fn has(&self, param: &Param) -> bool {
-        self.groups.iter().any(|g| g.arena.params().iter().any(|p| p.same(param)))
-    }
-
-    /// For how many parameters there is room.
-    pub fn size(&self) -> usize {
-        self.groups.iter().map(Group::size).sum()
-    }
 }
 
 impl Optimizer {
@@ -522,9 +478,9 @@ impl Optimizer {
         let now: Vec<(String, Param)> = self.params.iter().filter(kept).cloned().collect();
         // A replay finds the room there.
         let grown = unrecorded(|| {
-            let saved = crate::saved::save(&work)?;
+            let saved = saved::save(&work)?;
             let grown = Work::of(Group::all(&now, &self.rules)?, &device, 1.0)?;
-            crate::saved::prepare(&grown, &saved)?.commit(&grown)?;
+            saved::prepare(&grown, &saved)?.commit(&grown)?;
             Ok::<_, Error>(grown)
         })?;
         drop(work);
@@ -538,7 +494,7 @@ impl Optimizer {
     /// Puts other work in the place of the present one. Compiled functions that met that one record again.
     pub(crate) fn replace(&self, work: Work) {
         let before = std::mem::replace(&mut *self.work(), work);
-        before.current.store(false, Ordering::Relaxed);
+        before.end();
     }
 
     pub(crate) fn device(&self) -> Device {
@@ -566,8 +522,4 @@ impl fmt::Debug for Optimizer {
             .collect();
         write!(f, "Optimizer({}; {} parameters)", rules.join(", "), self.params.len())
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

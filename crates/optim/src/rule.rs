@@ -1,13 +1,8 @@
 //! What an update rule is.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use thalweg_graph::{
-    DType, Error, ErrorKind, Result, State, Tensor,
-    module::{Layout, Module},
-};
-
-use crate::Optimizer;
+use thalweg_graph::{DType, Error, ErrorKind, State, Tensor, module::Layout};
 
 /// What a rule keeps from step to step.
 #[derive(Clone, Debug)]
@@ -117,18 +112,6 @@ pub trait Rule: fmt::Debug + Send + Sync + 'static {
 
     /// The new parameters, from what the step is given; new values of slots are set on it.
     fn update(&self, step: &mut Step) -> Tensor;
-
-    /// An optimizer of a module's trainable parameters with this rule.
-    ///
-    /// # Errors
-    /// Hyperparameters out of range; no trainable parameter; parameters on several devices; no memory.
-    #[track_caller]
-    fn init(self, module: &dyn Module) -> Result<Optimizer>
-    where
-        Self: Sized,
-    {
-        Optimizer::new(Arc::new(self), module)
-    }
 }
 
 impl Rule for Box<dyn Rule> {

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use thalweg_graph::{
-    DType, Error, ErrorKind, Grads, Param, Result, State, Tensor,
+    DType, Error, ErrorKind, Result, State, Tensor,
     module::{
         Segment,
-        snapshot::{Array, Loading, Snapshot, Stateful, Value},
+        snapshot::{Array, Snapshot, Value},
     },
     shape::count,
 };
@@ -15,17 +15,17 @@ use thalweg_graph::{
 use crate::{
     control::LANES,
     group::Group,
-    optimizer::{Optimizer, Summed, Work, lock},
     rule::{Kept, Slot},
+    work::Work,
 };
 
 const CONTROL: &str = "#control";
-const RATE: &str = "#lr";
+pub(crate) const RATE: &str = "#lr";
 /// Of each group whether its parameters have taken different numbers of steps: they are computed by other kernels then.
 const RAGGED: &str = "#ragged";
 /// Of how many losses gradients were added up for the step to come, and these.
-const SUMMED: &str = "#summed";
-const SUM: &str = "#sum";
+pub(crate) const SUMMED: &str = "#summed";
+pub(crate) const SUM: &str = "#sum";
 /// The count of steps, which every parameter has.
 const STEP: &str = "step";
 
@@ -114,12 +114,12 @@ pub(crate) fn prepare(work: &Work, from: &Snapshot) -> Result<Prepared> {
 }
 
 /// Whether a snapshot was taken of an optimizer that had room for a parameter.
-fn knows(from: &Snapshot, path: &str) -> bool {
+pub(crate) fn knows(from: &Snapshot, path: &str) -> bool {
     from.get(&format!("{STEP}.{path}")).is_some()
 }
 
 /// The names of all entries.
-fn names(work: &Work) -> HashSet<String> {
+pub(crate) fn names(work: &Work) -> HashSet<String> {
     let mut names: HashSet<String> = [CONTROL, RATE, RAGGED, SUMMED].map(str::to_string).into();
     for group in &work.groups {
         let kept = group.kept.iter().map(|kept| kept.slot.name());
@@ -163,84 +163,10 @@ fn of_slot(
 }
 
 #[track_caller]
-fn fitting<'a>(array: &'a Array, name: &str, shape: &[usize], dtype: DType) -> Result<&'a Array> {
+pub(crate) fn fitting<'a>(array: &'a Array, name: &str, shape: &[usize], dtype: DType) -> Result<&'a Array> {
     if array.shape == shape && array.dtype == dtype && array.bytes.len() == count(shape) * dtype.size_bytes() {
         return Ok(array);
     }
     let problem = format!("'{name}' is {}{:?}, and {dtype}{shape:?} is needed", array.dtype, array.shape);
     Err(Error::new("load", ErrorKind::Invalid(problem)))
-}
-
-impl Stateful for Optimizer {
-    /// Slots by parameter, counts of steps (and so the position in a schedule), the loss scale, the learning rate, gradients added up
-    /// for the step to come. The schedule itself is a function, which the program gives again.
-    fn save(&self, to: &mut Snapshot) -> Result<()> {
-        let saved = save(&self.work())?;
-        saved.iter().for_each(|(name, value)| to.insert(name, value.clone()));
-        to.insert(RATE, Value::Number(self.lr()));
-        let sum = lock(&self.sum);
-        let Some(Summed { grads, losses, .. }) = &*sum else { return Ok(()) };
-        to.insert(SUMMED, Value::Words(vec![(*losses).into()]));
-        for (name, param) in &self.params {
-            if let Some(gradient) = grads.get(param) {
-                to.insert(format!("{SUM}.{name}"), Value::Array(Array::of(gradient)?));
-            }
-        }
-        Ok(())
-    }
-
-    /// It then has room for the parameters that it had room for when it was saved, in the same order, so that norms are added up in
-    /// the same order; others are given room when they have a gradient.
-    fn prepare<'a>(&'a self, from: &Snapshot) -> Result<Loading<'a>> {
-        let rooms: Vec<(String, Param)> = self.params.iter().filter(|(name, _)| knows(from, name)).cloned().collect();
-        if rooms.is_empty() {
-            let problem = "it knows none of this optimizer's parameters".to_string();
-            return Err(Error::new("load", ErrorKind::Invalid(problem)));
-        }
-        let device = self.device();
-        let work = self.work();
-        let same = work.size() == rooms.len() && rooms.iter().all(|(_, p)| work.has(p));
-        let fresh = if same { None } else { Some(Work::of(Group::all(&rooms, &self.rules)?, &device, 1.0)?) };
-        let to = fresh.as_ref().unwrap_or(&work);
-        let prepared = prepare(to, from)?;
-        let rate = from.number(RATE)?;
-        let (mut names, mut sum) = (names(to), Vec::new());
-        for (name, param) in &self.params {
-            let entry = format!("{SUM}.{name}");
-            if from.get(&entry).is_some() {
-                let (shape, dtype) = (param.shape(), param.tensor().dtype());
-                sum.push((param, fitting(from.array(&entry)?, &entry, &shape, dtype)?.upload(&device)?));
-                names.insert(entry);
-            }
-        }
-        let summed = if from.get(SUMMED).is_some() { Some(from.words::<1>(SUMMED)?[0]) } else { None };
-        if let Some((left, _)) = from.iter().find(|(name, _)| !names.contains(*name)) {
-            let problem =
-                format!("there is '{left}', which this optimizer has not: it has another rule, or other parameters");
-            return Err(Error::new("load", ErrorKind::Invalid(problem)));
-        }
-        drop(work);
-        let mut loading = Loading::new();
-        loading.then(move || {
-            if let Some(fresh) = fresh {
-                self.replace(fresh);
-            }
-            prepared.commit(&self.work())?;
-            self.lr.set(rate)?;
-            if let Some(rates) = &*lock(&self.rates) {
-                rates.forget();
-            }
-            *lock(&self.sum) = None;
-            Ok(())
-        });
-        // Gradients belong to a version of their parameters, which may be loaded after this.
-        loading.last(move || {
-            let Some(n) = summed else { return Ok(()) };
-            let mut grads = Grads::new();
-            sum.iter().try_for_each(|(param, gradient)| grads.insert(*param, gradient))?;
-            *lock(&self.sum) = Some(Summed { grads, losses: n as u32, recording: None });
-            Ok(())
-        });
-        Ok(loading)
-    }
 }

@@ -187,7 +187,7 @@ mod tests {
     use thalweg_cpu::StrictCpu;
     use thalweg_data::{Dataset, InOrder, Seed, Shuffled, Stack};
     use thalweg_graph::{Device, Param, Rng, Tensor};
-    use thalweg_optim::{Adam, Rule, Sgd};
+    use thalweg_optim::{Adam, RuleExt, Sgd};
 
     use super::*;
     use crate::{Folder, Journal, scratch::Scratch};

@@ -1,6 +1,6 @@
 use thalweg_graph::{DType, Tensor};
 
-use super::constant;
+use super::constant::constant;
 use crate::{Case, Draw, cases::floats};
 
 /// Functions composed of the tables' rows: activations, bounds, quotients.

@@ -1,6 +1,7 @@
 //! Every method that has a gradient and no case in the families, and every setting that takes a derivative another way. For
 //! finite differences alone: what devices do with them, random programs try.
 
+mod constant;
 mod elementwise;
 mod layers;
 mod linear;
@@ -12,8 +13,6 @@ mod positions;
 mod recorded;
 mod reduce;
 mod views;
-
-use thalweg_graph::Tensor;
 
 use crate::Case;
 
@@ -33,9 +32,4 @@ pub fn settings() -> Vec<Case> {
         recorded::recorded(),
     ];
     families.into_iter().flatten().collect()
-}
-
-/// One number everywhere, shaped as another tensor, of which it is no function.
-fn constant(like: &Tensor, value: f64) -> Tensor {
-    like.detach().zeros_like() + value
 }

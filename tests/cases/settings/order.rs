@@ -1,6 +1,6 @@
 use thalweg_graph::{Interpolation, Tensor};
 
-use super::constant;
+use super::constant::constant;
 use crate::{Case, Draw, cases::floats};
 
 /// Quantiles of every kind, ranks from either end, and axes that are sorted by merging.

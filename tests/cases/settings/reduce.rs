@@ -1,6 +1,6 @@
 use thalweg_graph::{Axes, Combine, Tensor};
 
-use super::constant;
+use super::constant::constant;
 use crate::{Case, Draw, cases::floats};
 
 /// Norms of every order, products with zeros, and what keeps its axes.

@@ -3,7 +3,7 @@
 use thalweg_graph::Device;
 
 use super::{
-    super::check::{Contender, caught},
+    super::{caught::caught, check::Contender},
     actions::{Act, Action, Kind, Program},
     model::{Fault, Model, Shown, Want},
     real::{Real, fault},

@@ -1,7 +1,7 @@
 //! The modules of a target, and what each name stands for in them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -30,6 +30,8 @@ pub struct Module {
     pub items: Vec<syn::Item>,
     parent: Option<ModuleId>,
     names: BTreeMap<String, Vec<Name>>,
+    /// The macros that it defines.
+    macros: BTreeSet<String>,
     /// The modules whose names it imports all.
     globs: Vec<ModuleId>,
 }
@@ -87,8 +89,10 @@ impl Modules {
 
     /// Where the name of a macro leads. One that nobody imports is seen by what follows its definition, children included.
     pub fn resolve_macro(&self, scope: ModuleId, name: &str) -> Place {
-        let mut found = self.ancestors(scope).map(|module| self.resolve(module, &[name.to_string()]));
-        found.find(|place| matches!(place, Place::Item(_))).unwrap_or(Place::Outside)
+        self.look_up(scope, name, true, MAX_IMPORTS).unwrap_or_else(|| {
+            let mut around = self.ancestors(scope);
+            around.find(|module| self.0[*module].macros.contains(name)).map_or(Place::Outside, Place::Item)
+        })
     }
 
     fn ancestors(&self, module: ModuleId) -> impl Iterator<Item = ModuleId> {
@@ -147,8 +151,8 @@ impl Modules {
         read: Read,
     ) -> Result<ModuleId> {
         let here = self.0.len();
-        let (names, globs) = Default::default();
-        self.0.push(Module { file: file.to_path_buf(), items: Vec::new(), parent, names, globs });
+        let (names, macros, globs) = Default::default();
+        self.0.push(Module { file: file.to_path_buf(), items: Vec::new(), parent, names, macros, globs });
         for item in items {
             if is_test(&item) {
                 continue;
@@ -161,10 +165,11 @@ impl Modules {
             if let Some(name) = defined(&item) {
                 self.name(here, &name, Name::Item(here));
             }
-            if let syn::Item::Macro(ItemMacro { ident: Some(name), attrs, .. }) = &item
-                && attrs.iter().any(|attribute| attribute.path().is_ident("macro_export"))
-            {
-                self.name(0, &name.to_string(), Name::Item(here));
+            if let syn::Item::Macro(ItemMacro { ident: Some(name), attrs, .. }) = &item {
+                self.0[here].macros.insert(name.to_string());
+                if attrs.iter().any(|attribute| attribute.path().is_ident("macro_export")) {
+                    self.name(0, &name.to_string(), Name::Item(here));
+                }
             }
             self.0[here].items.push(item);
         }

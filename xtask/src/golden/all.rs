@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::GoldenArgs;
+use super::args::GoldenArgs;
 
 /// Where Debian's package `chromium-common` has SwiftShader, a second software driver: it has no f16.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";

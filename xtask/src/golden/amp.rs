@@ -6,11 +6,11 @@ use thalweg_graph::{DType, Grads, Param, Precision, Tensor};
 use thalweg_nn::Losses;
 
 use super::{
-    Outcome, Run, Stop,
     attrs::Attrs,
     compare::Tol,
     holds::Holds,
     models::{Data, Mlp, Model},
+    outcome::{Outcome, Run, Stop},
     rule::{optimizer, scaling},
 };
 

@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::HashSet};
 
 use serde_json::{Map, Value};
 
-use super::Stop;
+use super::outcome::Stop;
 
 /// Text for people, which changes nothing in what is computed.
 const PROSE: [&str; 3] = ["formula", "note", "tail"];

@@ -7,7 +7,7 @@ use std::{
 
 use thalweg_graph::{DType, Device, Tensor};
 
-use super::{Stop, attrs::Attrs};
+use super::{attrs::Attrs, outcome::Stop};
 
 /// How an op of the index is called with this framework's methods. Results stand in the order of the index's outputs.
 pub type Rule = fn(&Call) -> Result<Vec<Tensor>, Stop>;

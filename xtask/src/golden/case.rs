@@ -5,12 +5,12 @@ use serde_json::Value;
 use thalweg_graph::{DType, Tensor};
 
 use super::{
-    Outcome, Run, Stop,
     attrs::Attrs,
     call::{Call, Rule, Table},
     compare::{Tol, describe, is_rounded, share, variant_name},
     losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm, ops_order, ops_pool,
     ops_rearrange, ops_reduce, ops_scatter, ops_shape,
+    outcome::{Outcome, Run, Stop},
 };
 
 /// Every op that the framework has, by the index's names.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    Outcome, Run, Stop,
     compare::{Tol, describe, share},
+    outcome::{Outcome, Run, Stop},
 };
 
 /// The comparisons of one case so far.

@@ -4,8 +4,8 @@ use thalweg_graph::{DType, Tensor};
 use thalweg_nn::*;
 
 use super::{
-    Stop,
     call::{Call, Rule, Table},
+    outcome::Stop,
 };
 
 /// `name => struct with its settings from attributes and inputs, arguments;`

@@ -3,6 +3,7 @@
 mod all;
 mod allow;
 mod amp;
+mod args;
 mod attrs;
 mod call;
 mod case;
@@ -25,6 +26,7 @@ mod ops_reduce;
 mod ops_scatter;
 mod ops_shape;
 mod optim;
+mod outcome;
 mod report;
 mod rule;
 mod slicing;
@@ -33,7 +35,7 @@ mod train;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, Result, bail};
@@ -41,87 +43,13 @@ use serde_json::Value;
 use thalweg_device::DeviceExt;
 use thalweg_graph::{DType, Device};
 
-use self::{allow::Allow, report::Tally, store::Store};
-
-/// Arguments of `golden`.
-#[derive(Debug, clap::Args)]
-pub struct GoldenArgs {
-    /// The folder, with its `index.json`.
-    #[arg(long)]
-    pub dir: PathBuf,
-    /// `cpu`, or part of an adapter's name.
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// The strict executor instead of the fast one (with `--device cpu`).
-    #[arg(long)]
-    pub strict: bool,
-    /// Only families that match; `*` stands for anything.
-    #[arg(long)]
-    pub family: Option<String>,
-    /// Not families that match; `*` stands for anything. It says which it leaves out.
-    #[arg(long)]
-    pub skip: Option<String>,
-    /// Only cases that match; `*` stands for anything.
-    #[arg(long)]
-    pub case: Option<String>,
-    /// Only this variant: f64, f32 or f16.
-    #[arg(long)]
-    pub variant: Option<String>,
-    /// A file of patterns of cases that may be unsupported.
-    #[arg(long)]
-    pub allow_unsupported: Option<PathBuf>,
-    /// One JSON line per family and variant.
-    #[arg(long)]
-    pub json: bool,
-    /// On every executor and every software driver of this machine: subgroup sizes 4, 8 and 16, without f16, with small limits.
-    #[arg(long, conflicts_with_all = ["device", "strict"])]
-    pub all: bool,
-}
-
-/// What a case runs with.
-#[derive(Debug)]
-pub struct Run<'a> {
-    pub device: &'a Device,
-    /// The dtype of floats in this variant.
-    pub dtype: DType,
-    pub store: &'a Store,
-}
-
-/// What came of a case.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Right; the worst error as a share of tolerance.
-    Passed { share: f64 },
-    /// Wrong.
-    Failed { share: f64, why: String },
-    /// Not something the framework can do: what exactly.
-    Unsupported(String),
-}
-
-/// Why a rule gave no result.
-#[derive(Debug)]
-pub enum Stop {
-    Unsupported(String),
-    Wrong(anyhow::Error),
-}
-
-impl Stop {
-    pub fn wrong(why: impl Into<String>) -> Stop {
-        Stop::Wrong(anyhow::Error::msg(why.into()))
-    }
-}
-
-impl From<anyhow::Error> for Stop {
-    fn from(error: anyhow::Error) -> Stop {
-        Stop::Wrong(error)
-    }
-}
-
-impl From<thalweg_graph::Error> for Stop {
-    fn from(error: thalweg_graph::Error) -> Stop {
-        Stop::Wrong(error.into())
-    }
-}
+pub use self::args::GoldenArgs;
+use self::{
+    allow::Allow,
+    outcome::{Outcome, Run, Stop},
+    report::Tally,
+    store::Store,
+};
 
 /// Runs the folder. An error when a case fails, or is unsupported without being listed.
 pub fn run(args: GoldenArgs) -> Result<()> {

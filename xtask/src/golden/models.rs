@@ -6,7 +6,7 @@ use thalweg_derive::Module;
 use thalweg_graph::{DType, Device, Param, Pool, Rng, State, Tensor};
 use thalweg_nn::{BatchNorm2d, Conv2d, Linear};
 
-use super::{Run, Stop};
+use super::outcome::{Run, Stop};
 
 /// A model and the names that the index has for its parts.
 pub trait Model: thalweg_graph::Module {

@@ -4,8 +4,8 @@ use thalweg_graph::{DType, Param, Rng, Tensor};
 use thalweg_nn::{Attention, MultiheadAttention, scaled_dot_product_attention};
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 pub const ATTENTION: Table = &[

@@ -6,8 +6,8 @@ use serde_json::Value;
 use thalweg_graph::DType;
 
 use super::{
-    Outcome, Run,
     compare::{Tol, describe, share},
+    outcome::{Outcome, Run},
 };
 
 /// This framework's dtype; I64 is read into I32.

@@ -4,8 +4,8 @@ use serde_json::Value;
 use thalweg_graph::{ConvConfig, Tensor};
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 pub const CONV: Table = &[

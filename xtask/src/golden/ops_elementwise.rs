@@ -3,8 +3,8 @@
 use thalweg_graph::IntoTensor;
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 /// `name => method` of the first input.

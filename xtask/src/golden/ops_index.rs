@@ -8,8 +8,8 @@ use thalweg_graph::{
 };
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
     slicing::subscript,
 };
 

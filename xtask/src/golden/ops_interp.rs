@@ -3,8 +3,8 @@
 use thalweg_graph::{GridSample, Outside, Resample, Resize, Target, Tensor};
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 pub const INTERP: Table = &[

@@ -4,8 +4,8 @@ use thalweg_graph::{Mode, Module, Param, Path, Rng, State, Tensor, Visitor};
 use thalweg_nn::BatchNorm2d;
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 pub const NORM: Table = &[

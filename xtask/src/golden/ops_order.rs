@@ -3,9 +3,9 @@
 use thalweg_graph::{Interpolation, Tensor};
 
 use super::{
-    Stop,
     call::{Call, Table},
     ops_reduce::with_index,
+    outcome::Stop,
 };
 
 pub const ORDER: Table = &[

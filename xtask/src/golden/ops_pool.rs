@@ -4,8 +4,8 @@ use serde_json::Value;
 use thalweg_graph::{Pool, Tensor};
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 pub const POOL: Table = &[

@@ -3,9 +3,9 @@
 use thalweg_graph::{ConvConfig, Tensor};
 
 use super::{
-    Stop,
     call::{Call, Table},
     ops_shape::{list, size, sizes},
+    outcome::Stop,
 };
 
 pub const REARRANGE: Table = &[

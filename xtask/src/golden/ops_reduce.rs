@@ -3,8 +3,8 @@
 use thalweg_graph::{Tensor, shape::Axes};
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
 };
 
 /// `name => method without the axes, method that keeps them`.

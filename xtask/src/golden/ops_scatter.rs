@@ -2,7 +2,7 @@
 
 use thalweg_graph::{Tensor, ops::scatter::Combine};
 
-use super::{Stop, call::Table};
+use super::{call::Table, outcome::Stop};
 
 pub const SCATTER: Table = &[
     ("scatter", |c| {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use thalweg_graph::Tensor;
 
 use super::{
-    Stop,
     call::{Call, Table},
+    outcome::Stop,
     slicing::subscript,
 };
 

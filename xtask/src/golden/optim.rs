@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use thalweg_graph::{Param, Tensor};
 
 use super::{
-    Outcome, Run, Stop,
     attrs::Attrs,
     compare::{Tol, variant_name},
     holds::{Holds, need},
+    outcome::{Outcome, Run, Stop},
     rule::{kept, optimizer, rule},
     store::Stored,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Outcome;
+use super::outcome::Outcome;
 
 /// What came out of one family in one variant.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use thalweg_graph::{
     Module, Stateful,
     module::snapshot::{Snapshot, Value as Entry},
 };
-use thalweg_optim::{LossScale, Optimizer, RULES, Rule};
+use thalweg_optim::{LossScale, Optimizer, RULES, Rule, RuleExt};
 
-use super::{Stop, attrs::Attrs};
+use super::{attrs::Attrs, outcome::Stop};
 
 /// The settings of PyTorch's rules that are called the same here.
 const SETTINGS: &[&str] = &["eps", "weight_decay", "momentum", "dampening"];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use thalweg_graph::Tensor;
 
-use super::Stop;
+use super::outcome::Stop;
 
 /// The tensor that `name[subscripts]` stands for; words among the bounds are looked up in `words`.
 pub fn subscript(x: &Tensor, expr: &str, words: &HashMap<&str, isize>) -> Result<Tensor, Stop> {

@@ -6,11 +6,11 @@ use thalweg_graph::{DType, Module, Tensor};
 use thalweg_nn::{CrossEntropy, Losses, Reduction};
 
 use super::{
-    Outcome, Run, Stop,
     attrs::Attrs,
     compare::{Tol, variant_name},
     holds::{Holds, need},
     models::{Cnn, Data, Mlp, Model},
+    outcome::{Outcome, Run, Stop},
     rule::optimizer,
 };
 

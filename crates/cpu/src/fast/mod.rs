@@ -21,9 +21,11 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
+    program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
     span::Span,
+    storage::{Region, Storage, StorageObject},
 };
 
 use plan::{Plan, view_of};
@@ -129,21 +131,22 @@ impl FastCpu {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn plan(&self, trace: &Trace) -> Result<Arc<Plan>> {
-        self.plans.get_or_build(trace, || {
+    fn plan(&self, program: &Program) -> Result<Arc<Plan>> {
+        self.plans.get_or_build(program, || {
             let options = schedule::Options::of(&self.properties);
-            let plan = Plan::new(schedule::build(trace, &options)?, trace.outputs.len(), &self.pool)?;
+            let plan = Plan::new(schedule::build(program, &options)?, program.outputs.len(), &self.pool)?;
             self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
             Ok(plan)
         })
     }
 
-    /// Runs a graph; `spans` get one for each launch.
-    fn execute(&self, trace: &Trace, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
-        let plan = self.plan(trace)?;
+    /// Runs a program; `spans` get one for each launch.
+    fn execute(&self, program: &Program, bindings: &Bindings, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        debug_assert!(program.fits(bindings), "other memory than the plan is for");
+        let plan = self.plan(program)?;
         let mut state = self.state();
         for (i, bytes) in plan.slots().iter().enumerate() {
-            let held = state.slots.get(i).map(thalweg_ir::backend::StorageObject::size_bytes);
+            let held = state.slots.get(i).map(StorageObject::size_bytes);
             if held.is_none_or(|held| held < *bytes) {
                 // The old one goes back first, so that the pool may grow by the difference only.
                 if held.is_some() {
@@ -156,8 +159,8 @@ impl FastCpu {
                 }
             }
         }
-        let regions = self.threads.install(|| plan.run(trace, &state.slots, &self.pool, spans))?;
-        if trace.step {
+        let regions = self.threads.install(|| plan.run(program, bindings, &state.slots, &self.pool, spans))?;
+        if program.step {
             state.last_step = Some(plan.report);
         }
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -203,12 +206,12 @@ impl Backend for FastCpu {
         Ok(())
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        self.execute(trace, None)
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        self.execute(program, bindings, None)
     }
 
-    fn run_timed(&self, trace: &Trace, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
-        self.execute(trace, Some(spans))
+    fn run_timed(&self, program: &Program, bindings: &Bindings, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
+        self.execute(program, bindings, Some(spans))
     }
 
     fn synchronize(&self) -> Result<()> {

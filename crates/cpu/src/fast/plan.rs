@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
-    backend::{PlanReport, Region, Storage, Trace},
-    schedule::ir::{BufId, LaunchKind, Place, Schedule, Whole},
+    backend::PlanReport,
+    program::{Bindings, Program},
+    schedule::ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule, Whole},
     span::{Described, Span},
+    storage::{Region, Storage},
 };
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     kernel::{
         access,
         machine::{Bind, Outside},
-        program::{Options, Program},
+        program::{Options, Program as LoopProgram},
     },
     pool::{Buffer, Pool},
     whole,
@@ -24,9 +26,19 @@ use crate::gemm::View;
 /// A compiled launch.
 #[derive(Debug)]
 enum Kernel {
-    Loop(Program),
+    Loop(LoopProgram),
     Contract(ContractKernel),
     Whole(Whole),
+    Repeat(Steps),
+}
+
+/// A compiled step, so many times.
+#[derive(Debug)]
+struct Steps {
+    times: usize,
+    kernels: Vec<(Kernel, Launch)>,
+    /// The buffers that lie elsewhere every time.
+    walking: Vec<BufId>,
 }
 
 /// A compiled schedule.
@@ -62,16 +74,8 @@ impl Plan {
             let problem = "f64 tensors exist on the strict CPU executor only".to_string();
             return Err(Error::new("cpu", ErrorKind::DType { got: DType::F64, problem }));
         }
-        let dtype_of = |buf: BufId| schedule.buffers[buf].dtype;
-        let mut kernels = Vec::with_capacity(schedule.launches.len());
-        for launch in &schedule.launches {
-            let kernel = match &launch.kind {
-                LaunchKind::Loop(l) => Program::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
-                LaunchKind::Contract(c) => ContractKernel::new(c, &schedule.buffers).map(Kernel::Contract),
-                LaunchKind::Whole(whole) => Ok(Kernel::Whole(whole.clone())),
-            };
-            kernels.push(kernel.map_err(|problem| invalid(format!("{}: {problem}", launch.label)))?);
-        }
+        let kernels =
+            schedule.launches.iter().map(|launch| compile(launch, &schedule.buffers)).collect::<Result<_>>()?;
         let mut zeroed = Vec::new();
         for (buf, spec) in schedule.buffers.iter().enumerate() {
             if spec.place == Place::Zeroed {
@@ -88,7 +92,7 @@ impl Plan {
         }
         let window = |place: &Place| if let Place::Window { of, .. } = place { Some(*of) } else { None };
         let mut held_back = vec![false; outputs];
-        for launch in schedule.launches.iter().filter(|l| !l.checks().is_empty()) {
+        for launch in schedule.launches.iter().filter(|l| l.looks()) {
             for buf in launch.writes() {
                 let of = window(&schedule.buffers[buf].place).unwrap_or(buf);
                 if let Place::Output(i) = schedule.buffers[of].place {
@@ -97,17 +101,9 @@ impl Plan {
             }
         }
         let mut distinct: Vec<LaunchKind> = Vec::new();
-        for launch in &schedule.launches {
-            let structure = structure(&launch.kind);
-            if !distinct.contains(&structure) {
-                distinct.push(structure);
-            }
-        }
-        let report = PlanReport {
-            launches: schedule.launches.len(),
-            kernels: distinct.len(),
-            planned_bytes: schedule.slots.iter().map(|s| *s as u64).sum(),
-        };
+        let launches = schedule.launches.iter().map(|launch| count_launches(launch, &mut distinct)).sum();
+        let planned_bytes = schedule.slots.iter().map(|s| *s as u64).sum();
+        let report = PlanReport { launches, kernels: distinct.len(), planned_bytes };
         Ok(Plan { schedule, kernels, zeroed, cleared, held_back, report })
     }
 
@@ -123,14 +119,15 @@ impl Plan {
     /// of it, which the schedule puts there for its sake.
     pub fn run(
         &self,
-        trace: &Trace,
+        program: &Program,
+        bindings: &Bindings,
         slots: &[Buffer],
         pool: &std::sync::Arc<Pool>,
         mut spans: Option<&mut Vec<Span>>,
     ) -> Result<Vec<Region>> {
-        let targets = trace.outputs.iter().zip(&self.held_back);
+        let targets = bindings.targets.iter().zip(&self.held_back);
         let mut made: Vec<Option<Region>> =
-            targets.map(|(output, held_back)| output.target.clone().filter(|_| !held_back)).collect();
+            targets.map(|(target, held_back)| target.clone().filter(|_| !held_back)).collect();
         for spec in &self.schedule.buffers {
             if let Place::Output(i) = spec.place
                 && made[i].is_none()
@@ -145,36 +142,21 @@ impl Plan {
         }
         let region_of = |buf: BufId| -> Option<&Region> {
             match self.schedule.buffers[buf].place {
-                Place::Leaf(i) => trace.leaves.get(i).map(|(_, region)| region),
+                Place::Leaf(i) => bindings.leaves.get(i),
                 Place::Output(i) => made.get(i)?.as_ref(),
                 _ => None,
             }
         };
         {
-            let views = self.views(slots, pool, &region_of)?;
-            let scalars: Vec<u32> = trace.scalars.iter().map(|(_, word)| *word).collect();
+            let scalars: Vec<u32> = program.scalar_words(bindings).collect();
+            let mut views = self.views(slots, pool, &region_of)?;
+            let run = Run { plan: self, program, scalars: &scalars, pool };
             for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
-                let outside = Outside::default();
-                let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
-                let start = spans.as_ref().map(|_| Instant::now());
-                match kernel {
-                    Kernel::Loop(program) => {
-                        program.execute(bind, &access::Region::whole(&program.extents), true);
-                    }
-                    Kernel::Contract(kernel) => kernel.execute(bind, pool)?,
-                    Kernel::Whole(whole) => {
-                        let dtype = |buf: BufId| self.schedule.buffers[buf].dtype;
-                        whole::execute(whole, whole::Bound { views: &views, dtype: &dtype });
-                    }
-                }
-                if let (Some(spans), Some(start)) = (&mut spans, start) {
+                let start = Instant::now();
+                run.launch(kernel, launch, &mut views)?;
+                if let Some(spans) = &mut spans {
                     let (took, name) = (start.elapsed(), launch.kind.name());
-                    let launch = Described::new(launch, &self.schedule.buffers);
-                    spans.push(launch.span(trace, name, start, took));
-                }
-                if let Some(stray) = outside.stray() {
-                    let check = &launch.checks()[stray.check];
-                    return Err(check.of(trace).error(i64::from(stray.index), stray.bound as usize));
+                    spans.push(Described::new(launch, &self.schedule.buffers).span(program, name, start, took));
                 }
             }
         }
@@ -186,9 +168,9 @@ impl Plan {
             };
             regions.push(region.ok_or_else(|| invalid(format!("output {i} has no memory")))?);
         }
-        let held_back = trace.outputs.iter().zip(&self.held_back).zip(&mut regions).filter(|((_, held), _)| **held);
-        for ((output, _), region) in held_back {
-            if let Some(target) = &output.target {
+        let held_back = bindings.targets.iter().zip(&self.held_back).zip(&mut regions).filter(|((_, held), _)| **held);
+        for ((target, _), region) in held_back {
+            if let Some(target) = target {
                 let bytes = target.len * target.dtype.size_bytes();
                 view_of(target)?.slice_mut::<u8>(0, bytes).copy_from_slice(view_of(region)?.slice::<u8>(0, bytes));
                 *region = target.clone();
@@ -216,8 +198,8 @@ impl Plan {
                     let own = self.zeroed.iter().find(|(b, _)| *b == buf);
                     own.map_or_else(|| pool.empty(), |(_, buffer)| buffer.view())
                 }
-                // Filled below, when what it is in is known.
-                Place::Window { .. } => pool.empty(),
+                // Filled below, when what it is in is known, or step by step.
+                Place::Window { .. } | Place::Walk { .. } => pool.empty(),
             });
         }
         for (buf, spec) in self.schedule.buffers.iter().enumerate() {
@@ -228,6 +210,81 @@ impl Plan {
         }
         Ok(views)
     }
+}
+
+/// What is the same for all launches of a run.
+struct Run<'r> {
+    plan: &'r Plan,
+    program: &'r Program,
+    scalars: &'r [u32],
+    pool: &'r std::sync::Arc<Pool>,
+}
+
+impl Run<'_> {
+    fn launch(&self, kernel: &Kernel, launch: &Launch, views: &mut [View<'_>]) -> Result<()> {
+        let outside = Outside::default();
+        let bind = Bind { views, scalars: self.scalars, outside: &outside };
+        match kernel {
+            Kernel::Loop(nest) => nest.execute(bind, &access::Region::whole(&nest.extents), true),
+            Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
+            Kernel::Whole(whole) => {
+                let dtype = |buf: BufId| self.plan.schedule.buffers[buf].dtype;
+                whole::execute(whole, whole::Bound { views, dtype: &dtype });
+            }
+            Kernel::Repeat(steps) => {
+                for step in 0..steps.times {
+                    for buf in &steps.walking {
+                        let spec = &self.plan.schedule.buffers[*buf];
+                        if let Place::Walk { of, walk } = spec.place {
+                            let size = spec.dtype.size_bytes();
+                            views[*buf] = views[of].bytes_at(walk.at(step) * size, spec.len * size);
+                        }
+                    }
+                    for (kernel, launch) in &steps.kernels {
+                        self.launch(kernel, launch, views)?;
+                    }
+                }
+            }
+        }
+        match outside.stray() {
+            Some(stray) => {
+                let check = &launch.checks()[stray.check];
+                Err(check.of(self.program).error(i64::from(stray.index), stray.bound as usize))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn compile(launch: &Launch, buffers: &[BufferSpec]) -> Result<Kernel> {
+    let dtype_of = |buf: BufId| buffers[buf].dtype;
+    let kernel = match &launch.kind {
+        LaunchKind::Loop(l) => LoopProgram::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
+        LaunchKind::Contract(c) => ContractKernel::new(c, buffers).map(Kernel::Contract),
+        LaunchKind::Whole(whole) => Ok(Kernel::Whole(whole.clone())),
+        LaunchKind::Repeat(repeat) => {
+            let kernels = repeat.launches.iter().map(|launch| Ok((compile(launch, buffers)?, launch.clone())));
+            let kernels = kernels.collect::<Result<Vec<_>>>()?;
+            let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
+            let mut walking: Vec<BufId> = repeat.launches.iter().flat_map(|l| l.kind.buffers()).filter(walks).collect();
+            walking.sort_unstable();
+            walking.dedup();
+            Ok(Kernel::Repeat(Steps { times: repeat.times, kernels, walking }))
+        }
+    };
+    kernel.map_err(|problem: String| invalid(format!("{}: {problem}", launch.label)))
+}
+
+/// How many launches one is; adds its structures to those of others.
+fn count_launches(launch: &Launch, distinct: &mut Vec<LaunchKind>) -> usize {
+    if let LaunchKind::Repeat(repeat) = &launch.kind {
+        return repeat.times * repeat.launches.iter().map(|launch| count_launches(launch, distinct)).sum::<usize>();
+    }
+    let structure = structure(&launch.kind);
+    if !distinct.contains(&structure) {
+        distinct.push(structure);
+    }
+    1
 }
 
 /// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use thalweg_ir::{Error, ErrorKind, backend::StorageObject};
+use thalweg_ir::{Error, ErrorKind, storage::StorageObject};
 
 use crate::gemm::{Memory, View};
 

@@ -12,6 +12,7 @@ pub mod matmul;
 pub mod movement;
 pub mod random;
 pub mod reduce;
+pub mod scan;
 pub mod segments;
 pub mod unary;
 pub mod windows;

@@ -1,10 +1,10 @@
-//! Runs a trace node by node.
+//! Runs a program node by node.
 
 use std::rc::Rc;
 
 use thalweg_ir::{
-    Bits, Class, DType, Error, ErrorKind, Op, Operand, Primitive, Result,
-    backend::{Trace, TraceNode},
+    Bits, Class, DType, Error, ErrorKind, Fragment, Op, Operand, Primitive, Result,
+    program::{Bindings, Node, Program, scalar_bits},
     shape::count,
 };
 
@@ -14,29 +14,28 @@ use crate::ops::{self, Array, index::OutOfRange};
 /// Elements of which it is asked first whether there is memory for them.
 const LARGE: usize = 1 << 20;
 
-/// The values of the trace's outputs.
-pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
-    let mut uses = vec![0usize; trace.nodes.len()];
-    for node in &trace.nodes {
+/// The values of the program's outputs.
+pub(super) fn run(program: &Program, bindings: &Bindings) -> Result<Vec<Rc<Vec<f64>>>> {
+    let mut uses = vec![0usize; program.nodes.len()];
+    for node in &program.nodes {
         node.inputs.iter().for_each(|i| uses[*i] += 1);
     }
-    trace.outputs.iter().for_each(|o| uses[o.node] += 1);
+    program.outputs.iter().for_each(|o| uses[o.node] += 1);
 
-    let mut values: Vec<Option<Rc<Vec<f64>>>> = vec![None; trace.nodes.len()];
-    let (mut leaves, mut scalars) = (trace.leaves.iter().peekable(), trace.scalars.iter().peekable());
-    for (at, node) in trace.nodes.iter().enumerate() {
+    let mut values: Vec<Option<Rc<Vec<f64>>>> = vec![None; program.nodes.len()];
+    for (at, node) in program.nodes.iter().enumerate() {
         let value = match &node.op {
-            Op::Leaf => match leaves.next_if(|(leaf, _)| *leaf == at) {
-                Some((_, region)) => Rc::new(storage::load(region)?),
+            Op::Leaf => match node.slot.and_then(|slot| bindings.leaves.get(slot)) {
+                Some(region) => Rc::new(storage::load(region)?),
                 None => return Err(fault(node, "a leaf without a region")),
             },
-            Op::Scalar(Bits(x)) => {
-                let bound = scalars.next_if(|(scalar, _)| *scalar == at).map(|(_, bits)| *bits);
-                Rc::new(vec![scalar(node.dtype, *x, bound)])
-            }
+            Op::Scalar(Bits(x)) => Rc::new(vec![match node.slot.and_then(|slot| bindings.scalars.get(slot)) {
+                Some(bound) => number(node.dtype, *bound),
+                None => constant(node.dtype, *x),
+            }]),
             // The same elements in the same order.
             Op::Reshape | Op::Detach | Op::Again(_) => input(&values, node, 0)?,
-            _ => Rc::new(compute(trace, node, &values)?),
+            _ => Rc::new(compute(&program.nodes, node, &values)?),
         };
         if value.len() != count(&node.shape) {
             return Err(fault(node, &format!("{} values for shape {:?}", value.len(), node.shape)));
@@ -49,34 +48,40 @@ pub(super) fn run(trace: &Trace) -> Result<Vec<Rc<Vec<f64>>>> {
             }
         }
     }
-    trace
+    program
         .outputs
         .iter()
-        .map(|o| values[o.node].clone().ok_or_else(|| fault(&trace.nodes[o.node], "no value")))
+        .map(|o| values[o.node].clone().ok_or_else(|| fault(&program.nodes[o.node], "no value")))
         .collect()
 }
 
-/// The value of a host number. The bits bound to this run win, but for F64, of which they are only a rounding.
-fn scalar(dtype: DType, x: f64, bound: Option<u32>) -> f64 {
-    match (bound, dtype.class()) {
+/// The value of a number that is bound to a run: as a device gets it, but in F64.
+fn number(dtype: DType, x: f64) -> f64 {
+    match dtype.class() {
+        Class::Float => constant(dtype, x),
+        Class::Int => f64::from(scalar_bits(x, dtype) as i32),
+        Class::Uint | Class::Bool => f64::from(scalar_bits(x, dtype)),
+    }
+}
+
+/// The value of a number that is part of the program.
+fn constant(dtype: DType, x: f64) -> f64 {
+    match dtype {
         // Not rounded to 16 bits: that happens to what is computed with it.
-        (Some(bits), Class::Float) if dtype != DType::F64 => f64::from(f32::from_bits(bits)),
-        (Some(bits), Class::Int) => f64::from(bits as i32),
-        (Some(bits), Class::Uint | Class::Bool) => f64::from(bits),
-        (None, Class::Float) if dtype != DType::F64 => DType::F32.round(x),
+        DType::F16 | DType::BF16 => DType::F32.round(x),
         _ => dtype.round(x),
     }
 }
 
-fn input(values: &[Option<Rc<Vec<f64>>>], node: &TraceNode, i: usize) -> Result<Rc<Vec<f64>>> {
+fn input(values: &[Option<Rc<Vec<f64>>>], node: &Node, i: usize) -> Result<Rc<Vec<f64>>> {
     let value = node.inputs.get(i).and_then(|at| values.get(*at)).and_then(Clone::clone);
     value.ok_or_else(|| fault(node, &format!("input {i} has no value")))
 }
 
 /// The value of one node that computes something, rounded to its dtype.
-fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> Result<Vec<f64>> {
+fn compute(nodes: &[Node], node: &Node, values: &[Option<Rc<Vec<f64>>>]) -> Result<Vec<f64>> {
     let held: Vec<Rc<Vec<f64>>> = (0..node.inputs.len()).map(|i| input(values, node, i)).collect::<Result<_>>()?;
-    let of = |i: usize| &trace.nodes[node.inputs[i]];
+    let of = |i: usize| &nodes[node.inputs[i]];
     let x: Vec<Array> = held.iter().enumerate().map(|(i, v)| Array { data: v, shape: &of(i).shape }).collect();
     let need = match &node.op {
         Op::Leaf | Op::Scalar(_) | Op::Iota(_) | Op::Concat(_) | Op::Pack(_) => 0,
@@ -135,11 +140,15 @@ fn compute(trace: &Trace, node: &TraceNode, values: &[Option<Rc<Vec<f64>>>]) -> 
 }
 
 /// One result of a primitive.
-fn part(primitive: &Primitive, k: usize, x: &[Array], node: &TraceNode) -> Result<Vec<f64>> {
+fn part(primitive: &Primitive, k: usize, x: &[Array], node: &Node) -> Result<Vec<f64>> {
     let results = match primitive {
         Primitive::Segments(of) => {
             let [rows, segment] = x[..] else { return Err(fault(node, "not two inputs")) };
             ops::segments::segments(of, of.identity(node.dtype), rows, segment).into()
+        }
+        Primitive::Scan(of) => {
+            let step: &Fragment = of.step.program().ok_or_else(|| fault(node, "no step"))?;
+            ops::scan::scan(of, x, |taken| fragment(step, taken))?
         }
         Primitive::Custom(custom) => {
             let operands: Vec<Operand<'_>> = x.iter().map(|x| Operand { data: x.data, shape: x.shape }).collect();
@@ -149,7 +158,24 @@ fn part(primitive: &Primitive, k: usize, x: &[Array], node: &TraceNode) -> Resul
     results.into_iter().nth(k).ok_or_else(|| fault(node, "no such result"))
 }
 
+/// What a piece of a program gives.
+fn fragment(of: &Fragment, taken: &[&[f64]]) -> Result<Vec<Vec<f64>>> {
+    let mut values: Vec<Option<Rc<Vec<f64>>>> = Vec::with_capacity(of.nodes.len());
+    for node in &of.nodes {
+        let value = match (&node.op, node.slot) {
+            (Op::Leaf, Some(slot)) => taken[slot].to_vec(),
+            (Op::Scalar(Bits(x)), _) => vec![constant(node.dtype, *x)],
+            _ => compute(&of.nodes, node, &values)?,
+        };
+        values.push(Some(Rc::new(value)));
+    }
+    of.outputs
+        .iter()
+        .map(|id| values[*id].as_ref().map(|v| v.to_vec()).ok_or_else(|| fault(&of.nodes[*id], "no value")))
+        .collect()
+}
+
 /// An error at a node, named by its label: op, parameter path and source position.
-fn fault(node: &TraceNode, problem: &str) -> Error {
+fn fault(node: &Node, problem: &str) -> Error {
     Error::new(node.op.name(), ErrorKind::Device(format!("{problem}, in {}", node.label)))
 }

@@ -13,7 +13,9 @@ use std::sync::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
+    program::{Bindings, Program},
+    storage::{Region, Storage},
 };
 
 use storage::Bytes;
@@ -100,13 +102,13 @@ impl Backend for StrictCpu {
         Ok(())
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        let values = interpret::run(trace)?;
-        let mut regions = Vec::with_capacity(trace.outputs.len());
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        let values = interpret::run(program, bindings)?;
+        let mut regions = Vec::with_capacity(program.outputs.len());
         // Written after everything is computed: a target may be the region of a leaf.
-        for (output, values) in trace.outputs.iter().zip(&values) {
-            let node = &trace.nodes[output.node];
-            let region = match &output.target {
+        for ((output, target), values) in program.outputs.iter().zip(&bindings.targets).zip(&values) {
+            let node = &program.nodes[output.node];
+            let region = match target {
                 Some(region) => region.clone(),
                 None => {
                     let storage = self.allocate(values.len() * node.dtype.size_bytes())?;
@@ -117,9 +119,9 @@ impl Backend for StrictCpu {
             regions.push(region);
         }
         self.runs.fetch_add(1, Ordering::Relaxed);
-        self.launches.fetch_add(trace.nodes.len() as u64, Ordering::Relaxed);
-        if trace.step {
-            let report = PlanReport { launches: trace.nodes.len(), kernels: 0, planned_bytes: 0 };
+        self.launches.fetch_add(program.nodes.len() as u64, Ordering::Relaxed);
+        if program.step {
+            let report = PlanReport { launches: program.nodes.len(), kernels: 0, planned_bytes: 0 };
             *self.last_step.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(report);
         }
         Ok(regions)

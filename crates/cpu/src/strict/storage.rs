@@ -8,7 +8,7 @@ use std::sync::{
 use half::{bf16, f16};
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
-    backend::{Region, StorageObject},
+    storage::{Region, StorageObject},
 };
 
 /// A buffer. Counted in its device's bytes while it lives.

@@ -19,7 +19,7 @@ use wgpu::{
     ComputePassDescriptor, Device, DeviceDescriptor, PollType, Queue,
 };
 
-use super::pipelines::Pipelines;
+use super::compiler::Compiler;
 use crate::templates::kernel::Kernel;
 
 /// Kernels from which a second device is worth opening.
@@ -47,9 +47,9 @@ impl Ahead {
             };
             // What fails here will show on the device that counts.
             let Ok((device, queue)) = pollster::block_on(adapter.request_device(&descriptor)) else { return };
-            let pipelines = Pipelines::default();
+            let compiler = Compiler::default();
             for kernel in kernels.iter().rev() {
-                if stopped.load(Ordering::Relaxed) || dispatch_on_nothing(&device, &queue, &pipelines, kernel).is_none()
+                if stopped.load(Ordering::Relaxed) || dispatch_on_nothing(&device, &queue, &compiler, kernel).is_none()
                 {
                     break;
                 }
@@ -69,8 +69,8 @@ impl Drop for Ahead {
     }
 }
 
-fn dispatch_on_nothing(device: &Device, queue: &Queue, pipelines: &Pipelines, kernel: &Kernel) -> Option<()> {
-    let pipeline = pipelines.compile(device, true, kernel, 0, &kernel.wgsl(0), "ahead").ok()?;
+fn dispatch_on_nothing(device: &Device, queue: &Queue, compiler: &Compiler, kernel: &Kernel) -> Option<()> {
+    let pipeline = compiler.compile(device, true, kernel, 0, &kernel.wgsl(0), "ahead").ok()?;
     let bindings =
         usize::from(!kernel.words.is_empty()) + kernel.bindings.iter().map(|b| b.windows.count).sum::<usize>();
     // One for each: a buffer that is written may not be read-only in another binding.

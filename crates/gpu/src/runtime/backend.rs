@@ -9,18 +9,21 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, Trace},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
+    program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
     span::Span,
+    storage::{Region, Storage},
 };
 
 use super::{
     adapter::{Selector, select},
-    context::{Context, add, lock},
+    context::{Context, lock},
+    inner::Inner,
     limits::Limits,
     pipelines::Pipelines,
     plan::{Plan, Shared},
-    pool::{GpuBuffer, Pool},
+    pool::GpuBuffer,
     transfer::{Copy, Transfers, foreign},
 };
 
@@ -36,13 +39,6 @@ pub struct GpuBackend {
     last_step: Mutex<Option<PlanReport>>,
     /// To the thread that polls for asynchronous reads, once there is one.
     poller: Mutex<Option<mpsc::Sender<wgpu::SubmissionIndex>>>,
-}
-
-pub(crate) struct Inner {
-    pub context: Context,
-    pub pool: Arc<Pool>,
-    pub transfers: Transfers,
-    pub pipelines: Pipelines,
 }
 
 impl GpuBackend {
@@ -78,20 +74,34 @@ impl GpuBackend {
     }
 
     /// Runs a schedule that is not cached, for tests and tools.
-    pub fn run_schedule(&self, schedule: schedule::ir::Schedule, trace: &Trace) -> Result<Vec<Region>> {
+    pub fn run_schedule(
+        &self,
+        schedule: schedule::ir::Schedule,
+        program: &Program,
+        bindings: &Bindings,
+    ) -> Result<Vec<Region>> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        self.run_plan(&mut plan, trace, None)
+        self.run_plan(&mut plan, program, bindings, None)
     }
 
     /// Prepares a schedule once, for benches: the returned function queues it.
-    pub fn prepare(&self, schedule: schedule::ir::Schedule) -> Result<impl FnMut(&Trace) -> Result<Vec<Region>> + '_> {
+    pub fn prepare(
+        &self,
+        schedule: schedule::ir::Schedule,
+    ) -> Result<impl FnMut(&Program, &Bindings) -> Result<Vec<Region>> + '_> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        Ok(move |trace: &Trace| self.run_plan(&mut plan, trace, None))
+        Ok(move |program: &Program, bindings: &Bindings| self.run_plan(&mut plan, program, bindings, None))
     }
 
-    fn run_plan(&self, plan: &mut Plan, trace: &Trace, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
-        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), trace, spans)?;
-        if trace.step {
+    fn run_plan(
+        &self,
+        plan: &mut Plan,
+        program: &Program,
+        bindings: &Bindings,
+        spans: Option<&mut Vec<Span>>,
+    ) -> Result<Vec<Region>> {
+        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), program, bindings, spans)?;
+        if program.step {
             *lock(&self.last_step) = Some(plan.report());
             if let Some(submission) = submission {
                 let before = {
@@ -107,15 +117,16 @@ impl GpuBackend {
         Ok(regions)
     }
 
-    /// Runs a graph; `spans` get one for each launch.
-    fn execute(&self, trace: &Trace, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+    /// Runs a program; `spans` get one for each launch.
+    fn execute(&self, program: &Program, bindings: &Bindings, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        debug_assert!(program.fits(bindings), "other memory than the plan is for");
         self.inner.context.check("run")?;
-        let plan = self.plans.get_or_build(trace, || {
+        let plan = self.plans.get_or_build(program, || {
             let options = schedule::Options::of(self.properties());
-            let schedule = schedule::build(trace, &options)?;
+            let schedule = schedule::build(program, &options)?;
             Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
         })?;
-        self.run_plan(&mut lock(&plan), trace, spans)
+        self.run_plan(&mut lock(&plan), program, bindings, spans)
     }
 
     /// Waits for a copy; gives its bytes.
@@ -216,17 +227,18 @@ impl Backend for GpuBackend {
             self.inner.submit(encoder.finish());
         }
         for (from, to) in other {
-            self.run(&Trace::copying(from, to))?;
+            let (program, bindings) = Program::copying(from, to);
+            self.run(&program, &bindings)?;
         }
         Ok(())
     }
 
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>> {
-        self.execute(trace, None)
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        self.execute(program, bindings, None)
     }
 
-    fn run_timed(&self, trace: &Trace, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
-        self.execute(trace, Some(spans))
+    fn run_timed(&self, program: &Program, bindings: &Bindings, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
+        self.execute(program, bindings, Some(spans))
     }
 
     fn synchronize(&self) -> Result<()> {
@@ -257,15 +269,5 @@ fn is_words(region: &Region) -> bool {
 impl fmt::Debug for GpuBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GpuBackend({} on {})", self.properties().name, self.properties().api)
-    }
-}
-
-impl Inner {
-    /// Counts a submission.
-    pub fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
-        let index = self.context.queue.submit([commands]);
-        self.transfers.submitted();
-        add(&self.context.counters.submits, 1);
-        index
     }
 }

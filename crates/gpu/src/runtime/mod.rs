@@ -3,12 +3,16 @@
 mod adapter;
 mod ahead;
 mod backend;
+mod compiler;
 mod context;
+mod inner;
 mod limits;
+mod lower;
 mod pipelines;
 mod plan;
 mod pool;
 mod probe;
+mod step;
 mod timestamps;
 mod transfer;
 

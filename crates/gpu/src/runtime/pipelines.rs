@@ -6,32 +6,19 @@ use std::{
 };
 
 use thalweg_ir::{Error, ErrorKind, Result};
-use wgpu::{
-    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, BufferSize,
-    ComputePipeline, ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor,
-    ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
-};
 
 use super::{
     ahead::{self, Ahead},
+    compiler::{Compiler, Pipeline},
     context::{Context, add, lock},
 };
 use crate::templates::kernel::Kernel;
-
-/// A pipeline and the layout of its one bind group.
-pub(crate) struct Pipeline {
-    pub pipeline: ComputePipeline,
-    pub layout: BindGroupLayout,
-}
-
-/// What tells layouts apart: vectors of words, and which storage bindings are written.
-type LayoutKey = (usize, Vec<bool>);
 
 /// All pipelines of a device.
 #[derive(Default)]
 pub(crate) struct Pipelines {
     by_text: Mutex<HashMap<String, Arc<Pipeline>>>,
-    layouts: Mutex<HashMap<LayoutKey, (BindGroupLayout, wgpu::PipelineLayout)>>,
+    compiler: Compiler,
 }
 
 impl Pipelines {
@@ -44,7 +31,8 @@ impl Pipelines {
         if let Some(pipeline) = lock(&self.by_text).get(&text) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.compile(&context.device, context.caps.software, kernel, shared, &text, label)?);
+        let pipeline =
+            Arc::new(self.compiler.compile(&context.device, context.caps.software, kernel, shared, &text, label)?);
         add(&context.counters.kernels, 1);
         lock(&self.by_text).insert(text, pipeline.clone());
         Ok(pipeline)
@@ -87,91 +75,5 @@ impl Pipelines {
             })
         })?;
         Ok(None)
-    }
-
-    /// Compiles a kernel that is not kept. `software` devices have its words in storage.
-    pub fn compile(
-        &self,
-        device: &wgpu::Device,
-        software: bool,
-        kernel: &Kernel,
-        shared: u32,
-        text: &str,
-        label: &str,
-    ) -> Result<Pipeline> {
-        if std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|v| v == "wgsl")) {
-            eprintln!("// {label}\n{text}");
-        }
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let descriptor = ShaderModuleDescriptor { label: Some(kernel.entry), source: ShaderSource::Wgsl(text.into()) };
-        let module = if cfg!(debug_assertions) || !kernel.trusted {
-            device.create_shader_module(descriptor)
-        } else {
-            // SAFETY: the text is made by our templates, whose loops end and whose indices are guarded or clamped; the
-            // drivers' robust buffer access stays on. Debug builds run the same text with checks.
-            #[expect(unsafe_code, reason = "checks cost up to a third of a kernel's time")]
-            unsafe {
-                device.create_shader_module_trusted(descriptor, ShaderRuntimeChecks::unchecked())
-            }
-        };
-        let (layout, pipeline_layout) = self.layout(device, software, kernel, shared);
-        let pipeline = device.create_compute_pipeline(&ComputePipelineDescriptor {
-            label: Some(label),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(kernel.entry),
-            compilation_options: PipelineCompilationOptions {
-                constants: &[],
-                // Templates write workgroup memory before they read it.
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        match pollster::block_on(scope.pop()) {
-            None => Ok(Pipeline { pipeline, layout }),
-            Some(error) => {
-                let problem = format!("kernel '{}' of {label} does not compile: {error}", kernel.entry);
-                Err(Error::new("compile", ErrorKind::Device(problem)))
-            }
-        }
-    }
-
-    fn layout(
-        &self,
-        device: &wgpu::Device,
-        software: bool,
-        kernel: &Kernel,
-        shared: u32,
-    ) -> (BindGroupLayout, wgpu::PipelineLayout) {
-        let windows = |i: usize| std::iter::repeat_n(kernel.is_written(i, shared), kernel.bindings[i].windows.count);
-        let written: Vec<bool> = (0..kernel.bindings.len()).flat_map(windows).collect();
-        let vectors = kernel.words.len().div_ceil(4);
-        let mut layouts = lock(&self.layouts);
-        let made = layouts.entry((vectors, written.clone())).or_insert_with(|| {
-            let entry = |binding, ty, min_binding_size| BindGroupLayoutEntry {
-                binding,
-                visibility: ShaderStages::COMPUTE,
-                ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size },
-                count: None,
-            };
-            let words = match software {
-                true => BufferBindingType::Storage { read_only: true },
-                false => BufferBindingType::Uniform,
-            };
-            let words = BufferSize::new(16 * vectors as u64).map(|size| entry(0, words, Some(size)));
-            let storage = written
-                .iter()
-                .enumerate()
-                .map(|(i, w)| entry(i as u32 + 1, BufferBindingType::Storage { read_only: !w }, BufferSize::new(16)));
-            let entries: Vec<BindGroupLayoutEntry> = words.into_iter().chain(storage).collect();
-            let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
-            let pipeline_layout = device.create_pipeline_layout(&PipelineLayoutDescriptor {
-                label: None,
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
-            (layout, pipeline_layout)
-        });
-        made.clone()
     }
 }

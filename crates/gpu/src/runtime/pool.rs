@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use thalweg_ir::{Error, ErrorKind, Result, backend::StorageObject};
+use thalweg_ir::{Error, ErrorKind, Result, storage::StorageObject};
 use wgpu::{Buffer, BufferUsages};
 
 use super::context::{Context, add, lock};

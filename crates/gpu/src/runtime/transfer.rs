@@ -10,7 +10,7 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Region, Storage},
+    storage::{Region, Storage},
 };
 use wgpu::{Buffer, BufferUsages, CommandEncoderDescriptor, MapMode};
 

@@ -17,7 +17,7 @@ use thalweg_ir::schedule::ir::{BufferSpec, Contract, ContractKind};
 
 use self::{
     normal::Normal,
-    registers::Reads,
+    registers::{Reads, Tile},
     staged::{Stage, TILE_K},
 };
 use super::{Caps, kernel::Kernel, shape::MAX_ITERATIONS};
@@ -39,23 +39,6 @@ const SHARED_BELOW: usize = 1 << 25;
 /// Multiply-adds from which a convolution with many channels is worth a tall tile, which loads less and takes longer to
 /// compile.
 const TALL_FROM: usize = 1 << 28;
-
-/// The form of a kernel in registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tile {
-    /// Rows of an invocation; its columns are 4.
-    pub per_m: usize,
-    /// Invocations that share their rows: the subgroup's, or 1.
-    pub lanes: usize,
-    /// Groups of `lanes` invocations in a workgroup.
-    pub groups: usize,
-    /// Parts of k.
-    pub splits: usize,
-    /// Extent of a part along the first summed coordinate; where the text is shared, steps of k in a part.
-    pub chunk: usize,
-    /// Whether the text is shared by all shapes.
-    pub shared: bool,
-}
 
 /// The kernels of a contraction, in order; `None` where it must be a plain loop nest: operands that are not floats, or a
 /// k that cannot be split into parts that one invocation may sum.

@@ -1,6 +1,7 @@
 //! Kernel templates: pure functions from a launch to WGSL text, bindings, grid and words.
 
 pub mod body;
+mod caps;
 pub mod contract;
 pub mod custom;
 pub mod kernel;
@@ -14,6 +15,8 @@ pub mod reduce;
 pub mod segments;
 pub mod shape;
 pub mod window;
+
+pub use caps::Caps;
 
 use kernel::Kernel;
 use thalweg_ir::{
@@ -30,63 +33,13 @@ pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<V
         LaunchKind::Whole(whole) => Ok(match &whole.op {
             Primitive::Segments(of) => segments::kernels(of, whole, buffers, caps),
             Primitive::Custom(op) => custom::kernels(op, whole, buffers, caps),
+            Primitive::Scan(_) => unreachable!("a schedule has its steps"),
         }),
+        LaunchKind::Repeat(_) => unreachable!("its launches have kernels, not it"),
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
         LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
             Some(kernels) => Ok(kernels),
             None => Ok(vec![nest::kernel(&plain::as_loop(c), buffers, caps)?]),
         },
-    }
-}
-
-/// What a kernel's text may depend on. A description of the device, not the device: templates are testable without one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Caps {
-    /// Whether `f16` may be used.
-    pub native_f16: bool,
-    /// Whether the driver's own conversions between f32 and f16 round to nearest even, keep subnormals and overflow to
-    /// infinity.
-    pub exact_f16: bool,
-    /// Whether the compiler knows that `0 · x` and `x - x` may be other than 0. Where it does not, it is kept from seeing that a
-    /// factor is 0, or that two operands are one.
-    pub honest: bool,
-    /// Whether subgroup operations may be used.
-    pub subgroups: bool,
-    /// Invocations of a subgroup, as measured. For choosing shapes only: kernels read the built-in.
-    pub subgroup_size: u32,
-    /// Whether the device runs shaders on the CPU: fat invocations and no trees are faster there.
-    pub software: bool,
-    /// Whether small contractions of all shapes are to have one text, slower than their own but compiled once. Only where
-    /// subgroups share their loads ([`Caps::software`]).
-    pub shared_texts: bool,
-    /// Largest number of workgroups along one axis of a grid.
-    pub max_grid: u32,
-    /// Largest number of invocations in a workgroup.
-    pub max_workgroup: u32,
-    /// Bytes of workgroup memory.
-    pub workgroup_bytes: u32,
-    /// Bytes of the largest binding; larger buffers are bound in windows.
-    pub max_binding: u64,
-    /// Largest number of storage bindings.
-    pub max_bindings: u32,
-}
-
-impl Default for Caps {
-    /// What every device can do.
-    fn default() -> Caps {
-        Caps {
-            native_f16: false,
-            exact_f16: false,
-            honest: false,
-            subgroups: false,
-            subgroup_size: 32,
-            software: false,
-            shared_texts: false,
-            max_grid: 65535,
-            max_workgroup: 256,
-            workgroup_bytes: 16 << 10,
-            max_binding: 128 << 20,
-            max_bindings: 8,
-        }
     }
 }

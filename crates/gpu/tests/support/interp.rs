@@ -5,7 +5,7 @@
 use thalweg_gpu::GpuBackend;
 use thalweg_graph::{
     Class, DType, ReduceOp,
-    backend::{Backend, Label, Region, Trace, TraceNode, TraceOutput},
+    backend::{Backend, Bindings, Draft, Label, Node, Program, Region},
     schedule::ir::*,
 };
 
@@ -87,33 +87,34 @@ impl Case {
     }
 
     pub fn run(&self, gpu: &GpuBackend, what: &str) -> Vec<Vec<f64>> {
-        let trace = self.trace(gpu);
-        let regions = gpu.run_schedule(self.schedule.clone(), &trace).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let (program, bindings) = self.program(gpu);
+        let regions =
+            gpu.run_schedule(self.schedule.clone(), &program, &bindings).unwrap_or_else(|e| panic!("{what}: {e}"));
         regions.iter().map(|r| decode(r.dtype, &gpu.read(r).unwrap_or_else(|e| panic!("{what}: {e}")))).collect()
     }
 
-    pub fn trace(&self, gpu: &GpuBackend) -> Trace {
+    pub fn program(&self, gpu: &GpuBackend) -> (Program, Bindings) {
+        self.draft(gpu).finish()
+    }
+
+    /// Of a schedule without a graph: a node stands for all of it.
+    pub fn draft(&self, gpu: &GpuBackend) -> Draft {
         let label = Label::here("test");
-        let node = |op| TraceNode {
-            op,
-            inputs: vec![],
-            shape: vec![],
-            dtype: DType::F32,
-            compute: None,
-            label: label.clone(),
-        };
+        let op = thalweg_graph::Op::Leaf;
+        let node =
+            Node { op, inputs: vec![], shape: vec![], dtype: DType::F32, compute: None, label, source: 0, slot: None };
         let leaf_dtypes: Vec<DType> =
             self.schedule.buffers.iter().filter(|b| matches!(b.place, Place::Leaf(_))).map(|b| b.dtype).collect();
         let leaves = self.leaves.iter().zip(leaf_dtypes).map(|(data, dtype)| {
             let storage = gpu.upload(&encode(dtype, data)).unwrap();
-            (0, Region { storage, offset: 0, len: data.len(), dtype })
+            (0, Region { storage, offset: 0, len: data.len(), dtype }, false)
         });
-        Trace {
-            nodes: vec![node(thalweg_graph::Op::Leaf)],
+        Draft {
+            nodes: vec![node],
             leaves: leaves.collect(),
-            scalars: self.scalars.iter().map(|s| (0, *s)).collect(),
-            outputs: (0..self.outputs).map(|_| TraceOutput { node: 0, target: None }).collect(),
-            ..Trace::default()
+            scalars: self.scalars.iter().map(|s| (0, f64::from(f32::from_bits(*s)))).collect(),
+            outputs: (0..self.outputs).map(|_| (0, None)).collect(),
+            ..Draft::default()
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::{fmt, panic::Location, sync::Arc};
 
-use super::copy;
-use thalweg_ir::{Bits, DType, Error, ErrorKind, Op, Result, backend::Region, key::scalar_bits};
+use super::copy::copy;
+use thalweg_ir::{
+    DType, Error, ErrorKind, Result,
+    program::{Bindings, Program},
+    storage::Region,
+};
 
 use crate::{
     device::Device,
@@ -30,17 +34,39 @@ pub(super) struct Recording<const M: usize> {
 }
 
 enum Replay {
-    Run { run: Box<Run>, leaves: Vec<Value>, scalars: Vec<Option<usize>> },
+    Run(Box<Rerun>),
     Effect(Arc<dyn Fn() -> Result<()> + Send + Sync>),
 }
 
 impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Replay::Run { leaves, scalars, .. } => write!(f, "Run({leaves:?}, {scalars:?})"),
+            Replay::Run(run) => write!(f, "Run({:?}, {:?})", run.leaves, run.scalars),
             Replay::Effect(_) => f.write_str("Effect"),
         }
     }
+}
+
+/// A program, and what every replay binds to it.
+struct Rerun {
+    device: Device,
+    program: Program,
+    leaves: Vec<Value>,
+    scalars: Vec<Number>,
+    targets: Vec<Option<Target>>,
+}
+
+#[derive(Debug)]
+enum Number {
+    Fixed(f64),
+    Live(usize),
+}
+
+/// Where an output is written.
+enum Target {
+    Fixed(Region),
+    /// Where the variable's next value belongs then.
+    Next(Variable),
 }
 
 /// A leaf of a run or a result.
@@ -52,8 +78,6 @@ struct Value {
     shape: Vec<usize>,
     len: usize,
     dtype: DType,
-    /// Of a leaf: its node.
-    node: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -106,13 +130,13 @@ impl<const M: usize> Recording<M> {
         for event in tape.events {
             match event {
                 Event::Effect(effect) => recording.events.push(Replay::Effect(effect)),
-                Event::Run(run) => recording.add(run, &inputs, &mut made)?,
+                Event::Run(run) => recording.add(*run, &inputs, &mut made)?,
             }
         }
         for tensor in results {
             let region = tensor.region().ok_or_else(|| broken("a result has no value"))?;
             let role = (tensor.id(), tensor.0.role.clone());
-            let value = recording.value(&region, tensor.shape(), 0, role, &inputs, &made);
+            let value = recording.value(&region, tensor.shape(), role, &inputs, &made);
             recording.results.push((value, tensor.device().clone()));
         }
         Ok(recording)
@@ -123,32 +147,37 @@ impl<const M: usize> Recording<M> {
         self.conditions.iter().all(Condition::holds)
     }
 
-    fn add(&mut self, mut run: Box<Run>, inputs: &[Region], made: &mut Vec<Vec<Option<Region>>>) -> Result<()> {
-        let mut leaves = Vec::with_capacity(run.leaves.len());
-        for ((node, region), role) in run.trace.leaves.drain(..).zip(run.leaves.drain(..)) {
-            let value = self.value(&region, &run.trace.nodes[node].shape, node, role, inputs, made);
-            leaves.push(value);
+    fn add(&mut self, run: Run, inputs: &[Region], made: &mut Vec<Vec<Option<Region>>>) -> Result<()> {
+        let Run { device, program, bindings, leaves, scalars, written, regions } = run;
+        let mut values = Vec::with_capacity(leaves.len());
+        for ((leaf, region), role) in program.leaves.iter().zip(&bindings.leaves).zip(leaves) {
+            values.push(self.value(region, &program.nodes[leaf.node].shape, role, inputs, made));
         }
-        for (i, output) in run.trace.outputs.iter().enumerate() {
-            let Some(target) = &output.target else { continue };
-            let written = run.written.iter().find(|(known, _)| *known == i).map(|(_, variable)| variable);
-            if written.is_some_and(Variable::is_double) {
-                continue;
-            }
-            if made.iter().flatten().flatten().any(|r| r.storage.same(&target.storage)) {
-                let problem = "the function makes a parameter or a state and changes it; make it outside";
-                return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
-            }
-            if let Some(variable) = written {
-                self.lies_at(variable, target);
-            }
-            self.fixed.push(target.clone());
+        let mut targets = Vec::with_capacity(bindings.targets.len());
+        for (i, target) in bindings.targets.into_iter().enumerate() {
+            let written = written.iter().find(|(known, _)| *known == i).map(|(_, variable)| variable);
+            targets.push(match (target, written) {
+                (None, _) => None,
+                (Some(_), Some(variable)) if variable.is_double() => Some(Target::Next(variable.clone())),
+                (Some(region), written) => {
+                    if made.iter().flatten().flatten().any(|r| r.storage.same(&region.storage)) {
+                        let problem = "the function makes a parameter or a state and changes it; make it outside";
+                        return Err(Error::new("compile", ErrorKind::Invalid(problem.into())));
+                    }
+                    if let Some(variable) = written {
+                        self.lies_at(variable, &region);
+                    }
+                    self.fixed.push(region.clone());
+                    Some(Target::Fixed(region))
+                }
+            });
         }
-        let own = run.trace.outputs.iter().zip(run.regions.drain(..));
-        made.push(own.map(|(output, region)| output.target.is_none().then_some(region)).collect());
-        let scalars =
-            run.scalars.drain(..).map(|(id, _)| self.live.iter().position(|(known, _)| *known == id)).collect();
-        self.events.push(Replay::Run { run, leaves, scalars });
+        let own = targets.iter().zip(regions);
+        made.push(own.map(|(target, region)| target.is_none().then_some(region)).collect());
+        let live = |(id, _): &(u64, Role)| self.live.iter().position(|(known, _)| known == id);
+        let numbers = bindings.scalars.iter().zip(&scalars);
+        let scalars = numbers.map(|(now, from)| live(from).map_or(Number::Fixed(*now), Number::Live)).collect();
+        self.events.push(Replay::Run(Box::new(Rerun { device, program, leaves: values, scalars, targets })));
         Ok(())
     }
 
@@ -164,7 +193,6 @@ impl<const M: usize> Recording<M> {
         &mut self,
         region: &Region,
         shape: &[usize],
-        node: usize,
         (id, role): (u64, Role),
         inputs: &[Region],
         made: &[Vec<Option<Region>>],
@@ -196,12 +224,12 @@ impl<const M: usize> Recording<M> {
             (Source::Fixed(region.clone()), region.offset)
         };
         let offset = region.offset - start;
-        Value { source, offset, shape: shape.to_vec(), len: region.len, dtype: region.dtype, node }
+        Value { source, offset, shape: shape.to_vec(), len: region.len, dtype: region.dtype }
     }
 
     /// Does it again with other inputs; `None` if a parameter is no longer where it was.
     #[track_caller]
-    pub fn replay(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
+    pub fn replay(&self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
         let device = self.runs().next().map(|run| run.device.clone());
         match device {
             Some(device) => device.writing(|| self.replay_alone(inputs)),
@@ -209,12 +237,12 @@ impl<const M: usize> Recording<M> {
         }
     }
 
-    fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.events.iter().filter_map(|event| if let Replay::Run { run, .. } = event { Some(&**run) } else { None })
+    fn runs(&self) -> impl Iterator<Item = &Rerun> {
+        self.events.iter().filter_map(|event| if let Replay::Run(run) = event { Some(&**run) } else { None })
     }
 
     #[track_caller]
-    fn replay_alone(&mut self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
+    fn replay_alone(&self, inputs: &[Tensor]) -> Result<Option<[Tensor; M]>> {
         let moved = |(variable, region): &(Variable, Region)| {
             let now = variable.home();
             !(now.storage.same(&region.storage) && now.offset == region.offset)
@@ -246,28 +274,12 @@ impl<const M: usize> Recording<M> {
             bound.numbers.push(number);
             bound.tensors.push(tensor);
         }
-        for event in &mut self.events {
+        for event in &self.events {
             match event {
                 Replay::Effect(effect) => effect()?,
-                Replay::Run { run, leaves, scalars } => {
-                    // A replay that failed half-way may have left some.
-                    run.trace.leaves.clear();
-                    for leaf in &*leaves {
-                        run.trace.leaves.push((leaf.node, bound.region(leaf)?));
-                    }
-                    for (output, variable) in run.written.iter().filter(|(_, variable)| variable.is_double()) {
-                        run.trace.outputs[*output].target = Some(variable.target());
-                    }
-                    for (scalar, at) in run.trace.scalars.iter_mut().zip(&*scalars) {
-                        if let Some(at) = at {
-                            let node = &mut run.trace.nodes[scalar.0];
-                            node.op = Op::Scalar(Bits(bound.numbers[*at]));
-                            scalar.1 = scalar_bits(bound.numbers[*at], node.dtype);
-                        }
-                    }
-                    let made = run.device.run(&run.trace);
-                    run.trace.leaves.clear();
-                    bound.made.push(made?);
+                Replay::Run(run) => {
+                    let bindings = run.bindings(&bound)?;
+                    bound.made.push(run.device.run(&run.program, &bindings)?);
                 }
             }
         }
@@ -290,6 +302,24 @@ impl<const M: usize> Recording<M> {
             values.push(value.lasting(leaf)?);
         }
         values.try_into().map_err(|_| broken("another number of results"))
+    }
+}
+
+impl Rerun {
+    fn bindings(&self, bound: &Bound) -> Result<Bindings> {
+        let number = |number: &Number| match number {
+            Number::Fixed(value) => *value,
+            Number::Live(at) => bound.numbers[*at],
+        };
+        let target = |target: &Target| match target {
+            Target::Fixed(region) => region.clone(),
+            Target::Next(variable) => variable.target(),
+        };
+        Ok(Bindings {
+            leaves: self.leaves.iter().map(|leaf| bound.region(leaf)).collect::<Result<_>>()?,
+            scalars: self.scalars.iter().map(number).collect(),
+            targets: self.targets.iter().map(|at| at.as_ref().map(target)).collect(),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Parameters in one buffer.
 
 use super::{Layout, Param, Segment};
-use thalweg_ir::{DType, Error, ErrorKind, Result, backend::Region, shape::count};
+use thalweg_ir::{DType, Error, ErrorKind, Result, shape::count, storage::Region};
 
 use crate::{device::Device, record, tensor::Tensor, variable::Variable};
 

@@ -2,7 +2,12 @@
 
 use std::{any::Any, collections::HashMap, panic::Location};
 
-use super::{Mode, Module, Param, Path, State, VisitorMut};
+use super::{
+    mode::Mode,
+    param::Param,
+    state::State,
+    visit::{Path, VisitorMut},
+};
 use thalweg_ir::{DType, Error, ErrorKind, Result};
 
 use crate::{device::Device, ops::random::Stream};
@@ -21,10 +26,10 @@ struct Replace<P, S> {
 
 impl<P: Fn(&Param) -> Result<Param>, S: Fn(&State) -> Result<State>> Replace<P, S> {
     #[track_caller]
-    fn run(param: P, state: S, apart: bool, module: &mut dyn Module) -> Result<()> {
+    fn run(param: P, state: S, apart: bool, visit: impl FnOnce(&mut dyn VisitorMut)) -> Result<()> {
         let (params, states, modes) = (HashMap::new(), HashMap::new(), HashMap::new());
         let mut this = Replace { param, state, apart, params, states, modes, problem: None };
-        module.visit_mut(&Path::default(), &mut this);
+        visit(&mut this);
         match this.problem {
             Some(problem) => Err(problem.seen_at(Location::caller())),
             None => Ok(()),
@@ -99,15 +104,15 @@ impl<P: Fn(&Param) -> Result<Param>, S: Fn(&State) -> Result<State>> VisitorMut 
     }
 }
 
+/// New parts, modes and streams too, with the values of the old.
 #[track_caller]
-pub(super) fn fork<M: Module + Clone>(module: &M) -> Result<M> {
-    let mut copy = module.clone();
-    Replace::run(Param::fork, State::fork, true, &mut copy)?;
-    Ok(copy)
+pub(super) fn fork(visit: impl FnOnce(&mut dyn VisitorMut)) -> Result<()> {
+    Replace::run(Param::fork, State::fork, true, visit)
 }
 
+/// The same parts on a device.
 #[track_caller]
-pub(super) fn to<M: Module>(mut module: M, device: &Device) -> Result<M> {
+pub(super) fn to(device: &Device, visit: impl FnOnce(&mut dyn VisitorMut)) -> Result<()> {
     let param = |p: &Param| {
         let new = Param::new(p.0.leaf().to(device))?;
         new.0.named_as(&p.0);
@@ -118,17 +123,16 @@ pub(super) fn to<M: Module>(mut module: M, device: &Device) -> Result<M> {
         new.0.named_as(&s.0);
         Ok(new)
     };
-    Replace::run(param, state, false, &mut module)?;
-    Ok(module)
+    Replace::run(param, state, false, visit)
 }
 
+/// Parameters of a dtype, with the same states.
 #[track_caller]
-pub(super) fn cast<M: Module>(mut module: M, dtype: DType) -> Result<M> {
+pub(super) fn cast(dtype: DType, visit: impl FnOnce(&mut dyn VisitorMut)) -> Result<()> {
     let param = |p: &Param| {
         let new = Param::new(p.0.leaf().cast(dtype).detach())?;
         new.0.named_as(&p.0);
         Ok(new)
     };
-    Replace::run(param, |s| Ok(s.clone()), false, &mut module)?;
-    Ok(module)
+    Replace::run(param, |s| Ok(s.clone()), false, visit)
 }

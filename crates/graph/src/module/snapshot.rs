@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Mode, Module, Param, Path, State, Visitor};
-use thalweg_ir::{DType, Error, ErrorKind, Result, backend::Region, shape::count};
+use thalweg_ir::{DType, Error, ErrorKind, Result, shape::count, storage::Region};
 
 use crate::{
     device::Device,

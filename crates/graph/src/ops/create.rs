@@ -6,8 +6,8 @@ use half::{bf16, f16};
 
 use thalweg_ir::{
     Bits, DType, Error, ErrorKind, Op, Result,
-    backend::Region,
     shape::{count, excess},
+    storage::Region,
 };
 
 use crate::{

@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use thalweg_ir::{
     DType, ErrorKind, Op, Primitive, ReduceOp,
-    op::{primitive::Compound, segments::Segments},
+    op::{compound::Compound, segments::Segments},
     shape::count,
 };
 

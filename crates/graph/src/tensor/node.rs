@@ -9,7 +9,11 @@ use std::{
     },
 };
 
-use thalweg_ir::{DType, Error, ErrorKind, Op, Result, backend::Region, shape::MAX_RANK};
+use thalweg_ir::{
+    DType, Error, ErrorKind, Op, Result,
+    shape::{MAX_RANK, Type},
+    storage::Region,
+};
 
 use super::version::Version;
 use crate::{device::Device, scope::Origin};
@@ -97,6 +101,8 @@ pub(crate) enum Role {
     Variable(Version),
     /// Something that every replay of a compiled step asks for anew.
     Live(Live),
+    /// What a recorded step will be given: it has no value of its own.
+    Taken,
 }
 
 /// A leaf whose value is asked for anew by every replay.
@@ -120,11 +126,23 @@ impl fmt::Debug for Live {
 /// The gradients of inputs from these, the output, and the output's gradient; `None` for an input through which none passes.
 type Vjp = dyn Fn(&[Tensor], &Tensor, &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync;
 
+/// The gradients of inputs from one of the results, and the gradients of all results that have one.
+type JointVjp = dyn Fn(&Tensor, &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync;
+
 /// A gradient rule, and the name of what has it. Of what a node computes it says nothing, and no plan depends on it.
 #[derive(Clone)]
 pub(crate) struct Rule {
     name: &'static str,
-    vjp: Option<Arc<Vjp>>,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// The op's own.
+    Op,
+    One(Arc<Vjp>),
+    /// Of the results of a primitive, so many, together.
+    Joint(Arc<JointVjp>, usize),
 }
 
 impl Rule {
@@ -132,12 +150,21 @@ impl Rule {
         name: &'static str,
         vjp: impl Fn(&[Tensor], &Tensor, &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync + 'static,
     ) -> Rule {
-        Rule { name, vjp: Some(Arc::new(vjp)) }
+        Rule { name, way: Way::One(Arc::new(vjp)) }
+    }
+
+    /// The rule of a primitive's results, of which there are so many: it is asked once for all of them.
+    pub fn joint(
+        name: &'static str,
+        results: usize,
+        vjp: impl Fn(&Tensor, &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>, ErrorKind> + Send + Sync + 'static,
+    ) -> Rule {
+        Rule { name, way: Way::Joint(Arc::new(vjp), results) }
     }
 
     /// The op's own rule under another name.
     pub fn named(name: &'static str) -> Rule {
-        Rule { name, vjp: None }
+        Rule { name, way: Way::Op }
     }
 
     /// What errors and labels call the node.
@@ -147,12 +174,41 @@ impl Rule {
 
     /// The gradients, if they are not the op's own.
     pub fn vjp(&self, inputs: &[Tensor], y: &Tensor, g: &Tensor) -> Option<Result<Vec<Option<Tensor>>, ErrorKind>> {
-        self.vjp.as_ref().map(|vjp| vjp(inputs, y, g))
+        if let Way::One(vjp) = &self.way { Some(vjp(inputs, y, g)) } else { None }
     }
 
     /// Whether it has gradients of its own: also through an op that lets none pass.
     pub fn is_own(&self) -> bool {
-        self.vjp.is_some()
+        !matches!(self.way, Way::Op)
+    }
+}
+
+impl Tensor {
+    /// Of a result of a primitive whose results are differentiated together: its number among them, and how many there are.
+    pub(crate) fn joint_part(&self) -> Option<(usize, usize)> {
+        match (&self.0.op, self.0.rule.as_ref().map(|rule| &rule.way)) {
+            (Op::Part(_, k), Some(Way::Joint(_, results))) => Some((*k, *results)),
+            _ => None,
+        }
+    }
+
+    /// Whether both are results of one computation that are differentiated together.
+    pub(crate) fn is_joined(&self, other: &Tensor) -> bool {
+        match (self.0.rule.as_ref().map(|rule| &rule.way), other.0.rule.as_ref().map(|rule| &rule.way)) {
+            (Some(Way::Joint(a, _)), Some(Way::Joint(b, _))) => {
+                let ids = |t: &Tensor| t.inputs().iter().map(Tensor::id).collect::<Vec<u64>>();
+                Arc::ptr_eq(a, b) && ids(self) == ids(other)
+            }
+            _ => false,
+        }
+    }
+
+    /// The gradients of its inputs from those of it and all results that belong to it.
+    pub(crate) fn joint_vjp(&self, gs: &[Option<Tensor>]) -> Option<Result<Vec<Option<Tensor>>, ErrorKind>> {
+        match self.0.rule.as_ref().map(|rule| &rule.way) {
+            Some(Way::Joint(vjp, _)) => Some(vjp(self, gs)),
+            _ => None,
+        }
     }
 }
 
@@ -185,6 +241,24 @@ impl Tensor {
             role: Role::Plain,
             rule: None,
             state: Mutex::default(),
+        }))
+    }
+
+    /// What a recorded step will be given.
+    pub(crate) fn taken(of: Type, device: &Device, location: &'static Location<'static>) -> Tensor {
+        Tensor(Arc::new(Node {
+            id: next_id(),
+            op: Op::Leaf,
+            tracked: of.dtype.is_float(),
+            shape: of.shape,
+            dtype: of.dtype,
+            device: device.clone(),
+            origin: Origin::leaf(location, None),
+            compute: None,
+            error: None,
+            role: Role::Taken,
+            rule: None,
+            state: State::waiting(Vec::new(), 1),
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::{panic::Location, sync::Arc};
 
 use super::{Variable, copy_of, unevaluated};
-use thalweg_ir::{Error, ErrorKind, Result, backend::Region};
+use thalweg_ir::{Error, ErrorKind, Result, storage::Region};
 
 use crate::{
     eval, record,

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use thalweg_graph::{
-    DType, Device, Error, Op, Operand, Primitive, ReduceOp,
-    backend::{Backend, PlanReport, Properties, ReadFuture, Region, Stats, Storage, StorageObject, Trace},
+    DType, Device, Error, Operand, Primitive, ReduceOp,
+    backend::{Backend, Bindings, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage, StorageObject},
     ops::random::philox,
     schedule::{
         self, Options,
@@ -104,11 +104,15 @@ impl Backend for Interpreter {
         Box::pin(async move { bytes })
     }
     fn copy(&self, copies: &[(Region, Region)]) -> Result<(), Error> {
-        copies.iter().try_for_each(|(from, to)| self.run(&Trace::copying(from, to)).map(drop))
+        copies.iter().try_for_each(|(from, to)| {
+            let (program, bindings) = Program::copying(from, to);
+            self.run(&program, &bindings).map(drop)
+        })
     }
-    fn run(&self, trace: &Trace) -> Result<Vec<Region>, Error> {
-        let schedule = schedule::build(trace, &Options { composed: true, ..Options::of(&self.properties) })?;
-        let outputs = execute(&schedule, trace);
+    fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>, Error> {
+        assert!(program.fits(bindings));
+        let schedule = schedule::build(program, &Options { composed: true, ..Options::of(&self.properties) })?;
+        let outputs = execute(&schedule, bindings);
         self.schedules.lock().unwrap().push(schedule);
         Ok(outputs)
     }
@@ -134,7 +138,7 @@ fn settle(region: &Region) {
     }
 }
 
-fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
+fn execute(schedule: &Schedule, bindings: &Bindings) -> Vec<Region> {
     let fresh = |len: usize, dtype: DType| {
         let storage = memory(len, len * dtype.size_bytes());
         // Rubbish: nobody may count on zeros.
@@ -142,16 +146,15 @@ fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
         Region { storage, offset: 0, len, dtype }
     };
     let slots: Vec<Region> = schedule.slots.iter().map(|bytes| fresh(*bytes, DType::F64)).collect();
-    let outputs: Vec<Option<Region>> = trace.outputs.iter().map(|o| o.target.clone()).collect();
     let mut made: Vec<Region> = Vec::new();
-    for (i, target) in outputs.iter().enumerate() {
+    for (i, target) in bindings.targets.iter().enumerate() {
         let buffer = &schedule.buffers[schedule.outputs[i]];
         made.push(target.clone().unwrap_or_else(|| fresh(buffer.len, buffer.dtype)));
     }
     let mut regions: Vec<Option<Region>> = vec![None; schedule.buffers.len()];
     for (i, buffer) in schedule.buffers.iter().enumerate() {
         regions[i] = match buffer.place {
-            Place::Leaf(leaf) => Some(trace.leaves[leaf].1.clone()),
+            Place::Leaf(leaf) => Some(bindings.leaves[leaf].clone()),
             Place::Output(output) => Some(made[output].clone()),
             Place::Slot(slot) => Some(Region { len: buffer.len, dtype: buffer.dtype, ..slots[slot].clone() }),
             Place::Zeroed => {
@@ -160,6 +163,7 @@ fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
                 Some(zeroed)
             }
             Place::Window { .. } => None,
+            Place::Walk { .. } => panic!("scans are composed"),
         };
     }
     for (i, buffer) in schedule.buffers.iter().enumerate() {
@@ -171,16 +175,13 @@ fn execute(schedule: &Schedule, trace: &Trace) -> Vec<Region> {
     let regions: Vec<Region> = regions.into_iter().map(|r| r.expect("placed")).collect();
     regions.iter().for_each(settle);
     // In full precision, as the strict executor has them; the bits that a device gets are rounded to f32.
-    let scalars = trace.scalars.iter().map(|(node, _)| match trace.nodes[*node].op {
-        Op::Scalar(value) => value.0,
-        _ => unreachable!("scalars are scalar nodes"),
-    });
-    let run = Run { regions, scalars: scalars.collect() };
+    let run = Run { regions, scalars: bindings.scalars.clone() };
     for launch in &schedule.launches {
         match &launch.kind {
             LaunchKind::Loop(l) => run.nest(l),
             LaunchKind::Contract(c) => run.contract(c),
             LaunchKind::Whole(whole) => run.whole(whole),
+            LaunchKind::Repeat(_) => panic!("scans are composed"),
         }
     }
     schedule.outputs.iter().map(|b| run.regions[*b].clone()).collect()

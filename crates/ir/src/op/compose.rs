@@ -1,6 +1,6 @@
 //! The words in which primitives say what they are made of.
 
-use super::{binary::BinaryOp, reduce::ReduceOp};
+use super::{binary::BinaryOp, recorded::Recorded, reduce::ReduceOp};
 use crate::{dtype::DType, shape::Type};
 
 /// A value of a composed form.
@@ -24,6 +24,14 @@ pub trait Compose {
     fn select(&mut self, condition: Value, a: Value, b: Value) -> Value;
     /// To another dtype.
     fn cast(&mut self, x: Value, dtype: DType) -> Value;
+    /// `len` elements of an axis from `start` on.
+    fn part(&mut self, x: Value, axis: usize, start: usize, len: usize) -> Value;
+    /// Zeros behind the elements of an axis, which has `len` then.
+    fn lengthen(&mut self, x: Value, axis: usize, len: usize) -> Value;
+    /// One behind the other along an axis.
+    fn join(&mut self, parts: &[Value], axis: usize) -> Value;
+    /// What a recorded program gives.
+    fn recorded(&mut self, program: &Recorded, inputs: &[Value]) -> Option<Vec<Value>>;
     /// Over one axis, which is dropped; the result has this dtype.
     fn reduce(&mut self, op: ReduceOp, x: Value, axis: usize, dtype: DType) -> Value;
 }

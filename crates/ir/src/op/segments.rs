@@ -3,7 +3,7 @@
 use super::{
     binary::BinaryOp,
     compose::{Compose, Value},
-    primitive::Compound,
+    compound::Compound,
     reduce::ReduceOp,
 };
 use crate::{dtype::DType, shape::Type};

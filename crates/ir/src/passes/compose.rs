@@ -3,11 +3,13 @@
 use crate::{
     bits::Bits,
     dtype::DType,
+    fragment::Fragment,
     op::{
         Op, ReduceOp,
         binary::BinaryOp,
         compose::{Compose, Value},
         primitive::Primitive,
+        recorded::Recorded,
     },
     schedule::graph::{Builder, Graph, Node, NodeId},
     shape::Type,
@@ -80,6 +82,44 @@ impl Compose for Composer<'_> {
     fn cast(&mut self, x: Value, dtype: DType) -> Value {
         let shape = self.type_of(x).shape;
         self.make(Op::Cast, vec![x], &shape, dtype)
+    }
+
+    fn part(&mut self, x: Value, axis: usize, start: usize, len: usize) -> Value {
+        let Type { mut shape, dtype } = self.type_of(x);
+        let mut from = vec![0; shape.len()];
+        (from[axis], shape[axis]) = (start, len);
+        let step = vec![1; shape.len()];
+        self.make(Op::Slice { start: from, step }, vec![x], &shape, dtype)
+    }
+
+    fn lengthen(&mut self, x: Value, axis: usize, len: usize) -> Value {
+        let Type { mut shape, dtype } = self.type_of(x);
+        if shape[axis] == len {
+            return x;
+        }
+        shape[axis] = len;
+        self.make(Op::Pad { before: vec![0; shape.len()], fill: Bits(0.0) }, vec![x], &shape, dtype)
+    }
+
+    fn join(&mut self, parts: &[Value], axis: usize) -> Value {
+        let Type { mut shape, dtype } = self.type_of(parts[0]);
+        shape[axis] = parts.iter().map(|part| self.type_of(*part).shape[axis]).sum();
+        self.make(Op::Concat(axis), parts.to_vec(), &shape, dtype)
+    }
+
+    fn recorded(&mut self, program: &Recorded, inputs: &[Value]) -> Option<Vec<Value>> {
+        let Fragment { nodes, outputs, .. } = program.program()?;
+        let mut ids: Vec<NodeId> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            ids.push(match node.slot {
+                Some(slot) => inputs[slot],
+                None => {
+                    let inputs = node.inputs.iter().map(|input| ids[*input]).collect();
+                    self.builder.add(Node { inputs, ..node.clone() })
+                }
+            });
+        }
+        Some(outputs.iter().map(|id| ids[*id]).collect())
     }
 
     fn reduce(&mut self, op: ReduceOp, x: Value, axis: usize, dtype: DType) -> Value {

@@ -6,11 +6,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{
-    Options,
     emit::Trouble,
     graph::{Graph, NodeId},
     ir::LaunchKind,
     kernel::{Kernel, emit_kernel},
+    options::Options,
 };
 use crate::{op::Op, shape::count};
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::backend::Trace;
+use crate::program::Program;
 
 /// How many plans are kept.
 pub const PLANS: usize = 32;
@@ -36,21 +36,21 @@ impl<P> Default for PlanCache<P> {
 }
 
 impl<P: Send + Sync + 'static> PlanCache<P> {
-    /// The plan of this trace, built by `build` when it is not there.
-    pub fn get_or_build<E>(&self, trace: &Trace, build: impl FnOnce() -> Result<P, E>) -> Result<Arc<P>, E> {
-        if let Some(plan) = trace.plan.get() {
+    /// The plan of this program, built by `build` when it is not there.
+    pub fn get_or_build<E>(&self, program: &Program, build: impl FnOnce() -> Result<P, E>) -> Result<Arc<P>, E> {
+        if let Some(plan) = program.plan.get() {
             return Ok(plan);
         }
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         state.clock += 1;
         let clock = state.clock;
-        if let Some(entry) = state.plans.get_mut(&trace.key) {
+        if let Some(entry) = state.plans.get_mut(&program.key) {
             entry.used = clock;
-            trace.plan.set(&entry.plan);
+            program.plan.set(&entry.plan);
             return Ok(entry.plan.clone());
         }
         let plan = Arc::new(build()?);
-        trace.plan.set(&plan);
+        program.plan.set(&plan);
         state.built += 1;
         if state.plans.len() >= PLANS {
             let oldest = state.plans.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());
@@ -62,13 +62,13 @@ impl<P: Send + Sync + 'static> PlanCache<P> {
                         "{} plans were dropped to make room: the graph changes from run to run (other shapes, or host \
                          numbers used as shapes); the latest has {} nodes and {} leaves",
                         state.evictions,
-                        trace.nodes.len(),
-                        trace.leaves.len()
+                        program.nodes.len(),
+                        program.leaves.len()
                     );
                 }
             }
         }
-        state.plans.insert(trace.key.clone(), Entry { plan: plan.clone(), used: clock });
+        state.plans.insert(program.key.clone(), Entry { plan: plan.clone(), used: clock });
         Ok(plan)
     }
 

@@ -14,7 +14,7 @@ use crate::op::Op;
 ///
 /// A launch waits for those that compute what it reads, and for those that read what it writes over.
 pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> Vec<Launch> {
-    if launches.iter().all(|launch| launch.checks().is_empty()) {
+    if !launches.iter().any(Launch::looks) {
         return launches;
     }
     // Parts of a pack are written, and the pack is read.
@@ -34,7 +34,7 @@ pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> V
     let mut early = vec![false; launches.len()];
     for (i, launch) in launches.iter().enumerate().rev() {
         let (reads, writes) = (launch.reads(), launch.writes());
-        early[i] = !launch.checks().is_empty()
+        early[i] = launch.looks()
             || writes.iter().any(|id| wanted.contains(id))
             || reads.iter().any(|id| overwritten.contains(id));
         if early[i] {

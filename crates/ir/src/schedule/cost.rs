@@ -1,6 +1,10 @@
 //! What a launch costs, by the launch itself.
 
-use std::{collections::BTreeMap, iter::Sum, ops::Add};
+use std::{
+    collections::BTreeMap,
+    iter::Sum,
+    ops::{Add, Mul},
+};
 
 use super::ir::{Access, Body, BufId, BufferSpec, Contract, Inst, Launch, LaunchKind, Linear, Loop, Whole};
 
@@ -20,6 +24,14 @@ impl Add for Cost {
     }
 }
 
+/// So many times the same.
+impl Mul<usize> for Cost {
+    type Output = Cost;
+    fn mul(self, times: usize) -> Cost {
+        Cost { flop: self.flop * times as u64, bytes: self.bytes * times as u64 }
+    }
+}
+
 impl Sum for Cost {
     fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
         costs.fold(Cost::default(), Cost::add)
@@ -29,6 +41,9 @@ impl Sum for Cost {
 impl Launch {
     /// What it costs over these buffers.
     pub fn cost(&self, buffers: &[BufferSpec]) -> Cost {
+        if let LaunchKind::Repeat(repeat) = &self.kind {
+            return repeat.launches.iter().map(|launch| launch.cost(buffers)).sum::<Cost>() * repeat.times;
+        }
         let mut touched = Touched { buffers, elements: BTreeMap::new() };
         let flop = match &self.kind {
             LaunchKind::Loop(l) => {
@@ -51,6 +66,7 @@ impl Launch {
                 // Each element is combined with something once.
                 inputs.iter().map(|array| product(&array.shape)).max().unwrap_or(0)
             }
+            LaunchKind::Repeat(_) => 0,
         };
         Cost { flop, bytes: touched.bytes() }
     }

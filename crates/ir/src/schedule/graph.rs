@@ -1,62 +1,25 @@
 //! The graph that passes rewrite, and the builder that keeps it free of duplicates and of work that does nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use crate::{
-    backend::{Label, Trace},
     bits::Bits,
     dtype::DType,
-    key::{Key, is_structural},
+    key::Key,
     op::{Op, ReduceOp},
     op::{binary::BinaryOp, unary::UnaryOp},
-    shape::{Type, count},
+    program::{Program, is_structural},
+    shape::count,
 };
 
-/// Position of a node.
-pub type NodeId = usize;
-
-/// A node.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// What it computes.
-    pub op: Op,
-    /// The nodes it reads.
-    pub inputs: Vec<NodeId>,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its element type.
-    pub dtype: DType,
-    /// Of a contraction in f32: the 16-bit dtype that its operands are rounded to, if they are.
-    pub compute: Option<DType>,
-    /// Op, nearest parameter path and source position.
-    pub label: Label,
-    /// The node of the trace that it comes from.
-    pub source: usize,
-    /// Of a leaf or a host scalar: which one of the trace.
-    pub slot: Option<usize>,
-}
-
-impl Node {
-    /// Its shape and dtype.
-    pub fn type_of(&self) -> Type {
-        Type { shape: self.shape.clone(), dtype: self.dtype }
-    }
-
-    /// Whether both are results of one computation.
-    pub fn is_sibling(&self, other: &Node) -> bool {
-        match (&self.op, &other.op) {
-            (Op::Part(a, _), Op::Part(b, _)) => self.inputs == other.inputs && a == b,
-            _ => false,
-        }
-    }
-}
+pub use crate::program::{Node, NodeId};
 
 /// Nodes in topological order.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// The nodes.
     pub nodes: Vec<Node>,
-    /// The node of each output of the trace.
+    /// The node of each output of the program.
     pub outputs: Vec<NodeId>,
 }
 
@@ -69,28 +32,15 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The graph of a trace.
-    pub fn trace(trace: &Trace) -> Graph {
+    /// The graph of a program.
+    pub fn program(program: &Program) -> Graph {
         let mut builder = Builder::default();
-        let leaves: HashMap<usize, usize> = trace.leaves.iter().enumerate().map(|(i, (node, _))| (*node, i)).collect();
-        let scalars: HashMap<usize, usize> =
-            trace.scalars.iter().enumerate().map(|(i, (node, _))| (*node, i)).collect();
-        let mut ids: Vec<NodeId> = Vec::with_capacity(trace.nodes.len());
-        for (i, node) in trace.nodes.iter().enumerate() {
+        let mut ids: Vec<NodeId> = Vec::with_capacity(program.nodes.len());
+        for node in &program.nodes {
             let inputs: Vec<NodeId> = node.inputs.iter().map(|n| ids[*n]).collect();
-            let new = Node {
-                op: node.op.clone(),
-                inputs,
-                shape: node.shape.clone(),
-                dtype: node.dtype,
-                compute: node.compute,
-                label: node.label.clone(),
-                source: i,
-                slot: leaves.get(&i).or(scalars.get(&i)).copied(),
-            };
-            ids.push(builder.add(new));
+            ids.push(builder.add(Node { inputs, ..node.clone() }));
         }
-        builder.graph.outputs = trace.outputs.iter().map(|o| ids[o.node]).collect();
+        builder.graph.outputs = program.outputs.iter().map(|o| ids[o.node]).collect();
         builder.graph
     }
 
@@ -100,12 +50,7 @@ impl Builder {
             return same;
         }
         let mut key = Key::default();
-        key.node(&node.op, &node.inputs, &node.shape, node.dtype, node.compute);
-        key.push(node.slot.map_or(u64::MAX, |s| s as u64));
-        // A pass's own number, which is no input of the plan.
-        if let (Op::Scalar(Bits(value)), None) = (&node.op, node.slot) {
-            key.push(value.to_bits());
-        }
+        node.hash(&mut key);
         if let Some(known) = self.known.get(&key.words) {
             return *known;
         }
@@ -122,8 +67,8 @@ impl Builder {
 
     /// A node of a pass, labelled as `like`.
     pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
-        let (label, source) = (like.label.clone(), like.source);
-        self.add(Node { op, inputs, shape, dtype, compute: like.compute, label, source, slot: None })
+        let Node { compute, source, .. } = *like;
+        self.add(Node { op, inputs, shape, dtype, compute, label: like.label.clone(), source, slot: None })
     }
 
     /// A number as a tensor of this shape; part of the plan.

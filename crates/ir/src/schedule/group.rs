@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    Options,
     buffers::{Overwrites, Planner},
     graph::{Graph, NodeId},
     kernel::{Domain, Kernel, without_ones},
+    options::Options,
     precedence::Precedence,
 };
 use crate::passes::split::is_long;
@@ -118,7 +118,8 @@ impl Merger<'_, '_> {
         let Ok(launch) = self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) else { return false };
         let (reads, writes) = (launch.reads(), launch.writes());
         let bound: usize = reads.union(&writes).map(|id| self.planner.bindings(*id)).sum();
-        if bound > self.planner.options.max_buffers {
+        // What a primitive's kernels bind is their own affair.
+        if bound > self.planner.options.max_buffers && !matches!(joined.domain, Domain::Whole(_)) {
             return false;
         }
         self.domains.remove(&a);

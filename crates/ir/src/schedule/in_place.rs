@@ -6,14 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::ir::{Access, BufId, Contract, Inst, Launch, LaunchKind, Linear, Loop, Place, Schedule};
-use crate::{
-    backend::{Region, Trace},
-    dtype::DType,
-};
+use crate::{dtype::DType, program::Program, storage::Span};
 
 /// The outputs that must not be written in place.
-pub fn unproved(schedule: &Schedule, trace: &Trace) -> BTreeSet<usize> {
-    let places: Vec<Option<Memory>> = (0..schedule.buffers.len()).map(|b| Memory::of(schedule, trace, b)).collect();
+pub fn unproved(schedule: &Schedule, program: &Program) -> BTreeSet<usize> {
+    let places: Vec<Option<Memory>> = (0..schedule.buffers.len()).map(|b| Memory::of(schedule, program, b)).collect();
     let leaves: Vec<(BufId, &Memory)> = (0..places.len())
         .filter(|b| matches!(schedule.buffers[*b].place, Place::Leaf(_)))
         .filter_map(|b| places[b].as_ref().map(|memory| (b, memory)))
@@ -22,7 +19,7 @@ pub fn unproved(schedule: &Schedule, trace: &Trace) -> BTreeSet<usize> {
     for (t, launch) in schedule.launches.iter().enumerate() {
         for (written, memory) in launch.writes().into_iter().filter_map(|b| places[b].as_ref().map(|m| (b, m))) {
             let Some(output) = memory.output.filter(|output| !found.contains(output)) else { continue };
-            for (leaf, old) in leaves.iter().filter(|(_, old)| old.region.overlaps(&memory.region)) {
+            for (leaf, old) in leaves.iter().filter(|(_, old)| old.span.overlaps(&memory.span)) {
                 let read_later = || schedule.launches[t + 1..].iter().any(|l| l.reads().contains(leaf));
                 let read_here =
                     || launch.reads().contains(leaf) && !memory.written_as_read(launch, written, *leaf, old);
@@ -35,42 +32,42 @@ pub fn unproved(schedule: &Schedule, trace: &Trace) -> BTreeSet<usize> {
     found
 }
 
-/// Where a buffer is, if that is known: a leaf's or an output's region, or a window in one.
+/// Where a buffer is, if that is known: a leaf's or an output's span, or a window in one.
 struct Memory {
-    region: Region,
+    span: Span,
     /// The output that it is, or is a part of.
     output: Option<usize>,
 }
 
 impl Memory {
-    fn of(schedule: &Schedule, trace: &Trace, buf: BufId) -> Option<Memory> {
+    fn of(schedule: &Schedule, program: &Program, buf: BufId) -> Option<Memory> {
         let spec = &schedule.buffers[buf];
         match spec.place {
-            Place::Leaf(i) => Some(Memory { region: trace.leaves[i].1.clone(), output: None }),
+            Place::Leaf(i) => Some(Memory { span: program.leaves[i].span, output: None }),
             Place::Output(i) => {
-                let region = trace.outputs[i].target.clone()?;
-                Some(Memory { region, output: Some(i) })
+                let span = program.outputs[i].target?;
+                Some(Memory { span, output: Some(i) })
             }
             Place::Window { of, offset } => {
-                let Memory { region, output } = Memory::of(schedule, trace, of)?;
-                Some(Memory { region: Region { offset: region.offset + offset, len: spec.len, ..region }, output })
+                let Memory { span, output } = Memory::of(schedule, program, of)?;
+                Some(Memory { span: Span { offset: span.offset + offset, len: spec.len, ..span }, output })
             }
-            Place::Slot(_) | Place::Zeroed => None,
+            Place::Slot(_) | Place::Zeroed | Place::Walk { .. } => None,
         }
     }
 
     /// Whether a launch that writes this memory reads each element of a leaf's only at the point that writes over it, and before.
     fn written_as_read(&self, launch: &Launch, written: BufId, leaf: BufId, old: &Memory) -> bool {
         let same_size = |a: DType, b: DType| a.size_bytes() == b.size_bytes();
-        if !same_size(self.region.dtype, old.region.dtype) {
+        if !same_size(self.span.dtype, old.span.dtype) {
             return false;
         }
         // Elements from the written buffer's start to the leaf's.
-        let shift = old.region.offset as i64 - self.region.offset as i64;
+        let shift = old.span.offset as i64 - self.span.offset as i64;
         match &launch.kind {
             LaunchKind::Loop(l) => in_loop(l, written, leaf, shift),
             LaunchKind::Contract(c) => in_contract(c, written, leaf, shift),
-            LaunchKind::Whole(_) => false,
+            LaunchKind::Whole(_) | LaunchKind::Repeat(_) => false,
         }
     }
 }

@@ -14,11 +14,12 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::{
-    backend::{Label, Trace},
     dtype::{Class, DType},
     error::{Error, ErrorKind},
-    op::{Conv, ReduceOp, primitive::Primitive},
+    fragment::Fragment,
+    op::{Conv, ReduceOp, primitive::Primitive, scan::Walk},
     op::{binary::BinaryOp, unary::UnaryOp},
+    program::{Label, Program},
 };
 
 /// Index of a virtual buffer in [`Schedule::buffers`].
@@ -113,14 +114,14 @@ pub struct Check {
     pub label: Label,
     /// The axis that is indexed.
     pub axis: usize,
-    /// The node of the trace that looks there.
+    /// The node of the program that looks there.
     pub node: usize,
 }
 
 impl Check {
-    /// It in another trace of the same plan, which may come from elsewhere in the caller's code.
-    pub fn of(&self, trace: &Trace) -> Check {
-        let label = trace.nodes.get(self.node).map_or(&self.label, |node| &node.label);
+    /// It in another program of the same plan, which may come from elsewhere in the caller's code.
+    pub fn of(&self, program: &Program) -> Check {
+        let label = program.nodes.get(self.node).map_or(&self.label, |node| &node.label);
         Check { label: label.clone(), ..self.clone() }
     }
 
@@ -391,6 +392,19 @@ impl Whole {
     }
 }
 
+/// A recorded step, so many times: launches over buffers some of which lie elsewhere every time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Repeat {
+    /// How many times.
+    pub times: usize,
+    /// A step.
+    pub launches: Vec<Launch>,
+    /// What all steps together read and write.
+    pub whole: Whole,
+    /// What they write beside.
+    pub scratch: Vec<BufId>,
+}
+
 /// Work that a backend starts at once.
 #[expect(clippy::large_enum_variant, reason = "there are tens of launches in a plan, and they are read, not moved")]
 #[derive(Clone, Debug, PartialEq)]
@@ -401,6 +415,8 @@ pub enum LaunchKind {
     Contract(Contract),
     /// A primitive.
     Whole(Whole),
+    /// A recorded step, walked over.
+    Repeat(Repeat),
 }
 
 impl LaunchKind {
@@ -408,8 +424,10 @@ impl LaunchKind {
     pub fn reads(&self) -> BTreeSet<BufId> {
         match self {
             LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
-            LaunchKind::Whole(w) => w.inputs.iter().map(|array| array.buf).collect(),
             LaunchKind::Contract(c) => c.body.reads().into_iter().chain([c.a.buf, c.b.buf]).collect(),
+            LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
+                whole.inputs.iter().map(|array| array.buf).collect()
+            }
         }
     }
 
@@ -417,7 +435,10 @@ impl LaunchKind {
     pub fn writes(&self) -> BTreeSet<BufId> {
         match self {
             LaunchKind::Loop(l) => l.body.stores.iter().map(|s| s.buf).collect(),
-            LaunchKind::Whole(w) => w.outputs.iter().flatten().map(|array| array.buf).collect(),
+            LaunchKind::Whole(whole) => whole.outputs.iter().flatten().map(|array| array.buf).collect(),
+            LaunchKind::Repeat(Repeat { whole, scratch, .. }) => {
+                whole.outputs.iter().flatten().map(|array| array.buf).chain(scratch.iter().copied()).collect()
+            }
             LaunchKind::Contract(c) => c.body.stores.iter().map(|s| s.buf).collect(),
         }
     }
@@ -430,6 +451,7 @@ impl LaunchKind {
             LaunchKind::Loop(_) => "loop",
             LaunchKind::Contract(_) => "contract",
             LaunchKind::Whole(w) => w.op.name(),
+            LaunchKind::Repeat(r) => r.whole.op.name(),
         }
     }
 
@@ -437,7 +459,7 @@ impl LaunchKind {
     pub fn body(&self) -> Option<&Body> {
         match self {
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
-            LaunchKind::Whole(_) => None,
+            LaunchKind::Whole(_) | LaunchKind::Repeat(_) => None,
         }
     }
 
@@ -445,8 +467,13 @@ impl LaunchKind {
     pub fn body_mut(&mut self) -> Option<&mut Body> {
         match self {
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
-            LaunchKind::Whole(_) => None,
+            LaunchKind::Whole(_) | LaunchKind::Repeat(_) => None,
         }
+    }
+
+    /// Every buffer it names.
+    pub fn buffers(&self) -> Vec<BufId> {
+        self.clone().buffers_mut().into_iter().map(|buf| *buf).collect()
     }
 
     /// Every place that names a buffer.
@@ -454,7 +481,12 @@ impl LaunchKind {
         let (operands, body) = match self {
             LaunchKind::Loop(l) => (vec![], Some(&mut l.body)),
             LaunchKind::Contract(c) => (vec![&mut c.a.buf, &mut c.b.buf], Some(&mut c.body)),
-            LaunchKind::Whole(w) => (w.arrays_mut().map(|array| &mut array.buf).collect(), None),
+            LaunchKind::Whole(whole) => (whole.arrays_mut().map(|array| &mut array.buf).collect(), None),
+            LaunchKind::Repeat(Repeat { launches, whole, scratch, .. }) => {
+                let inner = launches.iter_mut().flat_map(|launch| launch.kind.buffers_mut());
+                let outer = whole.arrays_mut().map(|array| &mut array.buf);
+                (inner.chain(outer).chain(scratch).collect(), None)
+            }
         };
         operands.into_iter().chain(body.into_iter().flat_map(Body::buffers_mut)).collect()
     }
@@ -467,7 +499,7 @@ pub struct Launch {
     pub kind: LaunchKind,
     /// Ops, nearest parameter path and source position, for error messages.
     pub label: String,
-    /// The nodes of the trace that it computes, first the one that it is known by.
+    /// The nodes of the program that it computes, first the one that it is known by.
     pub members: Vec<usize>,
 }
 
@@ -482,12 +514,25 @@ impl Launch {
         self.kind.body_mut().map_or(&mut [], |body| &mut body.checks)
     }
 
+    /// Whether it looks at positions that are data.
+    pub fn looks(&self) -> bool {
+        match &self.kind {
+            LaunchKind::Whole(Whole { op: Primitive::Scan(scan), .. }) => {
+                scan.step.program::<Fragment>().is_some_and(Fragment::looks)
+            }
+            LaunchKind::Repeat(repeat) => repeat.launches.iter().any(Launch::looks),
+            _ => !self.checks().is_empty(),
+        }
+    }
+
     /// The buffers it reads, each once, operands first.
     pub fn reads(&self) -> Vec<BufId> {
         let first = match &self.kind {
             LaunchKind::Loop(_) => vec![],
             LaunchKind::Contract(c) => vec![c.a.buf, c.b.buf],
-            LaunchKind::Whole(w) => w.inputs.iter().map(|array| array.buf).collect(),
+            LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
+                whole.inputs.iter().map(|array| array.buf).collect()
+            }
         };
         let mut reads = Vec::new();
         for buf in first.into_iter().chain(self.kind.body().into_iter().flat_map(Body::reads)) {
@@ -501,10 +546,10 @@ impl Launch {
     /// The buffers it writes, each once.
     pub fn writes(&self) -> Vec<BufId> {
         match &self.kind {
-            LaunchKind::Whole(w) => w.outputs.iter().flatten().map(|array| array.buf).collect(),
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => {
                 body.stores.iter().map(|s| s.buf).collect()
             }
+            kind => kind.writes().into_iter().collect(),
         }
     }
 }
@@ -512,9 +557,9 @@ impl Launch {
 /// Where a virtual buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// Leaf `i` of the trace: a region given at each run.
+    /// Leaf `i` of the program: a region given at each run.
     Leaf(usize),
-    /// Output `i` of the trace: a region given or made at each run. It may be the region of a leaf (an update in place);
+    /// Output `i` of the program: a region given or made at each run. It may be the region of a leaf (an update in place);
     /// the memory pass has checked that no launch reads the old value after the new one is written, except element by
     /// element in the launch that writes it.
     Output(usize),
@@ -526,6 +571,13 @@ pub enum Place {
         of: BufId,
         /// Elements from its start.
         offset: usize,
+    },
+    /// In another buffer, in a [`Repeat`]: elsewhere at every step.
+    Walk {
+        /// The buffer that holds it.
+        of: BufId,
+        /// Where in it.
+        walk: Walk,
     },
     /// A buffer of the plan's own that starts as zeros and that nothing else ever writes: packed gradients, whose padding
     /// must stay zero.
@@ -552,7 +604,7 @@ pub struct Schedule {
     pub launches: Vec<Launch>,
     /// Bytes of each slot of the activation pool.
     pub slots: Vec<usize>,
-    /// For each output of the trace the buffer that holds it. An output that is a leaf is that leaf's buffer.
+    /// For each output of the program the buffer that holds it. An output that is a leaf is that leaf's buffer.
     pub outputs: Vec<BufId>,
     /// How many host scalars a run brings; each is 32 bits, f32, i32 or u32 by the dtype of its [`Inst::Scalar`].
     pub scalars: usize,

@@ -2,6 +2,9 @@
 
 use super::ir::{Access, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Place};
 
+/// Stands for "no place yet".
+pub const TEMPORARY: Place = Place::Slot(usize::MAX);
+
 /// Gives every buffer for which `is_temporary` holds a slot; returns the bytes of each slot.
 pub fn plan(buffers: &mut [BufferSpec], launches: &[Launch], is_temporary: impl Fn(BufId) -> bool) -> Vec<usize> {
     let mut last_use = vec![0usize; buffers.len()];

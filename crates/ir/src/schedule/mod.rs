@@ -13,62 +13,50 @@ mod in_place;
 pub mod ir;
 mod kernel;
 mod memory;
+mod options;
 mod precedence;
 mod print;
+mod repeat;
 mod views;
 
 use std::collections::{HashMap, HashSet};
 
+pub use options::Options;
+
 use graph::{Builder, Graph, Node, NodeId};
-use ir::{BufId, BufferSpec, Launch, Place, Schedule};
+use ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule};
+use memory::TEMPORARY;
 
 use crate::{
-    backend::{Label, Properties, Trace},
     error::{Error, ErrorKind, Result},
-    op::Op,
+    fragment::Fragment,
+    op::{Op, primitive::Primitive},
     passes,
-    shape::count,
+    program::{Label, Program},
+    shape::{Type, count},
 };
 
-/// What a backend asks of its schedules.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Largest number of distinct buffers one launch may read and write.
-    pub max_buffers: usize,
-    /// Bytes of a buffer above which it counts as several.
-    pub max_binding_bytes: u64,
-    /// Whether primitives are made of other ops even where a kernel of their own is faster: the one is held against the other so.
-    pub composed: bool,
-}
-
-impl Options {
-    /// What a device asks for.
-    pub fn of(properties: &Properties) -> Options {
-        let Properties { max_buffers, max_binding_bytes, .. } = *properties;
-        Options { max_buffers, max_binding_bytes, composed: false }
-    }
-}
-
-/// Groups a trace into launches, orders them and lays out memory.
+/// Groups a program into launches, orders them and lays out memory.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a graph that cannot be grouped, which no graph built of tensors should be.
-pub fn build(trace: &Trace, options: &Options) -> Result<Schedule> {
-    let mut graph = passes::compose::compose(&Builder::trace(trace), |op, inputs| !options.composed && op.pays(inputs));
+pub fn build(program: &Program, options: &Options) -> Result<Schedule> {
+    let keep = |op: &Primitive, inputs: &[Type]| !options.composed && op.pays(inputs);
+    let mut graph = passes::compose::compose(&Builder::program(program), keep);
     graph = passes::autocast::autocast(&graph);
     graph = passes::split::split(&graph);
     graph = passes::join::join(&graph, options.max_buffers);
     graph = graph.rewrite(|builder, node| builder.push(node));
     graph = give_parts_their_own_nodes(&graph);
-    give_outputs_their_own_nodes(&mut graph, trace);
+    give_outputs_their_own_nodes(&mut graph, program);
     // Every round copies at least one more output at the end, so this ends.
     let mut copied = Copied::default();
     loop {
-        let found = lower(&graph, trace, options, &copied.copies);
+        let found = lower(&graph, program, options, &copied.copies);
         let aside = match &found {
-            Some(schedule) => in_place::unproved(schedule, trace),
+            Some(schedule) => in_place::unproved(schedule, program),
             // Kernels need each other: something must read an old value after the new one exists.
-            None => (0..trace.outputs.len()).filter(|i| trace.outputs[*i].target.is_some()).collect(),
+            None => (0..program.outputs.len()).filter(|i| program.outputs[*i].target.is_some()).collect(),
         };
         let any = aside.into_iter().map(|output| copied.add(&mut graph, output)).fold(false, |a, b| a | b);
         if let (Some(schedule), false) = (&found, any) {
@@ -158,12 +146,12 @@ fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
 }
 
 /// Outputs that are leaves with a target or of a variable, or that two outputs share, get a copy.
-fn give_outputs_their_own_nodes(graph: &mut Graph, trace: &Trace) {
+fn give_outputs_their_own_nodes(graph: &mut Graph, program: &Program) {
     let mut seen: HashSet<NodeId> = HashSet::new();
-    for (i, output) in trace.outputs.iter().enumerate() {
+    for (i, output) in program.outputs.iter().enumerate() {
         let id = graph.outputs[i];
         let is_leaf = graph.nodes[id].op == Op::Leaf;
-        let lasting = |slot: usize| output.target.is_none() && !trace.variables.contains(&trace.leaves[slot].0);
+        let lasting = |slot: usize| output.target.is_none() && !program.leaves[slot].variable;
         if (is_leaf && !graph.nodes[id].slot.is_some_and(lasting)) || (!is_leaf && !seen.insert(id)) {
             let copy = copy_of(&graph.nodes[id], id);
             graph.nodes.push(copy);
@@ -173,7 +161,7 @@ fn give_outputs_their_own_nodes(graph: &mut Graph, trace: &Trace) {
 }
 
 /// For each output with a target: the leaves whose memory it overwrites.
-fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
+fn overwrites(graph: &Graph, program: &Program) -> buffers::Overwrites {
     let leaf_nodes: HashMap<usize, NodeId> = graph
         .nodes
         .iter()
@@ -181,9 +169,9 @@ fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
         .filter_map(|(id, n)| n.slot.filter(|_| n.op == Op::Leaf).map(|slot| (slot, id)))
         .collect();
     let mut found = Vec::new();
-    for (i, output) in trace.outputs.iter().enumerate() {
+    for (i, output) in program.outputs.iter().enumerate() {
         let Some(target) = &output.target else { continue };
-        let overlapping = trace.leaves.iter().enumerate().filter(|(_, (_, leaf))| leaf.overlaps(target));
+        let overlapping = program.leaves.iter().enumerate().filter(|(_, leaf)| leaf.span.overlaps(target));
         let leaves: Vec<NodeId> = overlapping.filter_map(|(slot, _)| leaf_nodes.get(&slot).copied()).collect();
         if !leaves.is_empty() {
             found.push((graph.outputs[i], leaves));
@@ -192,8 +180,8 @@ fn overwrites(graph: &Graph, trace: &Trace) -> buffers::Overwrites {
     found
 }
 
-fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeId>) -> Option<Schedule> {
-    let overwrites = overwrites(graph, trace);
+fn lower(graph: &Graph, program: &Program, options: &Options, copies: &HashSet<NodeId>) -> Option<Schedule> {
+    let overwrites = overwrites(graph, program);
     let groups = group::group(graph, &overwrites, options, copies)?;
     let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
     let mut launches = Vec::with_capacity(groups.kernels.len());
@@ -224,14 +212,28 @@ fn lower(graph: &Graph, trace: &Trace, options: &Options, copies: &HashSet<NodeI
         launch.kind.buffers_mut().into_iter().for_each(|id| *id = buffers.of(*id));
     }
     let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
-    let temporary: Vec<bool> = buffers.specs.iter().map(|b| b.place == TEMPORARY).collect();
     let mut specs = buffers.specs;
+    let launches = with_steps(launches, &mut specs, options)?;
+    let temporary: Vec<bool> = specs.iter().map(|b| b.place == TEMPORARY).collect();
     let slots = memory::plan(&mut specs, &launches, |b| temporary[b]);
-    Some(Schedule { buffers: specs, launches, slots, outputs, scalars: trace.scalars.len() })
+    Some(Schedule { buffers: specs, launches, slots, outputs, scalars: program.scalars.len() })
 }
 
-/// Stands for "no place yet".
-const TEMPORARY: Place = Place::Slot(usize::MAX);
+/// The launches with the steps of scans in them.
+fn with_steps(launches: Vec<Launch>, specs: &mut Vec<BufferSpec>, options: &Options) -> Option<Vec<Launch>> {
+    let mut all = Vec::with_capacity(launches.len());
+    for launch in launches {
+        match launch.kind {
+            LaunchKind::Whole(whole) if let Primitive::Scan(scan) = &whole.op.clone() => {
+                let step: &Fragment = scan.step.program()?;
+                let body = build(&step.program(&repeat::wanted(scan, &whole)), options).ok()?;
+                all.extend(repeat::launches(scan, whole, (&launch.label, &launch.members), body, specs));
+            }
+            kind => all.push(Launch { kind, ..launch }),
+        }
+    }
+    Some(all)
+}
 
 /// Virtual buffers, by the node they hold.
 struct Buffers<'g> {

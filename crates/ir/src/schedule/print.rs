@@ -39,6 +39,7 @@ fn schedule_text(schedule: &Schedule) -> String {
                 let shapes: Vec<&[usize]> = w.inputs.iter().map(|array| &array.shape[..]).collect();
                 format!("{} {shapes:?}", w.op.name())
             }
+            LaunchKind::Repeat(r) => format!("{} times {} launches", r.times, r.launches.len()),
             LaunchKind::Loop(l) => format!("loop {:?} × {:?}", l.outer, l.inner),
             LaunchKind::Contract(c) => format!("contract {:?} {:?} × {:?} over {:?}", c.batch, c.m, c.n, c.k),
         };

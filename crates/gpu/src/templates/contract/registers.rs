@@ -20,12 +20,28 @@ use super::{
         Caps,
         kernel::{Builder, Kernel, Source, decode, linear_grid},
     },
-    Tile,
     epilogue::{Epilogue, LANES, quads},
     normal::{Normal, Side},
     operand::{Loader, Part},
     stored::Stored,
 };
+
+/// The form of a kernel in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of an invocation; its columns are 4.
+    pub per_m: usize,
+    /// Invocations that share their rows: the subgroup's, or 1.
+    pub lanes: usize,
+    /// Groups of `lanes` invocations in a workgroup.
+    pub groups: usize,
+    /// Parts of k.
+    pub splits: usize,
+    /// Extent of a part along the first summed coordinate; where the text is shared, steps of k in a part.
+    pub chunk: usize,
+    /// Whether the text is shared by all shapes.
+    pub shared: bool,
+}
 
 /// How the elements of an operand are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What each output of a resized axis is made of, computed on the host.
 
-use super::{Resample, Resize, Target};
+use super::resize::{Resample, Resize, Target};
 
 /// How one axis is resampled.
 #[derive(Debug, PartialEq)]

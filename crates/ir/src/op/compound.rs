@@ -1,0 +1,21 @@
+//! What is asked of every primitive.
+
+use super::compose::{Compose, Value};
+use crate::shape::Type;
+
+/// What everybody who meets a primitive may ask of it.
+pub trait Compound {
+    /// The name that errors, labels and files use.
+    fn name(&self) -> &'static str;
+
+    /// The shape and dtype of each result.
+    fn outputs(&self, inputs: &[Type]) -> Vec<Type>;
+
+    /// The results as other ops, which every device has. `None` if there are no such ops.
+    fn compose(&self, c: &mut dyn Compose, inputs: &[Value]) -> Option<Vec<Value>>;
+
+    /// Whether a kernel of its own is worth a launch with inputs like these; if not, it is composed wherever it can be.
+    fn pays(&self, _inputs: &[Type]) -> bool {
+        true
+    }
+}

@@ -1,0 +1,198 @@
+//! Trains a recurrent net to foretell the oil temperature of a transformer: two layers of an LSTM over 512 hours.
+//!
+//! `cargo run --release --example forecast -- --data ETTh1.csv`; `--help` lists the options.
+//!
+//! The step of the net is recorded once and walked over the hours by [`scan`], so it is planned as fast for 512 of them as for one.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use thalweg::{prelude::*, train};
+
+/// Columns of the file behind the date; the last is what is foretold.
+const INPUTS: usize = 7;
+/// Hours ahead.
+const AHEAD: usize = 24;
+
+/// Foretells a series.
+#[derive(Parser, Clone, Debug)]
+pub struct Options {
+    /// A table with a line of names, a date and seven numbers an hour.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// best, cpu, gpu, gpu:1, lavapipe, or part of an adapter's name; else THALWEG_DEVICE, else the best.
+    #[arg(long)]
+    device: Option<String>,
+    /// auto, f32, mixed-f16 or mixed-bf16.
+    #[arg(long, default_value = "auto")]
+    precision: Precision,
+    /// Hours that the net sees.
+    #[arg(long, default_value_t = 512)]
+    hours: usize,
+    /// Width of a layer.
+    #[arg(long, default_value_t = 128)]
+    width: usize,
+    /// Training steps, of 32 windows each.
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
+    /// Seed of weights and windows.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+const BATCH: usize = 32;
+
+/// One layer: four gates from the input and the state before.
+#[derive(Module)]
+struct Layer {
+    input: Linear,
+    state: Linear,
+}
+
+impl Layer {
+    fn new(inputs: usize, width: usize, device: &Device, rng: &mut Rng) -> thalweg::graph::Result<Layer> {
+        let input = Linear::new(inputs, 4 * width).init(device, rng)?;
+        Ok(Layer { input, state: Linear::new(width, 4 * width).bias(false).init(device, rng)? })
+    }
+
+    /// The next state and cell: `c' = σ(i) tanh(g) + σ(f) c`, `h' = σ(o) tanh(c')`.
+    fn step(&self, x: &Tensor, state: &Tensor, cell: &Tensor) -> (Tensor, Tensor) {
+        let gates = self.input.forward(x) + self.state.forward(state);
+        let width = state.shape()[1];
+        let gate = |k: usize| gates.narrow(1, k * width, width);
+        let cell = gate(0).sigmoid() * gate(1).tanh() + gate(2).sigmoid() * cell;
+        (gate(3).sigmoid() * cell.tanh(), cell)
+    }
+}
+
+#[derive(Module)]
+struct Net {
+    first: Layer,
+    second: Layer,
+    head: Linear,
+}
+
+impl Net {
+    /// `[hours, B, 7] → [B]`: the change of the last column from the last hour on.
+    fn forward(&self, hours: &Tensor) -> Result<Tensor> {
+        let (batch, width) = (hours.shape()[1], self.head.weight.tensor().shape()[1]);
+        let zero = Tensor::zeros(hours.device(), [batch, width]);
+        let (end, _) = scan(&[&zero, &zero, &zero, &zero], &[hours], |state, x| {
+            let (below, cell) = self.first.step(&x[0], &state[0], &state[1]);
+            let (above, other) = self.second.step(&below, &state[2], &state[3]);
+            (vec![below, cell, above, other], vec![])
+        })?;
+        Ok(self.head.forward(&end[2]).squeeze(1))
+    }
+}
+
+/// From the command line.
+pub fn main() -> Result<()> {
+    env_logger::init();
+    run(&Options::parse())
+}
+
+/// With these options.
+pub fn run(options: &Options) -> Result<()> {
+    let device = match &options.device {
+        Some(name) => Device::named(name)?,
+        None => Device::best()?,
+    };
+    let device = device.with_precision(options.precision);
+    println!("device: {device}, {}", train::precision(&device));
+    let series = Series::load(&options.data)?;
+    let reach = options.hours + AHEAD;
+    ensure!(
+        series.train > reach && series.rows.len() - series.train > reach,
+        "the table is too short for {reach} hours"
+    );
+
+    let net = Net::new(&device, options)?;
+    let opt = AdamW { lr: 2e-3, ..AdamW::default() }.init(&net)?;
+    let mut rng = Rng::seed(options.seed);
+    let mut sum = 0.0;
+    for step in 1..=options.steps {
+        let starts: Vec<usize> = (0..BATCH).map(|_| (rng.uniform() * (series.train - reach) as f64) as usize).collect();
+        let (hours, change) = series.windows(&starts, options.hours, &device);
+        let loss = (net.forward(&hours)? - change).square().mean(..);
+        opt.step(&loss)?;
+        sum += loss.item()?;
+        if step == 1 {
+            println!("{}", train::plan(&device));
+        }
+        if step % 20 == 0 {
+            println!("step {step}: loss {:.4}", sum / 20.0);
+            sum = 0.0;
+        }
+    }
+
+    net.eval();
+    let (mut error, mut still, mut count) = (0.0, 0.0, 0);
+    let starts: Vec<usize> = (series.train..series.rows.len() - reach).step_by(97).collect();
+    for starts in starts.chunks_exact(BATCH) {
+        let (hours, change) = series.windows(starts, options.hours, &device);
+        error += (net.forward(&hours)? - &change).square().mean(..).item()?;
+        still += change.square().mean(..).item()?;
+        count += 1;
+    }
+    println!(
+        "held out: {:.4}, of no change {:.4} (mean squared error, in variances)",
+        error / count as f64,
+        still / count as f64
+    );
+    Ok(())
+}
+
+impl Net {
+    fn new(device: &Device, options: &Options) -> thalweg::graph::Result<Net> {
+        let (rng, width) = (&mut Rng::seed(options.seed), options.width);
+        Ok(Net {
+            first: Layer::new(INPUTS, width, device, rng)?,
+            second: Layer::new(width, width, device, rng)?,
+            head: Linear::new(width, 1).init(device, rng)?,
+        })
+    }
+}
+
+/// Standardised rows; the first four fifths are to train with.
+struct Series {
+    rows: Vec<[f32; INPUTS]>,
+    train: usize,
+}
+
+impl Series {
+    fn load(file: &PathBuf) -> Result<Series> {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let mut rows = Vec::new();
+        for (number, line) in text.lines().enumerate().skip(1) {
+            let values: Vec<f32> = line
+                .split(',')
+                .skip(1)
+                .map(|value| value.trim().parse().with_context(|| format!("line {}: '{value}'", number + 1)))
+                .collect::<Result<_>>()?;
+            let count = values.len();
+            let row = values.try_into();
+            rows.push(row.map_err(|_| anyhow::anyhow!("line {} has {count} numbers, not {INPUTS}", number + 1))?);
+        }
+        let train = rows.len() * 4 / 5;
+        for column in 0..INPUTS {
+            let of = |row: &[f32; INPUTS]| f64::from(row[column]);
+            let mean = rows[..train].iter().map(of).sum::<f64>() / train.max(1) as f64;
+            let variance = rows[..train].iter().map(|row| (of(row) - mean).powi(2)).sum::<f64>() / train.max(1) as f64;
+            let scale = variance.sqrt().max(1e-6);
+            rows.iter_mut().for_each(|row| row[column] = ((of(row) - mean) / scale) as f32);
+        }
+        Ok(Series { rows, train })
+    }
+
+    /// Windows from these hours on, `[hours, B, 7]`, and how the last column changes from their last hour to the one foretold, `[B]`.
+    fn windows(&self, starts: &[usize], hours: usize, device: &Device) -> (Tensor, Tensor) {
+        let rows = (0..hours).flat_map(|t| starts.iter().flat_map(move |start| self.rows[start + t]));
+        let at = |hour: usize| self.rows[hour][INPUTS - 1];
+        let change: Vec<f32> = starts.iter().map(|s| at(s + hours - 1 + AHEAD) - at(s + hours - 1)).collect();
+        let values: Vec<f32> = rows.collect();
+        let batch = starts.len();
+        (Tensor::from_slice(device, &values, [hours, batch, INPUTS]), Tensor::from_slice(device, &change, [batch]))
+    }
+}

@@ -1,0 +1,238 @@
+//! Scans: what they give, and their gradients, are those of the steps written out.
+
+use thalweg_device::DeviceExt;
+use thalweg_graph::{DType, Device, Result, Tensor, checkpoint, scan, scan_back};
+use thalweg_tests::{cpu, strict, test_gpu};
+
+fn numbers(device: &Device, salt: usize, shape: &[usize]) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|i| ((i * 37 + salt * 11) % 101) as f32 / 80.0 - 0.6).collect();
+    Tensor::from_slice(device, &values, shape)
+}
+
+/// `h' = tanh(x u + h w + b)`, `y = h' + x₀`; the weights come from outside.
+struct Cell {
+    u: Tensor,
+    w: Tensor,
+    b: Tensor,
+}
+
+impl Cell {
+    fn new(device: &Device, inputs: usize, width: usize) -> Cell {
+        let [u, w, b] = [(1, vec![inputs, width]), (2, vec![width, width]), (3, vec![width])]
+            .map(|(salt, shape)| numbers(device, salt, &shape).track());
+        Cell { u, w, b }
+    }
+
+    fn step(&self, h: &Tensor, x: &Tensor) -> Tensor {
+        (x.matmul(&self.u) + h.matmul(&self.w) + &self.b).tanh()
+    }
+}
+
+/// Values and gradients of a recurrent net over `steps`, by a scan or step by step.
+fn recurrent(device: &Device, steps: usize, batch: usize, width: usize, how: How) -> Result<Vec<Vec<f32>>> {
+    let cell = Cell::new(device, 3, width);
+    let start = numbers(device, 4, &[batch, width]).track();
+    let xs = numbers(device, 5, &[steps, batch, 3]).track();
+    let f = |carry: &[Tensor], x: &[Tensor]| {
+        let h = match how {
+            How::Recomputed => checkpoint(&[&carry[0], &x[0]], |of| cell.step(&of[0], &of[1])),
+            _ => cell.step(&carry[0], &x[0]),
+        };
+        let y = &h + x[0].narrow(1, 0, 1);
+        (vec![h], vec![y])
+    };
+    let (carry, ys) = match how {
+        How::Forwards | How::Recomputed => scan(&[&start], &[&xs], f)?,
+        How::Backwards => scan_back(&[&start], &[&xs], f)?,
+        How::Unrolled { back } => {
+            let (mut h, mut ys) = (start.clone(), Vec::new());
+            for i in 0..steps {
+                let x = xs.narrow(0, if back { steps - 1 - i } else { i }, 1).squeeze(0);
+                h = cell.step(&h, &x);
+                ys.push(&h + x.narrow(1, 0, 1));
+            }
+            if back {
+                ys.reverse();
+            }
+            (vec![h], vec![Tensor::stack(&ys, 0)])
+        }
+    };
+    let loss = (ys[0].square() * numbers(device, 6, &[batch, width])).sum(..) + (&carry[0] * 3.0).sum(..);
+    let grads = loss.backward()?;
+    let leaves = [&cell.u, &cell.w, &cell.b, &start, &xs];
+    let grads: Vec<Tensor> = leaves.iter().map(|leaf| grads.get(*leaf).cloned().expect("every leaf counts")).collect();
+    [&carry[0], &ys[0]].into_iter().chain(&grads).map(|t| t.to_vec::<f32>()).collect()
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Forwards,
+    Backwards,
+    Recomputed,
+    Unrolled { back: bool },
+}
+
+fn close(got: &[Vec<f32>], want: &[Vec<f32>], what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        assert_eq!(got.len(), want.len(), "{what}, result {i}");
+        let size = want.iter().fold(1e-3f32, |size, x| size.max(x.abs()));
+        let off = got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off <= 2e-5 * size, "{what}, result {i} is off by {off} of {size}");
+    }
+}
+
+#[test]
+fn a_scan_is_its_steps_one_behind_the_other() -> Result<()> {
+    // Rows whose length is a multiple of four and not, one step, and many.
+    for (steps, batch, width) in [(16, 4, 8), (7, 1, 5), (1, 2, 3), (33, 3, 6)] {
+        for back in [false, true] {
+            let want = recurrent(&strict(), steps, batch, width, How::Unrolled { back })?;
+            for device in [strict(), cpu(), test_gpu!()] {
+                let how = if back { How::Backwards } else { How::Forwards };
+                let what = format!("{steps} steps of {batch} × {width} on {device}, back {back}");
+                close(&recurrent(&device, steps, batch, width, how)?, &want, &what);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_step_may_be_computed_again() -> Result<()> {
+    let want = recurrent(&strict(), 9, 2, 8, How::Unrolled { back: false })?;
+    for device in [strict(), cpu(), test_gpu!()] {
+        close(&recurrent(&device, 9, 2, 8, How::Recomputed)?, &want, &format!("checkpoint on {device}"));
+    }
+    Ok(())
+}
+
+/// Two carries of which one counts, no `y`, a sequence that is none of floats, and a draw of a table in each step.
+#[test]
+fn carries_may_be_integers_and_rows_positions() -> Result<()> {
+    let run = |device: &Device| -> Result<(Vec<f32>, Vec<i32>, Vec<f32>)> {
+        let table = numbers(device, 7, &[5, 4]).track();
+        let ids = Tensor::from_slice(device, &[3, 0, 4, 3, 1, 1], [6]);
+        let (sum, count) = (Tensor::full(device, 0.0, [4], DType::F32), Tensor::full(device, 0.0, [1], DType::I32));
+        let (carry, ys) = scan(&[&sum, &count], &[&ids], |carry, id| {
+            let row = table.index_select(0, &id[0].reshape([1])).squeeze(0);
+            (vec![&carry[0] * 0.5 + row, &carry[1] + 1.0], vec![])
+        })?;
+        assert!(ys.is_empty());
+        let grads = carry[0].square().sum(..).backward()?;
+        let grad = grads.get(&table).expect("the table counts").to_vec::<f32>()?;
+        Ok((carry[0].to_vec()?, carry[1].to_vec()?, grad))
+    };
+    let want = run(&strict())?;
+    assert_eq!(want.1, [6]);
+    for device in [cpu(), test_gpu!()] {
+        let got = run(&device)?;
+        assert_eq!(got.1, want.1);
+        close(&[got.0, got.2], &[want.0.clone(), want.2.clone()], &format!("on {device}"));
+    }
+    Ok(())
+}
+
+/// `y_t = y_{t-1} + Σ_{s ≤ t} x_s`, the inner sum by a scan of its own inside each step.
+#[test]
+fn a_scan_may_stand_in_a_step_of_another() -> Result<()> {
+    let run = |device: &Device| -> Result<Vec<Vec<f32>>> {
+        let xs = numbers(device, 8, &[3, 5, 4]).track();
+        let zero = Tensor::full(device, 0.0, [4], DType::F32);
+        let (carry, ys) = scan(&[&zero], &[&xs], |carry, x| {
+            let inner = scan(&[&carry[0]], &[&x[0]], |sum, x| {
+                let sum = (&sum[0] * 0.5 + &x[0]).tanh();
+                (vec![sum.clone()], vec![sum])
+            });
+            let (end, rows) = inner.expect("it is recorded");
+            (end, rows)
+        })?;
+        let grads = (carry[0].sum(..) + ys[0].square().sum(..)).backward()?;
+        Ok(vec![carry[0].to_vec()?, ys[0].to_vec()?, grads.get(&xs).expect("they count").to_vec()?])
+    };
+    let want = {
+        let device = strict();
+        let xs = numbers(&device, 8, &[3, 5, 4]).track();
+        let (mut sum, mut ys) = (Tensor::full(&device, 0.0, [4], DType::F32), Vec::new());
+        for i in 0..15 {
+            sum = (&sum * 0.5 + xs.reshape([15, 4]).narrow(0, i, 1).squeeze(0)).tanh();
+            ys.push(sum.clone());
+        }
+        let ys = Tensor::stack(&ys, 0);
+        let grads = (sum.sum(..) + ys.square().sum(..)).backward()?;
+        vec![sum.to_vec()?, ys.to_vec()?, grads.get(&xs).expect("they count").to_vec()?]
+    };
+    for device in [strict(), cpu(), test_gpu!()] {
+        close(&run(&device)?, &want, &format!("nested on {device}"));
+    }
+    Ok(())
+}
+
+/// `d/dx (d/dx Σ y)²` through a scan, against the steps written out.
+#[test]
+fn gradients_have_gradients() -> Result<()> {
+    let run = |device: &Device, unrolled: bool| -> Result<Vec<Vec<f32>>> {
+        let (a, xs) = (numbers(device, 9, &[4]).track(), numbers(device, 10, &[5, 4]).track());
+        let start = Tensor::full(device, 0.5, [4], DType::F32);
+        let step = |h: &Tensor, x: &Tensor| (h * &a + x).tanh();
+        let ys = match unrolled {
+            true => {
+                let mut h = start.clone();
+                let steps = (0..5).map(|t| {
+                    h = step(&h, &xs.narrow(0, t, 1).squeeze(0));
+                    h.clone()
+                });
+                Tensor::stack(&steps.collect::<Vec<Tensor>>(), 0)
+            }
+            false => {
+                let (_, mut ys) = scan(&[&start], &[&xs], |h, x| {
+                    let h = step(&h[0], &x[0]);
+                    (vec![h.clone()], vec![h])
+                })?;
+                ys.remove(0)
+            }
+        };
+        let first = ys.square().sum(..).backward()?;
+        let norm = first.get(&xs).expect("they count").square().sum(..) + first.get(&a).expect("it counts").sum(..);
+        let second = norm.backward()?;
+        [&a, &xs].into_iter().map(|x| second.get(x).expect("they count").to_vec()).collect()
+    };
+    let want = run(&strict(), true)?;
+    for device in [strict(), cpu(), test_gpu!()] {
+        close(&run(&device, false)?, &want, &format!("second derivatives on {device}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn one_step_is_planned_however_many_there_are() -> Result<()> {
+    // A device of its own: others count along on a shared one.
+    let device = Device::cpu()?;
+    recurrent(&device, 4, 2, 8, How::Forwards)?;
+    let few = device.stats().kernels;
+    recurrent(&device, 64, 2, 8, How::Forwards)?;
+    let many = device.stats().kernels - few;
+    assert!(many <= few + 2, "{few} kernels of 4 steps, {many} of 64");
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_a_scan_is_said() {
+    let device = cpu();
+    let (zero, xs) = (Tensor::full(&device, 0.0, [2], DType::F32), numbers(&device, 1, &[3, 2]));
+    let text = |r: Result<(Vec<Tensor>, Vec<Tensor>)>| r.map(|_| ()).unwrap_err().to_string();
+    let wider = text(scan(&[&zero], &[&xs], |c, x| (vec![c[0].concat_with(&[&x[0]], 0)], vec![])));
+    assert!(wider.contains("carry 0 is f32 [2], and a step makes it f32 [4]") && wider.contains("scan.rs"), "{wider}");
+    let none = text(scan(&[&zero], &[&xs], |_, _| (vec![], vec![])));
+    assert!(none.contains("takes 1 carries, and its step gives 0"), "{none}");
+    let other = text(scan(&[&zero], &[&xs, &zero.reshape([2, 1])], |c, _| (c.to_vec(), vec![])));
+    assert!(other.contains("[2, 1]") && other.contains("another number of steps than 3"), "{other}");
+    let read = text(scan(&[&zero], &[&xs], |c, x| match x[0].to_vec::<f32>() {
+        Ok(_) => (c.to_vec(), vec![]),
+        Err(error) => (vec![c[0].fail("read", error.kind().clone())], vec![]),
+    }));
+    assert!(read.contains("which has none before it runs"), "{read}");
+    let without = text(scan(&[&zero], &[], |c, _| (c.to_vec(), vec![])));
+    assert!(without.contains("no sequence"), "{without}");
+}
