@@ -28,5 +28,5 @@ fn random_programs_agree_on_the_cpu() {
 #[test]
 fn random_programs_agree_on_a_gpu() {
     let gpu = test_gpu!();
-    agree(Contender::both(&gpu.profile().name, &gpu), 2_000_000, 200);
+    agree(Contender::both(&gpu.properties().name, &gpu), 2_000_000, 200);
 }

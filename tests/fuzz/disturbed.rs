@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
     DType, Op, Primitive, ReduceOp, Result,
-    backend::{Backend, Bindings, Draft, Node, PlanReport, Profile, Program, ReadFuture, Region, Stats, Storage},
+    backend::{Backend, Bindings, Draft, Node, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
 };
@@ -53,7 +53,10 @@ impl Disturbed {
         if units == 0.0 || !dtype.is_float() {
             return Ok(node);
         }
-        let of = |op, inputs, dtype| Node { op, inputs, shape: shape.clone(), dtype, label: label.clone(), slot: None };
+        let of = |op, inputs, dtype| {
+            let (shape, label) = (shape.clone(), label.clone());
+            Node { op, inputs, shape, dtype, compute: None, label, source: 0, slot: None }
+        };
         let mut push = |node| {
             draft.nodes.push(node);
             draft.nodes.len() - 1
@@ -116,8 +119,8 @@ fn rounding(program: &Program, node: &Node) -> Rounding {
 }
 
 impl Backend for Disturbed {
-    fn profile(&self) -> &Profile {
-        self.strict.profile()
+    fn properties(&self) -> &Properties {
+        self.strict.properties()
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {
@@ -141,7 +144,7 @@ impl Backend for Disturbed {
     }
 
     fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
-        let mut disturbed = Draft { mixed: program.mixed, step: program.step, ..Draft::default() };
+        let mut disturbed = Draft { step: program.step, ..Draft::default() };
         // Where each node's value is to be had.
         let mut at: Vec<usize> = Vec::with_capacity(program.nodes.len());
         for node in &program.nodes {

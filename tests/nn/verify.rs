@@ -6,7 +6,7 @@ use thalweg::prelude::*;
 use thalweg_cpu::FastCpu;
 use thalweg_graph::{
     Op,
-    backend::{Backend, Bindings, PlanReport, Profile, Program, ReadFuture, Region, Stats, Storage},
+    backend::{Backend, Bindings, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage},
     ops::unary::UnaryOp,
 };
 use thalweg_tests::{cpu, test_gpu};
@@ -68,8 +68,8 @@ struct Broken {
 }
 
 impl Backend for Broken {
-    fn profile(&self) -> &Profile {
-        self.inner.profile()
+    fn properties(&self) -> &Properties {
+        self.inner.properties()
     }
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {
         self.inner.upload(bytes)

@@ -10,7 +10,7 @@ use thalweg_tests::{Seed, assert_agree, cases, test_gpu};
 fn limited() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let open = || {
-        let selector = Selector::Name(test_gpu!().profile().name.clone());
+        let selector = Selector::Name(test_gpu!().properties().name.clone());
         let limits = Limits { binding: Some(2048), grid: Some(3), workgroup: Some(64), bindings: None };
         Device::new(Arc::new(GpuBackend::open_limited(&selector, limits).unwrap()))
     };
@@ -21,7 +21,7 @@ fn limited() -> Device {
 #[test]
 fn trees_in_odd_workgroups() {
     for workgroup in [96, 48, 7] {
-        let selector = Selector::Name(test_gpu!().profile().name.clone());
+        let selector = Selector::Name(test_gpu!().properties().name.clone());
         let limits = Limits { workgroup: Some(workgroup), ..Limits::default() };
         let device = Device::new(Arc::new(GpuBackend::open_limited(&selector, limits).unwrap()));
         let mut all = cases::reduce(&[&[3, 700], &[2, 3, 4], &[513, 3], &[1, 20_011]]);

@@ -25,7 +25,7 @@ fn a_gpu_prints_the_same_and_its_name() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
         let text = (halves.cast(dtype) * 2).to_string();
         assert!(text.starts_with("tensor([ 1., -2.,  4.]"), "{text}");
-        assert!(text.contains(&format!("device='{}'", device.profile().name)), "{text}");
+        assert!(text.contains(&format!("device='{}'", device.properties().name)), "{text}");
         assert_eq!(text.contains("dtype="), dtype != DType::F32, "{text}");
     }
 }

@@ -64,7 +64,7 @@ fn accumulating_holds_no_batches() -> Result<()> {
             device.synchronize()?;
             bytes.push(device.stats().device_bytes);
         }
-        if device.profile().name.contains("cpu") {
+        if device.properties().name.contains("cpu") {
             assert_eq!(bytes[11], bytes[23], "{device}");
         }
         assert_eq!((net.s.version(), net.p.tensor().to_vec::<f32>()?[0]), (0, 0.0));

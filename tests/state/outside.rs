@@ -54,7 +54,11 @@ fn a_step_that_looks_outside_is_not_taken() {
             let loss = net.loss(&numbers(&device, ids), &numbers(&device, classes));
             let told = opt.step(&loss);
             let gpu = told.is_ok();
-            assert_eq!(gpu, device.profile().api != "cpu" && device.profile().api != "strict", "{device}: {told:?}");
+            assert_eq!(
+                gpu,
+                device.properties().api != "cpu" && device.properties().api != "strict",
+                "{device}: {told:?}"
+            );
             // The step itself says so, or what reads next.
             let text = told.err().or_else(|| device.synchronize().err()).expect("an error").to_string();
             assert!(text.contains(what) && text.contains(extent) && text.contains("outside.rs"), "{device}: {text}");

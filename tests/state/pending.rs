@@ -128,7 +128,7 @@ fn states_outside_the_optimizer_are_written_and_do_not_grow() -> Result<()> {
             bytes.push(device.stats().device_bytes);
         }
         // Other tests allocate on the shared GPU.
-        if device.profile().name.contains("cpu") {
+        if device.properties().name.contains("cpu") {
             assert_eq!(bytes[5], bytes[11], "{device}");
         }
         let want = net.norm.forward(&net.conv.forward(&x)).shape().to_vec();

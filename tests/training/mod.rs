@@ -2,6 +2,8 @@
 
 mod adversarial;
 mod compiled;
+mod precision;
+mod profile;
 mod recomputed;
 mod resumed;
 mod steady;

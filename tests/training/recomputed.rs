@@ -65,14 +65,14 @@ fn train(device: &Device, again: bool) -> Result<(Vec<f32>, u64, u64)> {
 
 #[test]
 fn gradients_are_the_same_and_memory_is_less() {
-    for device in [strict(), cpu(), Device::named(&test_gpu!().profile().name).unwrap()] {
+    for device in [strict(), cpu(), Device::named(&test_gpu!().properties().name).unwrap()] {
         let (want, kept, _) = train(&device, false).unwrap();
         let (got, again, plans) = train(&device, true).unwrap();
         assert!(want.iter().all(|v| v.is_finite()));
         let far = want.iter().zip(&got).map(|(w, g)| (w - g).abs() / w.abs().max(1e-2)).fold(0.0, f32::max);
         assert!(far < 1e-5, "{device}: {far}");
         assert_eq!(plans, 0, "{device}: a steady loop builds no plan");
-        if device.profile().scheduled {
+        if device.properties().scheduled {
             assert!(again * 2 < kept, "{device}: {again} bytes, and {kept} without");
         }
     }

@@ -50,7 +50,7 @@ fn train(device: &Device, steps: usize, mut watch: impl FnMut(usize)) -> thalweg
 #[test]
 fn a_steady_loop_neither_reads_nor_grows_on_gpu() {
     // A device of its own: other tests must not show in its counts.
-    let name = test_gpu!().profile().name.clone();
+    let name = test_gpu!().properties().name.clone();
     let device = Device::named(&name).unwrap();
     let mut counts = Vec::new();
     train(&device, 40, |_| counts.push(device.stats())).unwrap();

@@ -43,7 +43,7 @@ pub fn run(args: &FuzzArgs) -> Result<()> {
     let minutes = args.minutes.or(args.count.is_none().then_some(5.0));
     let (seed, count) = (args.seed, args.count);
     let until = minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
-    let contenders = Contender::both(if args.device == "cpu" { "cpu" } else { &device.profile().name }, &device);
+    let contenders = Contender::both(if args.device == "cpu" { "cpu" } else { &device.properties().name }, &device);
     let shrink = Duration::from_secs(args.shrink);
     println!("device: {device}, first seed {seed}");
     // Panics are caught and reported with their program.

@@ -124,7 +124,7 @@ struct Reference {
 impl Reference {
     fn new(program: &Program, bindings: &Bindings, device: &dyn Backend) -> Result<Reference> {
         let strict = StrictCpu::new();
-        let mut all = Draft { mixed: None, ..program.draft(bindings) };
+        let mut all = program.draft(bindings);
         all.outputs = (0..all.nodes.len()).map(|node| (node, None)).collect();
         for (_, region, _) in &mut all.leaves {
             let storage = strict.upload(&device.read(region)?)?;
@@ -141,11 +141,12 @@ impl Reference {
         }
         all.nodes.iter_mut().for_each(|node| node.dtype = wide(node.dtype));
         let exact = run_draft(&strict, all)?;
-        let epsilon = match program.mixed {
+        let unit = |node: &Node| match node.compute.filter(|_| node.op.is_contraction()) {
             Some(DType::BF16) => 2f64.powi(-9),
             Some(_) => 2f64.powi(-12),
             None => 2f64.powi(-24),
         };
+        let epsilon = program.nodes.iter().map(unit).fold(2f64.powi(-24), f64::max);
         Ok(Reference { strict, rounded, exact, epsilon })
     }
 
@@ -204,7 +205,7 @@ impl Reference {
         let mut inputs = program.nodes[node].inputs.clone();
         inputs.sort_unstable();
         inputs.dedup();
-        let mut small = Draft { mixed: program.mixed, ..Draft::default() };
+        let mut small = Draft::default();
         for input in &inputs {
             let from = &program.nodes[*input];
             let at = small.nodes.len();

@@ -56,7 +56,7 @@ pub fn specs() -> Vec<(String, Kernel)> {
             let products = products.into_iter().map(|(name, b, c)| (name, b, LaunchKind::Contract(c)));
             let wholes = primitives(dtype).into_iter().map(|(name, b, whole)| (name, b, LaunchKind::Whole(whole)));
             for (name, buffers, kind) in loops.chain(products).chain(wholes) {
-                let launch = Launch { kind, label: name.into() };
+                let launch = Launch { kind, label: name.into(), members: vec![] };
                 let made = kernels(&launch, &buffers, &caps).unwrap_or_else(|e| panic!("{name} {dtype}: {e}"));
                 for (i, kernel) in made.into_iter().enumerate() {
                     specs.push((format!("{name}/{dtype}/{device}/{i}"), kernel));

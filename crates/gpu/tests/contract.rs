@@ -144,7 +144,7 @@ impl Case {
         let label = self.what.clone();
         let schedule = Schedule {
             buffers: self.buffers.clone(),
-            launches: vec![Launch { kind: LaunchKind::Contract(self.c.clone()), label }],
+            launches: vec![Launch { kind: LaunchKind::Contract(self.c.clone()), label, members: vec![] }],
             outputs: (first..first + outputs.len()).collect(),
             ..Schedule::default()
         };
@@ -194,8 +194,17 @@ fn run(gpu: &Runner, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<
 }
 
 fn on_backend(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
-    let label = Label { op: "test", path: None, location: std::panic::Location::caller() };
-    let node = Node { op: Op::Leaf, inputs: vec![], shape: vec![], dtype: DType::F32, label, slot: None };
+    let label = Label::here("test");
+    let node = Node {
+        op: Op::Leaf,
+        inputs: vec![],
+        shape: vec![],
+        dtype: DType::F32,
+        compute: None,
+        label,
+        source: 0,
+        slot: None,
+    };
     let leaf = |(data, spec): (&Vec<f64>, &BufferSpec)| {
         let storage = gpu.upload(&encode(spec.dtype, data)).unwrap();
         (0, Region { storage, offset: 0, len: data.len(), dtype: spec.dtype }, false)

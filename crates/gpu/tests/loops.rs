@@ -301,7 +301,7 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
         let i = c.load(index, 0, &[1, 0]);
         let at = Access { base: Linear { offset: 0, coef: vec![0, 1] }, terms: vec![], fill: 0.0 };
         let index = Indirect { index: i, stride: width, bound: table as i64, check: 0 };
-        let label = Label { op: "embedding", path: None, location: std::panic::Location::caller() };
+        let label = Label::here("embedding");
         c.body.checks.push(Check { label, axis: 0, node: usize::MAX });
         let v = c.inst(Inst::Gather { buf: x, at, index }, DType::F32);
         c.store(y, 0, &[width, 1], v);
@@ -310,7 +310,11 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
             continue;
         }
         let nest = Loop { outer: vec![n, 8], inner: vec![], body: std::mem::take(&mut c.body) };
-        c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "embedding of tokens".into() });
+        c.schedule.launches.push(Launch {
+            kind: LaunchKind::Loop(nest),
+            label: "embedding of tokens".into(),
+            members: vec![],
+        });
         let want = c.interpret();
         let (program, bindings) = c.program(gpu);
         let regions = gpu.run_schedule(c.schedule.clone(), &program, &bindings).unwrap();
@@ -332,7 +336,7 @@ fn grids_above_the_limit_are_folded() {
     let i = c.inst(Inst::Index(Linear { offset: 0, coef: vec![1] }), DType::U32);
     c.store(y, 0, &[1], i);
     let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
-    c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "iota".into() });
+    c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "iota".into(), members: vec![] });
     let got = c.run(gpu, "iota");
     assert!(got[0].iter().enumerate().all(|(i, x)| *x == i as f64));
 }

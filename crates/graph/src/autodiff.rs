@@ -7,7 +7,10 @@ use std::{
 
 use thalweg_ir::{DType, Error, ErrorKind, Op, Result};
 
-use crate::tensor::{Role, Tensor, Version, next_id};
+use crate::{
+    scope::Scope,
+    tensor::{Role, Tensor, Version, next_id},
+};
 
 /// Something that a gradient can be taken with respect to: a tracked tensor, or a parameter.
 pub trait Leaf {
@@ -148,6 +151,7 @@ impl Grads {
     /// There are none.
     #[track_caller]
     pub fn norm(&self) -> Result<Tensor> {
+        let _scope = Scope::update();
         let sums = self.iter().map(Squares::of);
         match sums.reduce(Squares::plus) {
             Some(sums) => Ok(sums.root()),
@@ -167,6 +171,7 @@ impl Grads {
         if max.is_nan() || max < 0.0 {
             return Err(Error::new("clip_norm", ErrorKind::Invalid(format!("{max} is no bound"))));
         }
+        let _scope = Scope::update();
         let factor = (max / (self.norm()? + 1e-6)).minimum(1.0);
         Ok(self.map(|g| g * factor.cast(g.dtype())))
     }
@@ -215,6 +220,7 @@ impl std::ops::Add for Grads {
     type Output = Grads;
     #[track_caller]
     fn add(mut self, other: Grads) -> Grads {
+        let _scope = Scope::update();
         self.pass = Arc::default();
         other.by_key.into_iter().for_each(|(key, gradient)| Grads::add(&mut self, key, gradient));
         self
@@ -277,7 +283,7 @@ impl Tensor {
                 "is no scalar; sum it, or give the gradient that flows into it to backward_from()".to_string();
             return Err(Error::new("backward", ErrorKind::Shape { shape: self.shape().to_vec(), problem }));
         }
-        self.backward_from(&self.ones_like())
+        self.backward_from(&seed(self))
     }
 
     /// The gradients of `Σ self · upstream`.
@@ -321,6 +327,7 @@ pub(crate) fn walk(from: &[(&Tensor, &Tensor)], stops: &[u64]) -> Result<Grads> 
             return Err(Error::new("backward", kind));
         }
         let inputs = node.inputs();
+        let _scope = Scope::backward(&node.0.origin, node.0.compute);
         let parts = match node.joint_part() {
             Some((k, results)) => {
                 // All of them are older than whatever reads one of them: none gets another contribution either.
@@ -347,9 +354,16 @@ pub(crate) fn walk(from: &[(&Tensor, &Tensor)], stops: &[u64]) -> Result<Grads> 
     Ok(grads)
 }
 
+/// Adds to a gradient that others have contributed to; not where the caller of `backward` is, but in the scope of the walk.
 fn contribute(open: &mut BTreeMap<u64, (Tensor, Tensor)>, to: &Tensor, part: Tensor) {
     match open.remove(&to.id()) {
         Some((node, sum)) => open.insert(to.id(), (node, sum + part)),
         None => open.insert(to.id(), (to.clone(), part)),
     };
+}
+
+/// The gradient of a scalar with respect to itself, made where the scalar was and not by the caller of `backward`.
+fn seed(of: &Tensor) -> Tensor {
+    let _scope = Scope::backward(&of.0.origin, of.0.compute);
+    of.ones_like()
 }

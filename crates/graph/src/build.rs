@@ -11,7 +11,8 @@ use crate::{
     device::Device,
     eval,
     record::unrecorded,
-    tensor::{Live, Node, Origin, Role, Rule, State, Tensor, next_id},
+    scope::{Origin, Scope},
+    tensor::{Live, Node, Role, Rule, State, Tensor, next_id},
 };
 
 /// As many pending nodes as are counted again for each node that needs them.
@@ -75,22 +76,22 @@ impl Tensor {
         rule: Option<Rule>,
         location: &'static Location<'static>,
     ) -> Tensor {
-        let origin = Origin::new(location, &inputs);
+        let origin = Origin::new(location, inputs.iter().map(|t| &t.0.origin));
         let name = rule.as_ref().map_or(op.name(), Rule::name);
         if let Some(error) = inputs.iter().find_map(|t| t.0.error.clone()) {
             return Tensor::failed(error, device, origin);
         }
         if let Some(problem) = excess(&shape) {
             let kind = ErrorKind::Shape { shape, problem };
-            return Tensor::failed(Error::at(name, kind, location, origin.name()), device, origin);
+            return Tensor::failed(Error::at(name, kind, origin.location, origin.name()), device, origin);
         }
         if let Some(other) = inputs.iter().find(|t| !t.0.device.same(device)) {
             let kind = ErrorKind::Devices { lhs: device.to_string(), rhs: other.0.device.to_string() };
-            return Tensor::failed(Error::at(name, kind, location, origin.name()), device, origin);
+            return Tensor::failed(Error::at(name, kind, origin.location, origin.name()), device, origin);
         }
-        if dtype == DType::F64 && !device.profile().f64 {
+        if dtype == DType::F64 && !device.properties().f64 {
             let kind = ErrorKind::DType { got: dtype, problem: format!("does not exist on {device}") };
-            return Tensor::failed(Error::at(name, kind, location, origin.name()), device, origin);
+            return Tensor::failed(Error::at(name, kind, origin.location, origin.name()), device, origin);
         }
         let passes = !matches!(op, Op::Detach) || rule.as_ref().is_some_and(Rule::is_own);
         let tracked = passes && inputs.iter().any(|t| t.0.tracked);
@@ -109,13 +110,15 @@ impl Tensor {
                 pending = 1;
             }
         }
+        let device = Device::meet(device, inputs.iter().map(|t| &t.0.device));
         let eager = device.eager();
         let tensor = Tensor(Arc::new(Node {
             id,
             op,
             shape,
             dtype,
-            device: device.clone(),
+            compute: Scope::compute_dtype(&device),
+            device,
             origin,
             tracked,
             error: None,
@@ -128,7 +131,8 @@ impl Tensor {
             && let Err(error) = eval::eval(std::slice::from_ref(&tensor))
         {
             let origin = tensor.0.origin.clone();
-            return Tensor::failed(error, device, origin);
+            let device = tensor.0.device.clone();
+            return Tensor::failed(error, &device, origin);
         }
         tensor
     }
@@ -143,14 +147,15 @@ impl Tensor {
         Tensor::node_of(op, self.inputs(), of.shape, of.dtype, device, Role::Plain, rule.clone(), origin.location)
     }
 
-    /// The same op on other inputs.
+    /// The same op on other inputs, for a gradient.
     pub(crate) fn again(&self, inputs: Vec<Tensor>) -> Tensor {
         // A leaf, a number or a draw is itself the second time.
         if inputs.is_empty() {
             return self.clone();
         }
-        let Node { op, shape, dtype, device, origin, role, rule, .. } = &*self.0;
+        let Node { op, shape, dtype, device, origin, compute, role, rule, .. } = &*self.0;
         let (role, rule) = (role.clone(), rule.clone());
+        let _scope = Scope::backward(origin, *compute);
         Tensor::node_of(op.clone(), inputs, shape.clone(), *dtype, device, role, rule, origin.location)
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use thalweg_ir::{
     DType, Error, ErrorKind,
-    backend::Profile,
+    backend::Properties,
     program::{Bindings, Program},
     schedule::{self, Options},
     shape::count,
@@ -22,16 +22,16 @@ pub(crate) fn explain(
     program: &Program,
     bindings: &Bindings,
     nodes: &[Tensor],
-    profile: &Profile,
+    properties: &Properties,
 ) -> Error {
     let ErrorKind::Memory(text) = error.kind() else { return error };
-    let Some(capacity) = profile.memory_bytes else { return error };
+    let Some(capacity) = properties.memory_bytes else { return error };
     let is_input = |node: usize| matches!(nodes[node].0.role, Role::Plain) && nodes[node].rank() > 1;
     let written: Vec<usize> = program.outputs.iter().filter_map(|o| Some(o.target?.storage)).collect();
     let inputs = program.leaves.iter().filter(|leaf| is_input(leaf.node) && !written.contains(&leaf.span.storage));
     let Some(largest) = inputs.max_by_key(|leaf| leaf.span.len) else { return error };
     let batch = nodes[largest.node].shape()[0];
-    let Some((grows, stays)) = needs(program, bindings, profile, batch) else { return error };
+    let Some((grows, stays)) = needs(program, bindings, properties, batch) else { return error };
     if batch < 2 || grows == 0 {
         return error;
     }
@@ -46,7 +46,7 @@ pub(crate) fn explain(
 }
 
 /// Bytes that grow with the batch, and those that do not.
-fn needs(program: &Program, bindings: &Bindings, profile: &Profile, batch: usize) -> Option<(u64, u64)> {
+fn needs(program: &Program, bindings: &Bindings, properties: &Properties, batch: usize) -> Option<(u64, u64)> {
     let bytes = |shape: &[usize], dtype: DType| (count(shape) * dtype.size_bytes()) as u64;
     let of_batch = |shape: &[usize]| shape.first() == Some(&batch);
     let (mut grows, mut stays) = (0, 0);
@@ -61,8 +61,8 @@ fn needs(program: &Program, bindings: &Bindings, profile: &Profile, batch: usize
         let part = if of_batch(&node.shape) { &mut grows } else { &mut stays };
         *part += bytes(&node.shape, node.dtype);
     }
-    if profile.scheduled {
-        let schedule = schedule::build(program, &Options::of(profile)).ok()?;
+    if properties.scheduled {
+        let schedule = schedule::build(program, &Options::of(properties)).ok()?;
         grows += schedule.slots.iter().map(|s| *s as u64).sum::<u64>();
     }
     // And an eighth for what kernels take for themselves and pools waste.

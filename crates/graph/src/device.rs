@@ -9,10 +9,11 @@ use std::{
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, Stats},
+    backend::{Backend, PlanReport, Properties, Stats},
 };
 
-/// Which numbers a training step computes with.
+/// Which numbers contractions compute with. A node is recorded with the precision of the tensors that it is made of, and its gradient
+/// has the same: see `docs/semantics.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
     /// Everything in f32.
@@ -81,13 +82,24 @@ impl Device {
             Precision::F32 => None,
             Precision::MixedF16 => Some(DType::F16),
             Precision::MixedBf16 => Some(DType::BF16),
-            Precision::Auto => self.profile().mixed_gains.then_some(DType::F16),
+            Precision::Auto => self.properties().mixed_gains.then_some(DType::F16),
         }
     }
 
+    /// The first of these handles to one device that asks for bf16, or else for f16, or else the first: what is made of tensors with
+    /// several handles is in mixed precision if one of them is.
+    pub(crate) fn meet<'a>(first: &'a Device, others: impl Iterator<Item = &'a Device>) -> Device {
+        let rank = |device: &Device| match device.compute_dtype() {
+            Some(DType::BF16) => 2,
+            Some(_) => 1,
+            None => 0,
+        };
+        others.fold(first, |met, other| if rank(other) > rank(met) { other } else { met }).clone()
+    }
+
     /// What the device is and can do.
-    pub fn profile(&self) -> &Profile {
-        self.backend.profile()
+    pub fn properties(&self) -> &Properties {
+        self.backend.properties()
     }
 
     /// Waits for all queued work; returns what went wrong on the device.
@@ -144,12 +156,12 @@ impl Device {
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Device({}, {:?})", self.profile().name, self.precision)
+        write!(f, "Device({}, {:?})", self.properties().name, self.precision)
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.profile().name, self.profile().api)
+        write!(f, "{} ({})", self.properties().name, self.properties().api)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use thalweg_ir::{
-    Bits, DType, Error, ErrorKind, Op, Result,
+    Bits, Error, ErrorKind, Op, Result,
     program::{Bindings, Draft, Label, Node, Program, is_structural},
     storage::Region,
 };
@@ -15,6 +15,7 @@ use thalweg_ir::{
 use crate::{
     capacity,
     record::{self, Run},
+    scope::Origin,
     tensor::{Role, Tensor, Version},
     variable::Variable,
 };
@@ -85,11 +86,10 @@ pub(crate) fn run(roots: &[Root], step: bool) -> Result<Ran> {
     let Some(first) = roots.first() else { return Ok(Ran::default()) };
     let device = first.tensor.device().clone();
     let gathered = gather(roots, Location::caller())?;
-    let (program, bindings) = draft(&gathered, roots, device.compute_dtype(), step).finish();
+    let (program, bindings) = draft(&gathered, roots, step).finish();
     let regions = device
-        .backend()
         .run(&program, &bindings)
-        .map_err(|error| capacity::explain(error, &program, &bindings, &gathered.nodes, device.profile()))?;
+        .map_err(|error| capacity::explain(error, &program, &bindings, &gathered.nodes, device.properties()))?;
     for (output, region) in program.outputs.iter().zip(&regions).filter(|(output, _)| output.target.is_none()) {
         gathered.nodes[output.node].set_value(region.clone());
     }
@@ -158,8 +158,7 @@ pub fn program(tensors: &[Tensor]) -> Result<(Program, Bindings)> {
     let roots: Vec<Root> =
         tensors.iter().map(|t| Root { tensor: t.clone(), target: None, kept: None, written: None }).collect();
     let gathered = gather(&roots, Location::caller())?;
-    let mixed = tensors.first().and_then(|t| t.device().compute_dtype());
-    Ok(draft(&gathered, &roots, mixed, false).finish())
+    Ok(draft(&gathered, &roots, false).finish())
 }
 
 /// The nodes of a run in topological order, with the positions of their inputs.
@@ -203,9 +202,9 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
     Ok(Gathered { nodes, inputs })
 }
 
-fn draft(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) -> Draft {
+fn draft(gathered: &Gathered, roots: &[Root], step: bool) -> Draft {
     let Gathered { nodes, inputs } = gathered;
-    let mut draft = Draft { step, mixed, ..Draft::default() };
+    let mut draft = Draft { step, ..Draft::default() };
     let mut held = vec![0usize; nodes.len()];
     let mut parts: HashMap<u64, u64> = HashMap::new();
     for (i, tensor) in nodes.iter().enumerate() {
@@ -236,7 +235,9 @@ fn draft(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
             inputs: inputs[i].clone(),
             shape: node.shape.clone(),
             dtype: node.dtype,
+            compute: node.compute,
             label: label(tensor),
+            source: i,
             slot: None,
         });
     }
@@ -275,6 +276,7 @@ fn draft(gathered: &Gathered, roots: &[Root], mixed: Option<DType>, step: bool) 
 }
 
 pub(crate) fn label(tensor: &Tensor) -> Label {
-    let origin = &tensor.0.origin;
-    Label { op: tensor.0.name(), path: origin.name().and_then(|name| name.get()), location: origin.location }
+    let Origin { location, composite, phase, .. } = tensor.0.origin;
+    let path = tensor.0.origin.name().and_then(|name| name.get());
+    Label { op: tensor.0.name(), composite, path, location, phase }
 }

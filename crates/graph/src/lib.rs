@@ -16,10 +16,12 @@ mod nowhere;
 mod operators;
 pub mod ops;
 mod print;
+mod profile;
 mod record;
 mod remat;
 mod rule;
 mod scan;
+mod scope;
 pub mod shape;
 mod tensor;
 mod variable;
@@ -49,13 +51,15 @@ pub use ops::{
     scatter::Combine,
     subscript::{Ellipsis, IntoSubscripts, NewAxis, Subscript, Subscripts},
 };
+pub use profile::{Profile, Row};
 pub use remat::checkpoint;
 pub use scan::{scan, scan_back};
+pub use scope::{Scope, keep_f32};
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{
     Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window, bytes,
-    philox, schedule,
+    philox, schedule, span::Span,
 };
 
 /// What a device is made of, and programs of tensors for it.

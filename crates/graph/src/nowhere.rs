@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Stats},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     storage::{Region, Storage},
 };
@@ -16,16 +16,16 @@ impl Tensor {
     /// A tensor that carries an error of `op`, where no operand tells a device.
     #[track_caller]
     pub(crate) fn of_nothing(op: &'static str, kind: ErrorKind) -> Tensor {
-        static NOWHERE: LazyLock<Device> = LazyLock::new(|| Device::new(Arc::new(Nowhere(profile()))));
+        static NOWHERE: LazyLock<Device> = LazyLock::new(|| Device::new(Arc::new(Nowhere(properties()))));
         Tensor::fail_on(&NOWHERE, op, kind)
     }
 }
 
 #[derive(Debug)]
-struct Nowhere(Profile);
+struct Nowhere(Properties);
 
-fn profile() -> Profile {
-    Profile {
+fn properties() -> Properties {
+    Properties {
         name: "nowhere".into(),
         api: "none",
         hardware: false,
@@ -45,7 +45,7 @@ fn no_device() -> Error {
 }
 
 impl Backend for Nowhere {
-    fn profile(&self) -> &Profile {
+    fn properties(&self) -> &Properties {
         &self.0
     }
     fn upload(&self, _: &[u8]) -> Result<Storage> {

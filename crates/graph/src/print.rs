@@ -89,9 +89,9 @@ fn notes(x: &Tensor) -> Vec<String> {
     if !matches!(x.dtype(), DType::F32 | DType::I32 | DType::Bool) {
         notes.push(format!("dtype={}", x.dtype()));
     }
-    let profile = x.device().profile();
-    if !matches!(profile.api, "cpu" | "strict") {
-        notes.push(format!("device='{}'", profile.name));
+    let properties = x.device().properties();
+    if !matches!(properties.api, "cpu" | "strict") {
+        notes.push(format!("device='{}'", properties.name));
     }
     notes
 }

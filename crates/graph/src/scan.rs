@@ -94,7 +94,7 @@ fn scan_along(
     let Some(first) = carries.iter().chain(sequences).next() else {
         return Err(invalid("has neither a carry nor a sequence".into()));
     };
-    let device = first.device().clone();
+    let device = Device::meet(first.device(), carries.iter().chain(sequences).map(|t| t.device()));
     let steps = match sequences.first() {
         Some(x) => x.dim(0)?,
         None => return Err(invalid("has no sequence, and so no number of steps; walk over `Tensor::arange`".into())),
@@ -401,7 +401,8 @@ impl Piece {
 }
 
 fn node(tensor: &Tensor, op: Op, inputs: Vec<usize>, slot: Option<usize>) -> Node {
-    Node { op, inputs, shape: tensor.shape().to_vec(), dtype: tensor.dtype(), label: label(tensor), slot }
+    let (shape, dtype, compute) = (tensor.shape().to_vec(), tensor.dtype(), tensor.0.compute);
+    Node { op, inputs, shape, dtype, compute, label: label(tensor), source: 0, slot }
 }
 
 /// These and all that they need, by id.

@@ -10,10 +10,10 @@ use thalweg_ir::{
     shape::{Type, count},
 };
 
-use crate::{device::Device, shape::IntoAxis};
+use crate::{device::Device, scope::Origin, shape::IntoAxis};
 
 pub use node::Tensor;
-pub(crate) use node::{Live, Node, Origin, Role, Rule, State, next_id};
+pub(crate) use node::{Live, Node, Role, Rule, State, next_id};
 pub(crate) use version::{Identity, Version};
 
 impl Tensor {
@@ -24,22 +24,21 @@ impl Tensor {
         if self.0.error.is_some() {
             return self.clone();
         }
-        let location = Location::caller();
-        let origin = Origin { location, near: self.0.origin.near.clone() };
-        Tensor::failed(Error::at(op, kind, location, origin.name()), &self.0.device, origin)
+        let origin = Origin::at(Location::caller(), self.0.origin.near.clone());
+        Tensor::failed(Error::at(op, kind, origin.location, origin.name()), &self.0.device, origin)
     }
 
     /// A tensor that carries an error of `op`, with nothing to hang it on.
     #[track_caller]
     pub(crate) fn fail_on(device: &Device, op: &'static str, kind: ErrorKind) -> Tensor {
-        let location = Location::caller();
-        Tensor::failed(Error::at(op, kind, location, None), device, Origin { location, near: None })
+        let origin = Origin::at(Location::caller(), None);
+        Tensor::failed(Error::at(op, kind, origin.location, None), device, origin)
     }
 
     /// Carries an existing error on.
     #[track_caller]
     pub(crate) fn fail_with(device: &Device, error: Error) -> Tensor {
-        Tensor::failed(error, device, Origin { location: Location::caller(), near: None })
+        Tensor::failed(error, device, Origin::at(Location::caller(), None))
     }
 
     /// The extents of its axes; empty for a scalar. Of a tensor that carries an error they are 1, eight times: a model may ask

@@ -1,16 +1,17 @@
 //! What a device must be able to do.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Instant};
 
 use crate::{
     error::Error,
     program::{Bindings, Program},
+    span::Span,
     storage::{Region, Storage},
 };
 
 /// What a device is and what it can do.
 #[derive(Clone, Debug)]
-pub struct Profile {
+pub struct Properties {
     /// Name as the driver gives it, or `cpu`.
     pub name: String,
     /// `cpu`, `strict`, `vulkan`, `metal`, `dx12`.
@@ -73,7 +74,7 @@ pub type ReadFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send
 /// A device. Runs are queued in call order; nothing waits but `read`, `synchronize` and a step for the step two before.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// What it is.
-    fn profile(&self) -> &Profile;
+    fn properties(&self) -> &Properties;
     /// A buffer with these bytes (elements as stored: little-endian, Bool as u32).
     fn upload(&self, bytes: &[u8]) -> Result<Storage, Error>;
     /// A buffer of zeros.
@@ -86,6 +87,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn copy(&self, copies: &[(Region, Region)]) -> Result<(), Error>;
     /// Queues a program with what this run binds to it; gives a region for each output.
     fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>, Error>;
+    /// Runs a program as [`Backend::run`] does, waits for it, and adds a span for each of its launches; here one for all, for devices
+    /// that cannot tell them apart.
+    fn run_timed(&self, program: &Program, bindings: &Bindings, spans: &mut Vec<Span>) -> Result<Vec<Region>, Error> {
+        let start = Instant::now();
+        let regions = self.run(program, bindings)?;
+        self.synchronize()?;
+        spans.push(Span::whole(program, start));
+        Ok(regions)
+    }
     /// Waits for all that was queued, and reports what went wrong on the device.
     fn synchronize(&self) -> Result<(), Error>;
     /// Counts and bytes.

@@ -157,7 +157,7 @@ impl Error {
 
     /// The same error, at `location` if it has no place in a caller's code yet: what backends report has none.
     pub fn seen_at(self, location: &'static Location<'static>) -> Error {
-        if !ours(self.0.location.file()) {
+        if !is_ours(self.0.location.file()) {
             return self;
         }
         Error(Arc::new(Inner { location, ..Inner::clone(&self.0) }))
@@ -180,9 +180,9 @@ impl Error {
 }
 
 /// Whether a file is source of one of Thalweg's crates: a position there tells a user nothing.
-fn ours(file: &str) -> bool {
-    // Where the crates lie: what stands in front of `graph/src/error.rs`, or of `graph-0.1.0/src/error.rs` in a registry.
-    let home = file!().rfind("graph").map_or("", |at| &file!()[..at]);
+pub fn is_ours(file: &str) -> bool {
+    // Where the crates lie: what stands in front of `ir/src/error.rs`, or of `ir-0.1.0/src/error.rs` in a registry.
+    let home = file!().rfind("ir").map_or("", |at| &file!()[..at]);
     file.strip_prefix(home).is_some_and(|rest| rest.contains("/src/") || rest.contains("\\src\\"))
 }
 
@@ -193,7 +193,7 @@ impl fmt::Display for Error {
         if let Some(name) = near.as_ref().and_then(Name::get) {
             write!(f, ", near parameter '{name}'")?;
         }
-        if !ours(location.file()) {
+        if !is_ours(location.file()) {
             write!(f, " (at {}:{}:{})", location.file(), location.line(), location.column())?;
         }
         Ok(())
@@ -216,6 +216,13 @@ mod tests {
     fn what_main_prints_is_the_sentence_without_our_lines() {
         let error = Error::new("device", ErrorKind::Invalid("no memory".into()));
         assert_eq!(format!("{error:?}"), "device: no memory");
-        assert!(ours(file!()) && !ours("src/main.rs") && !ours("crates/graph/tests/schedule.rs"));
+    }
+
+    #[test]
+    fn our_files_are_told_from_a_users() {
+        assert!(is_ours(file!()) && is_ours("crates/optim/src/adam.rs"));
+        for file in ["src/main.rs", "app/src/main.rs", "crates/graph/tests/schedule.rs"] {
+            assert!(!is_ours(file), "{file}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::hash::Hash;
 
 use crate::{
-    dtype::DType,
     key::Key,
     op::{Op, recorded::Recorded},
     program::{Node, NodeId, Program},
@@ -33,9 +32,9 @@ impl Fragment {
     }
 
     /// A program that gives those of its results that are wanted.
-    pub fn program(&self, wanted: &[bool], mixed: Option<DType>) -> Program {
+    pub fn program(&self, wanted: &[bool]) -> Program {
         let outputs = self.outputs.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(id, _)| *id);
-        Program::alone(self.nodes.clone(), self.inputs, outputs.collect(), mixed)
+        Program::alone(self.nodes.clone(), self.inputs, outputs.collect())
     }
 
     /// Whether it looks at positions that are data.

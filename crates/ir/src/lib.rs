@@ -19,12 +19,13 @@ mod philox;
 pub mod program;
 pub mod schedule;
 pub mod shape;
+pub mod span;
 pub mod storage;
 
 pub use bits::Bits;
 pub use custom::{Custom, CustomKernel, Operand};
 pub use dtype::{Class, DType};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, is_ours};
 pub use fragment::Fragment;
 pub use name::Name;
 pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};

@@ -19,18 +19,61 @@ use crate::{
     storage::{Layout, Region, Span},
 };
 
+/// Part of a training step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// What the caller computes, and evaluation.
+    #[default]
+    Forward,
+    /// Gradients.
+    Backward,
+    /// What the optimizer makes of them.
+    Update,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Phase::Forward => "forward",
+            Phase::Backward => "backward",
+            Phase::Update => "update",
+        })
+    }
+}
+
 /// Where a node comes from; text is made only where it is printed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// The op.
     pub op: &'static str,
+    /// The method it is a part of, if that is made of several ops: `softmax`, `layer_norm`.
+    pub composite: Option<&'static str>,
     /// The nearest parameter.
     pub path: Option<Arc<str>>,
-    /// The caller's position.
+    /// The caller's position; of a gradient where its forward was made, of an update that of the step.
     pub location: &'static Location<'static>,
+    /// Which part of a training step it belongs to.
+    pub phase: Phase,
 }
 
 impl Label {
+    /// The method that was called.
+    pub fn name(&self) -> &'static str {
+        self.composite.unwrap_or(self.op)
+    }
+
+    /// The path of the layer that the nearest parameter belongs to.
+    pub fn layer(&self) -> Option<&str> {
+        let path = self.path.as_deref()?;
+        Some(path.rsplit_once('.').map_or(path, |(layer, _)| layer))
+    }
+
+    /// Of what no tensor stands for.
+    #[track_caller]
+    pub fn here(op: &'static str) -> Label {
+        Label { op, composite: None, path: None, location: Location::caller(), phase: Phase::Forward }
+    }
+
     /// The error of what a device met there.
     pub fn error(&self, kind: ErrorKind) -> Error {
         Error::at(self.op, kind, self.location, self.path.clone().map(Name::from))
@@ -58,8 +101,12 @@ pub struct Node {
     pub shape: Vec<usize>,
     /// Its element type.
     pub dtype: DType,
-    /// Op, nearest parameter path and source position.
+    /// Of a contraction in f32: the 16-bit dtype that its operands are rounded to, if they are.
+    pub compute: Option<DType>,
+    /// Where it comes from.
     pub label: Label,
+    /// Of a node of a pass: the node of the program that it stands for, or helps to.
+    pub source: NodeId,
     /// Of a leaf, or of a number that is bound: which one of the program.
     pub slot: Option<usize>,
 }
@@ -87,7 +134,8 @@ impl Hash for Node {
             Op::Scalar(_) if self.slot.is_some() => &ANY_NUMBER,
             op => op,
         };
-        (op, &self.inputs, &self.shape, self.dtype, self.slot).hash(state);
+        let compute = self.compute.filter(|_| op.is_contraction());
+        (op, &self.inputs, &self.shape, self.dtype, compute, self.slot).hash(state);
     }
 }
 
@@ -103,8 +151,6 @@ pub struct Program {
     pub scalars: Vec<NodeId>,
     /// What to produce.
     pub outputs: Vec<Output>,
-    /// The dtype that contractions are cast to, or none in f32.
-    pub mixed: Option<DType>,
     /// Whether this is a training step: its runs are counted among the steps in flight.
     pub step: bool,
     /// Everything that a plan depends on, encoded: two programs with equal keys share a plan.
@@ -147,7 +193,7 @@ pub struct Bindings {
 impl Program {
     /// Nodes of which the first `leaves` are leaves that have memory of their own each, and whose results have no place. Nobody looks for
     /// its plan.
-    pub(crate) fn alone(nodes: Vec<Node>, leaves: usize, outputs: Vec<NodeId>, mixed: Option<DType>) -> Program {
+    pub(crate) fn alone(nodes: Vec<Node>, leaves: usize, outputs: Vec<NodeId>) -> Program {
         let leaf = |node: NodeId| {
             let of = nodes[node].type_of();
             let span = Span { storage: node, offset: 0, len: of.count(), dtype: of.dtype };
@@ -157,15 +203,15 @@ impl Program {
         let leaves = (0..leaves).map(leaf).collect();
         let outputs = outputs.into_iter().map(|node| Output { node, target: None }).collect();
         let (key, plan) = (Vec::new(), PlanSlot::default());
-        Program { nodes, leaves, scalars: Vec::new(), outputs, mixed, step: false, key, plan }
+        Program { nodes, leaves, scalars: Vec::new(), outputs, step: false, key, plan }
     }
 
     /// Reads one region and writes it to another, element by element.
     pub fn copying(from: &Region, to: &Region) -> (Program, Bindings) {
-        let label = Label { op: "copy", path: None, location: Location::caller() };
+        let label = Label::here("copy");
         let node = |op: Op, inputs: Vec<NodeId>| {
             let (shape, dtype, label) = (vec![from.len], from.dtype, label.clone());
-            Node { op, inputs, shape, dtype, label, slot: None }
+            Node { op, inputs, shape, dtype, compute: None, label, source: 0, slot: None }
         };
         let everything = Op::Slice { start: vec![0], step: vec![1] };
         Draft {
@@ -199,7 +245,6 @@ impl Program {
             leaves: self.leaves.iter().zip(leaves).map(|(leaf, region)| (leaf.node, region, leaf.variable)).collect(),
             scalars: self.scalars.iter().copied().zip(scalars).collect(),
             outputs: self.outputs.iter().map(|o| o.node).zip(targets).collect(),
-            mixed: self.mixed,
             step: self.step,
         }
     }
@@ -217,16 +262,14 @@ pub struct Draft {
     /// What to produce, and where to write it.
     pub outputs: Vec<(NodeId, Option<Region>)>,
     /// As in a [`Program`].
-    pub mixed: Option<DType>,
-    /// As in a [`Program`].
     pub step: bool,
 }
 
 impl Draft {
     /// The program, and what its first run binds.
     pub fn finish(self) -> (Program, Bindings) {
-        let Draft { mut nodes, leaves, scalars, outputs, mixed, step } = self;
-        nodes.iter_mut().for_each(|node| node.slot = None);
+        let Draft { mut nodes, leaves, scalars, outputs, step } = self;
+        nodes.iter_mut().enumerate().for_each(|(id, node)| (node.slot, node.source) = (None, id));
         leaves.iter().enumerate().for_each(|(slot, (node, ..))| nodes[*node].slot = Some(slot));
         scalars.iter().enumerate().for_each(|(slot, (node, _))| nodes[*node].slot = Some(slot));
         let mut layout = Layout::default();
@@ -238,9 +281,9 @@ impl Draft {
         };
         let (outputs, targets): (Vec<Output>, _) = outputs.into_iter().map(output).unzip();
         let mut key = Key::default();
-        (&nodes, &leaves, &outputs, mixed).hash(&mut key);
+        (&nodes, &leaves, &outputs).hash(&mut key);
         let (key, plan) = (key.words, PlanSlot::default());
-        let program = Program { nodes, leaves, scalars, outputs, mixed, step, key, plan };
+        let program = Program { nodes, leaves, scalars, outputs, step, key, plan };
         (program, Bindings { leaves: regions, scalars: numbers, targets })
     }
 }
@@ -299,8 +342,8 @@ mod tests {
     }
 
     fn node(op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) -> Node {
-        let label = Label { op: "test", path: None, location: Location::caller() };
-        Node { op: op.clone(), inputs: inputs.to_vec(), shape: shape.to_vec(), dtype, label, slot: None }
+        let (inputs, shape, label) = (inputs.to_vec(), shape.to_vec(), Label::here("test"));
+        Node { op: op.clone(), inputs, shape, dtype, compute: None, label, source: 0, slot: None }
     }
 
     fn key(op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) -> Vec<u64> {
@@ -338,6 +381,10 @@ mod tests {
         for (i, a) in keys.iter().enumerate() {
             assert!(!keys[i + 1..].contains(a), "the key of {:?} is another's too", ops.get(i));
         }
+        let product = |compute| Node { compute, ..node(&Op::Matmul, &[], &[2, 5], DType::F32) };
+        let [exact, rounded] = [None, Some(DType::F16)]
+            .map(|compute| Draft { nodes: vec![product(compute)], ..Draft::default() }.finish().0.key);
+        assert_ne!(exact, rounded);
         let bound = |x: f64| {
             let nodes = vec![node(&Op::Scalar(Bits(x)), &[], &[], DType::F32)];
             Draft { nodes, scalars: vec![(0, x)], ..Draft::default() }.finish().0.key

@@ -1,6 +1,6 @@
 //! Scaled dot-product attention.
 
-use thalweg_graph::{DType, ErrorKind, Tensor, shape};
+use thalweg_graph::{DType, ErrorKind, Scope, Tensor, shape};
 
 use crate::{Dropout, wide};
 
@@ -61,6 +61,7 @@ impl Attention<'_> {
     /// Vaswani et al. 2017, arXiv:1706.03762, §3.2.1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245.
     #[track_caller]
     pub fn apply(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
+        let _scope = Scope::composite("attention");
         let p = self.weights(q, k);
         if p.check().is_err() {
             return p;
@@ -85,6 +86,7 @@ impl Attention<'_> {
     /// As [`Attention::apply`].
     #[track_caller]
     pub fn weights(&self, q: &Tensor, k: &Tensor) -> Tensor {
+        let _scope = Scope::composite("attention");
         for t in [q, k] {
             if t.check().is_err() {
                 return t.clone();

@@ -1,7 +1,7 @@
 //! Dropout.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Device, Mode, Result, Rng, Stream, Tensor};
+use thalweg_graph::{Device, Mode, Result, Rng, Scope, Stream, Tensor};
 
 use crate::init::invalid;
 
@@ -37,6 +37,7 @@ impl Dropout {
     /// `[..]` → the same
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let _scope = Scope::composite("dropout");
         if !self.mode.is_training() || self.p == 0.0 || x.check().is_err() {
             return x.clone();
         }

@@ -4,9 +4,9 @@ use thalweg_graph::{Device, Result, Rng};
 
 use crate::{
     BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Dropout, DropoutConfig, GroupNorm, GroupNormConfig,
-    InstanceNorm, InstanceNormConfig, LayerConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-    MultiheadAttention, MultiheadAttentionConfig, RmsNorm, RmsNormConfig, SpectralNorm, SpectralNormConfig, WeightNorm,
-    WeightNormConfig, Weighted,
+    InstanceNorm, InstanceNormConfig, KeepF32, KeepF32Config, LayerConfig, LayerNorm, LayerNormConfig, Linear,
+    LinearConfig, MultiheadAttention, MultiheadAttentionConfig, RmsNorm, RmsNormConfig, SpectralNorm,
+    SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted,
 };
 
 macro_rules! settings {
@@ -31,6 +31,7 @@ settings! {
     LayerNormConfig => LayerNorm;
     RmsNormConfig => RmsNorm;
     DropoutConfig => Dropout;
+    KeepF32Config<S> => KeepF32<S::Layer>, S;
     WeightNormConfig<S> => WeightNorm<S::Layer>, S;
     SpectralNormConfig<S> => SpectralNorm<S::Layer>, S;
 }

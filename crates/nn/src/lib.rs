@@ -38,6 +38,7 @@ mod config;
 mod conv;
 mod dropout;
 pub mod init;
+mod keep;
 mod layers;
 mod linear;
 mod loss;
@@ -50,6 +51,7 @@ pub use config::LayerConfig;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use dropout::{Dropout, DropoutConfig};
 pub use init::Init;
+pub use keep::{KeepF32, KeepF32Config};
 pub use linear::{Linear, LinearConfig};
 pub use loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CosineEmbedding, CrossEntropy, Ctc, Dice, GaussianNll,

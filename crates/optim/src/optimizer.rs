@@ -4,13 +4,13 @@ use std::{
     fmt,
     panic::Location,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Once,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use thalweg_graph::{
-    DType, Device, Error, ErrorKind, Grads, Param, Result, State, Tensor,
+    DType, Device, Error, ErrorKind, Grads, Param, Result, Scope, State, Tensor,
     autodiff::Squares,
     module::{Commit, Module, depends_on, recording, unrecorded, write_states},
 };
@@ -40,6 +40,8 @@ pub struct Optimizer {
     pub(crate) lr: Rate,
     pub(crate) rates: Mutex<Option<Rates>>,
     scaling: Option<LossScale>,
+    /// Done once losses in mixed f16 have come that are not scaled.
+    unscaled: Once,
     clip_norm: Option<f64>,
     clip_value: Option<f64>,
     /// By which backward passes know it.
@@ -92,6 +94,7 @@ impl Optimizer {
             lr,
             rates: Mutex::new(None),
             scaling,
+            unscaled: Once::new(),
             clip_norm: None,
             clip_value: None,
             number: next_number(),
@@ -233,9 +236,18 @@ impl Optimizer {
     #[track_caller]
     pub fn backward(&self, loss: &Tensor) -> Result<Grads> {
         loss.check()?;
+        if self.scaling.is_none() && loss.device().compute_dtype() == Some(DType::F16) {
+            self.unscaled.call_once(|| {
+                log::warn!(
+                    "a loss was computed in mixed f16, but this optimizer's parameters were not made so, and small gradients are lost: \
+                     make the model with the handle in mixed f16 as well, or give the optimizer a loss_scale()"
+                );
+            });
+        }
         if self.scaling.is_none() || loss.count() != 1 {
             return loss.backward();
         }
+        let _scope = Scope::update();
         let scale = self.control().scale();
         let seed = scale.cast(loss.dtype()).broadcast_to(loss.shape());
         let inverse = scale.recip();
@@ -289,6 +301,7 @@ impl Optimizer {
     #[track_caller]
     pub fn accumulate(&self, loss: &Tensor) -> Result<()> {
         let grads = self.backward(loss)?;
+        let _scope = Scope::update();
         let recording = recording();
         let before = lock(&self.sum).clone();
         let (sum, losses) = match before {
@@ -326,6 +339,7 @@ impl Optimizer {
         if sum.recording != recording() {
             return Err(self.forget_sum());
         }
+        let _scope = Scope::update();
         let mean = sum.grads.clone().map(|g| g * (1.0 / f64::from(sum.losses)));
         let result = self.run(mean, By::Sum);
         // An error changes nothing; but what has become stale can never be applied, and would be in the way of every sum to come.
@@ -341,6 +355,7 @@ impl Optimizer {
     fn run(&self, grads: Grads, by: By) -> Result<()> {
         // Not in the closure: the caller's position does not go through it.
         let caller = Location::caller();
+        let _scope = Scope::update();
         self.device().writing(|| self.run_alone(grads, by)).map_err(|error| error.seen_at(caller))
     }
 

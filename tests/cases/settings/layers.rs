@@ -1,5 +1,5 @@
 use thalweg::{
-    nn::{Attention, InstanceNorm, MultiheadAttention, SpectralNorm, WeightNorm, Weighted},
+    nn::{Attention, InstanceNorm, KeepF32, MultiheadAttention, SpectralNorm, WeightNorm, Weighted},
     prelude::*,
 };
 
@@ -40,6 +40,10 @@ pub fn layers() -> Vec<Case> {
         Case::new("WeightNorm", table(), |x| {
             let norm = WeightNorm::new(Linear::new(4, 5));
             made(norm.init(x[0].device(), &mut Rng::seed(1))).forward(&x[0].square())
+        }),
+        Case::new("KeepF32", table(), |x| {
+            let kept = KeepF32::new(Linear::new(4, 5));
+            made(kept.init(x[0].device(), &mut Rng::seed(1))).forward(&x[0].square())
         }),
         Case::new("SpectralNorm", table(), |x| {
             let norm = SpectralNorm::new(Linear::new(4, 5));

@@ -151,7 +151,7 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
 
 /// The variants that a device can run.
 fn variants(device: &Device) -> Vec<DType> {
-    match device.profile().f64 {
+    match device.properties().f64 {
         // The strict executor rounds after each op; the f16 reference accumulates in wider numbers between its ends.
         true => vec![DType::F64, DType::F32],
         false => vec![DType::F32, DType::F16],

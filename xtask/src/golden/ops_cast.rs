@@ -31,7 +31,7 @@ pub fn run(run: &Run, case: &Value) -> Result<Option<Outcome>> {
     let (Some(from), Some(to)) = (dtype(x.dtype), dtype(y.dtype)) else {
         return Ok(Some(Outcome::Unsupported(format!("cast from {:?} to {:?}", x.dtype, y.dtype))));
     };
-    if [from, to].contains(&DType::F64) && !run.device.profile().f64 {
+    if [from, to].contains(&DType::F64) && !run.device.properties().f64 {
         return Ok(None);
     }
     let got = match x.upload(run.device, from).cast(to).to_vec::<f64>() {

@@ -21,9 +21,10 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Stats},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
+    span::Span,
     storage::{Region, Storage, StorageObject},
 };
 
@@ -34,7 +35,7 @@ use pool::{Buffer, Pool};
 ///
 /// `THALWEG_THREADS` sets the number of threads (default: `RAYON_NUM_THREADS`, else all cores).
 pub struct FastCpu {
-    profile: Profile,
+    properties: Properties,
     pool: Arc<Pool>,
     threads: ThreadPool,
     plans: PlanCache<Plan>,
@@ -103,7 +104,7 @@ impl FastCpu {
             .build()
             .map_err(|e| problem(e.to_string()))?;
         Ok(FastCpu {
-            profile: Profile {
+            properties: Properties {
                 name: "cpu".into(),
                 api: "cpu",
                 hardware: false,
@@ -132,17 +133,45 @@ impl FastCpu {
 
     fn plan(&self, program: &Program) -> Result<Arc<Plan>> {
         self.plans.get_or_build(program, || {
-            let options = schedule::Options::of(&self.profile);
+            let options = schedule::Options::of(&self.properties);
             let plan = Plan::new(schedule::build(program, &options)?, program.outputs.len(), &self.pool)?;
             self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
             Ok(plan)
         })
     }
+
+    /// Runs a program; `spans` get one for each launch.
+    fn execute(&self, program: &Program, bindings: &Bindings, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        debug_assert!(program.fits(bindings), "other memory than the plan is for");
+        let plan = self.plan(program)?;
+        let mut state = self.state();
+        for (i, bytes) in plan.slots().iter().enumerate() {
+            let held = state.slots.get(i).map(StorageObject::size_bytes);
+            if held.is_none_or(|held| held < *bytes) {
+                // The old one goes back first, so that the pool may grow by the difference only.
+                if held.is_some() {
+                    state.slots[i] = Buffer::new(&self.pool, 0)?;
+                }
+                let buffer = Buffer::new(&self.pool, *bytes)?;
+                match held {
+                    Some(_) => state.slots[i] = buffer,
+                    None => state.slots.push(buffer),
+                }
+            }
+        }
+        let regions = self.threads.install(|| plan.run(program, bindings, &state.slots, &self.pool, spans))?;
+        if program.step {
+            state.last_step = Some(plan.report);
+        }
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.launches.fetch_add(plan.report.launches as u64, Ordering::Relaxed);
+        Ok(regions)
+    }
 }
 
 impl Backend for FastCpu {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn properties(&self) -> &Properties {
+        &self.properties
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {
@@ -178,30 +207,11 @@ impl Backend for FastCpu {
     }
 
     fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
-        debug_assert!(program.fits(bindings), "other memory than the plan is for");
-        let plan = self.plan(program)?;
-        let mut state = self.state();
-        for (i, bytes) in plan.slots().iter().enumerate() {
-            let held = state.slots.get(i).map(StorageObject::size_bytes);
-            if held.is_none_or(|held| held < *bytes) {
-                // The old one goes back first, so that the pool may grow by the difference only.
-                if held.is_some() {
-                    state.slots[i] = Buffer::new(&self.pool, 0)?;
-                }
-                let buffer = Buffer::new(&self.pool, *bytes)?;
-                match held {
-                    Some(_) => state.slots[i] = buffer,
-                    None => state.slots.push(buffer),
-                }
-            }
-        }
-        let regions = self.threads.install(|| plan.run(program, bindings, &state.slots, &self.pool))?;
-        if program.step {
-            state.last_step = Some(plan.report);
-        }
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        self.launches.fetch_add(plan.report.launches as u64, Ordering::Relaxed);
-        Ok(regions)
+        self.execute(program, bindings, None)
+    }
+
+    fn run_timed(&self, program: &Program, bindings: &Bindings, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
+        self.execute(program, bindings, Some(spans))
     }
 
     fn synchronize(&self) -> Result<()> {

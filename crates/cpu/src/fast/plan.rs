@@ -1,12 +1,13 @@
 //! A schedule compiled for the fast executor, and its runs.
 
-use std::{sync::OnceLock, time::Instant};
+use std::time::Instant;
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     backend::PlanReport,
     program::{Bindings, Program},
     schedule::ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule, Whole},
+    span::{Described, Span},
     storage::{Region, Storage},
 };
 
@@ -111,7 +112,7 @@ impl Plan {
         &self.schedule.slots
     }
 
-    /// Runs the plan. `slots` are at least as large as [`Plan::slots`].
+    /// Runs the plan. `slots` are at least as large as [`Plan::slots`]; `spans` get one for each launch.
     ///
     /// # Errors
     /// A position that is none of its axis: the launches behind it are not run, and nothing is written in place by those in front
@@ -122,6 +123,7 @@ impl Plan {
         bindings: &Bindings,
         slots: &[Buffer],
         pool: &std::sync::Arc<Pool>,
+        mut spans: Option<&mut Vec<Span>>,
     ) -> Result<Vec<Region>> {
         let targets = bindings.targets.iter().zip(&self.held_back);
         let mut made: Vec<Option<Region>> =
@@ -150,7 +152,12 @@ impl Plan {
             let mut views = self.views(slots, pool, &region_of)?;
             let run = Run { plan: self, program, scalars: &scalars, pool };
             for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
+                let start = Instant::now();
                 run.launch(kernel, launch, &mut views)?;
+                if let Some(spans) = &mut spans {
+                    let (took, name) = (start.elapsed(), launch.kind.name());
+                    spans.push(Described::new(launch, &self.schedule.buffers).span(program, name, start, took));
+                }
             }
         }
         let mut regions = Vec::with_capacity(self.schedule.outputs.len());
@@ -217,7 +224,6 @@ impl Run<'_> {
     fn launch(&self, kernel: &Kernel, launch: &Launch, views: &mut [View<'_>]) -> Result<()> {
         let outside = Outside::default();
         let bind = Bind { views, scalars: self.scalars, outside: &outside };
-        let start = timed().then(Instant::now);
         match kernel {
             Kernel::Loop(nest) => nest.execute(bind, &access::Region::whole(&nest.extents), true),
             Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
@@ -239,9 +245,6 @@ impl Run<'_> {
                     }
                 }
             }
-        }
-        if let Some(start) = start {
-            eprintln!("{:9.3} ms  {}", start.elapsed().as_secs_f64() * 1e3, launch.label);
         }
         match outside.stray() {
             Some(stray) => {
@@ -282,14 +285,6 @@ fn count_launches(launch: &Launch, distinct: &mut Vec<LaunchKind>) -> usize {
         distinct.push(structure);
     }
     1
-}
-
-/// Whether `THALWEG_DEBUG=launches` asks for the time of each launch.
-fn timed() -> bool {
-    static TIMED: OnceLock<bool> = OnceLock::new();
-    *TIMED.get_or_init(|| {
-        std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|part| part.trim() == "launches"))
-    })
 }
 
 /// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.

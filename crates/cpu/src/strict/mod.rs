@@ -13,7 +13,7 @@ use std::sync::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Stats},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     storage::{Region, Storage},
 };
@@ -24,7 +24,7 @@ pub use storage::store;
 /// The reference device. See the module's documentation.
 #[derive(Debug)]
 pub struct StrictCpu {
-    profile: Profile,
+    properties: Properties,
     device_bytes: Arc<AtomicU64>,
     runs: AtomicU64,
     launches: AtomicU64,
@@ -41,7 +41,7 @@ impl StrictCpu {
     /// A new device; tensors of two devices do not mix.
     pub fn new() -> StrictCpu {
         StrictCpu {
-            profile: Profile {
+            properties: Properties {
                 name: "cpu (strict)".into(),
                 api: "strict",
                 hardware: false,
@@ -67,8 +67,8 @@ impl StrictCpu {
 }
 
 impl Backend for StrictCpu {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn properties(&self) -> &Properties {
+        &self.properties
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {

@@ -9,9 +9,10 @@ use std::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Backend, PlanReport, Profile, ReadFuture, Stats},
+    backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
+    span::Span,
     storage::{Region, Storage},
 };
 
@@ -80,7 +81,7 @@ impl GpuBackend {
         bindings: &Bindings,
     ) -> Result<Vec<Region>> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        self.run_plan(&mut plan, program, bindings)
+        self.run_plan(&mut plan, program, bindings, None)
     }
 
     /// Prepares a schedule once, for benches: the returned function queues it.
@@ -89,11 +90,17 @@ impl GpuBackend {
         schedule: schedule::ir::Schedule,
     ) -> Result<impl FnMut(&Program, &Bindings) -> Result<Vec<Region>> + '_> {
         let mut plan = Plan::build(&self.inner, &mut lock(&self.shared), schedule)?;
-        Ok(move |program: &Program, bindings: &Bindings| self.run_plan(&mut plan, program, bindings))
+        Ok(move |program: &Program, bindings: &Bindings| self.run_plan(&mut plan, program, bindings, None))
     }
 
-    fn run_plan(&self, plan: &mut Plan, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
-        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), program, bindings)?;
+    fn run_plan(
+        &self,
+        plan: &mut Plan,
+        program: &Program,
+        bindings: &Bindings,
+        spans: Option<&mut Vec<Span>>,
+    ) -> Result<Vec<Region>> {
+        let (regions, submission) = plan.run(&self.inner, &mut lock(&self.shared), program, bindings, spans)?;
         if program.step {
             *lock(&self.last_step) = Some(plan.report());
             if let Some(submission) = submission {
@@ -108,6 +115,18 @@ impl GpuBackend {
             }
         }
         Ok(regions)
+    }
+
+    /// Runs a program; `spans` get one for each launch.
+    fn execute(&self, program: &Program, bindings: &Bindings, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
+        debug_assert!(program.fits(bindings), "other memory than the plan is for");
+        self.inner.context.check("run")?;
+        let plan = self.plans.get_or_build(program, || {
+            let options = schedule::Options::of(self.properties());
+            let schedule = schedule::build(program, &options)?;
+            Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
+        })?;
+        self.run_plan(&mut lock(&plan), program, bindings, spans)
     }
 
     /// Waits for a copy; gives its bytes.
@@ -145,8 +164,8 @@ impl GpuBackend {
 }
 
 impl Backend for GpuBackend {
-    fn profile(&self) -> &Profile {
-        &self.inner.context.profile
+    fn properties(&self) -> &Properties {
+        &self.inner.context.properties
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Storage> {
@@ -215,14 +234,11 @@ impl Backend for GpuBackend {
     }
 
     fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
-        debug_assert!(program.fits(bindings), "other memory than the plan is for");
-        self.inner.context.check("run")?;
-        let plan = self.plans.get_or_build(program, || {
-            let options = schedule::Options::of(self.profile());
-            let schedule = schedule::build(program, &options)?;
-            Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
-        })?;
-        self.run_plan(&mut lock(&plan), program, bindings)
+        self.execute(program, bindings, None)
+    }
+
+    fn run_timed(&self, program: &Program, bindings: &Bindings, spans: &mut Vec<Span>) -> Result<Vec<Region>> {
+        self.execute(program, bindings, Some(spans))
     }
 
     fn synchronize(&self) -> Result<()> {
@@ -252,6 +268,6 @@ fn is_words(region: &Region) -> bool {
 
 impl fmt::Debug for GpuBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GpuBackend({} on {})", self.profile().name, self.profile().api)
+        write!(f, "GpuBackend({} on {})", self.properties().name, self.properties().api)
     }
 }

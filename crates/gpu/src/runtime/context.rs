@@ -7,7 +7,7 @@ use std::sync::{
 
 use thalweg_ir::{
     Error, ErrorKind, Result,
-    backend::{Profile, Stats},
+    backend::{Properties, Stats},
     schedule::ir::Check,
 };
 use wgpu::{
@@ -44,7 +44,7 @@ pub(crate) struct Context {
     pub device: Device,
     pub queue: Queue,
     pub caps: Caps,
-    pub profile: Profile,
+    pub properties: Properties,
     pub counters: Counters,
     /// Bytes to which the offset of a storage binding must be aligned.
     pub alignment: u64,
@@ -98,7 +98,7 @@ impl Context {
             max_bindings: limits.max_storage_buffers_per_shader_stage,
         };
         lowered.apply(&mut caps);
-        let profile = Profile {
+        let properties = Properties {
             name: info.name.clone(),
             api: api(info.backend),
             hardware: !software,
@@ -123,7 +123,7 @@ impl Context {
             device,
             queue,
             caps,
-            profile,
+            properties,
             counters: Counters::default(),
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             flags,

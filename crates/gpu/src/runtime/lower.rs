@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thalweg_ir::{
     Error, ErrorKind, Result,
     schedule::ir::{BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Place},
+    span::Described,
 };
 
 use super::{
@@ -24,6 +25,8 @@ const WORDS_ALIGN: usize = 256;
 #[derive(Default)]
 pub(super) struct Lowered {
     pub steps: Vec<Step>,
+    /// The launches that the steps are parts of.
+    pub launches: Vec<Described>,
     /// The kernels to compile, with labels.
     pub listed: Vec<(Arc<Kernel>, String)>,
     /// Bytes of all words.
@@ -39,7 +42,10 @@ pub(super) struct Lowered {
 pub(super) fn lower(context: &Context, launches: &[Launch], buffers: &[BufferSpec]) -> Result<Lowered> {
     let mut lowered = Lowered::default();
     let made = make(context, launches, buffers, &mut lowered)?;
-    lowered.dispatch(context, &made, buffers, &Arc::default());
+    for (launch, made) in launches.iter().filter(|l| !is_empty(l)).zip(&made) {
+        lowered.launches.push(Described::new(launch, buffers));
+        lowered.dispatch(context, std::slice::from_ref(made), buffers, &Arc::default());
+    }
     Ok(lowered)
 }
 
@@ -91,6 +97,7 @@ impl Lowered {
                         let checks = launch.checks().iter().map(|check| (context.number_of(check), check.clone()));
                         self.steps.push(Step {
                             kernel: kernel.clone(),
+                            launch: self.launches.len() - 1,
                             walking: walking.clone(),
                             copy,
                             label: launch.label.clone(),

@@ -13,6 +13,7 @@ mod plan;
 mod pool;
 mod probe;
 mod step;
+mod timestamps;
 mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};

@@ -5,7 +5,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
+    ops::Range,
+    sync::{Arc, Weak},
     time::Instant,
 };
 
@@ -14,9 +15,10 @@ use thalweg_ir::{
     backend::PlanReport,
     program::{Bindings, Program},
     schedule::ir::{BufId, BufferSpec, Place, Schedule},
+    span::{Described, Span},
     storage::{Region, Storage},
 };
-use wgpu::BufferUsages;
+use wgpu::{BufferUsages, CommandEncoder, CommandEncoderDescriptor, ComputePassDescriptor};
 
 use super::{
     ahead::Ahead,
@@ -25,6 +27,7 @@ use super::{
     lower::{Lowered, lower},
     pool::GpuBuffer,
     step::{Bound, Places, Step},
+    timestamps::Timestamps,
     transfer::foreign,
 };
 use crate::templates::{
@@ -52,6 +55,8 @@ pub(crate) struct Plan {
     buffers: Vec<BufferSpec>,
     outputs: Vec<BufId>,
     launches: Vec<Step>,
+    /// What these are parts of.
+    described: Vec<Described>,
     /// Bytes of each slot, largest first.
     slot_bytes: Vec<usize>,
     /// For each slot of the schedule its position in `slot_bytes`.
@@ -83,7 +88,7 @@ impl Plan {
         let context = &inner.context;
         let cleared = schedule.starts_at_zero();
         let Schedule { buffers, launches, slots, outputs, .. } = schedule;
-        let Lowered { steps, listed, offset, scratch } = lower(context, &launches, &buffers)?;
+        let Lowered { steps, launches: described, listed, offset, scratch } = lower(context, &launches, &buffers)?;
         let listed: Vec<(&Kernel, &str)> = listed.iter().map(|(kernel, label)| (&**kernel, label.as_str())).collect();
         let ahead = inner.pipelines.prepare(context, &listed)?;
         let kernels = listed.iter().map(|(k, _)| k.wgsl(0)).collect::<std::collections::HashSet<_>>().len();
@@ -107,6 +112,7 @@ impl Plan {
         Ok(Plan {
             outputs,
             launches: steps,
+            described,
             slot_bytes: sizes.iter().map(|(size, _)| *size).collect(),
             scratch: (scratch > 0).then(|| slot_order[sizes.len() - 1]),
             slot_order,
@@ -133,7 +139,8 @@ impl Plan {
         }
     }
 
-    /// Queues the launches. Gives the outputs' regions and the last submission.
+    /// Queues the launches. Gives the outputs' regions and the last submission. If there are to be spans, one for each launch, waits
+    /// for them.
     ///
     /// # Errors
     /// Memory, a region that does not fit its buffer.
@@ -143,11 +150,15 @@ impl Plan {
         shared: &mut Shared,
         program: &Program,
         bindings: &Bindings,
+        spans: Option<&mut Vec<Span>>,
     ) -> Result<(Vec<Region>, Option<wgpu::SubmissionIndex>)> {
         let made = self.bind(inner, shared, program, bindings)?;
         self.name_checks(inner, program);
         self.fill_words(inner, program, bindings);
-        let submission = self.record(inner)?;
+        let submission = match spans {
+            Some(spans) => self.record_timed(inner, program, spans)?,
+            None => self.record(inner)?,
+        };
         if let Some(ahead) = self.ahead.take() {
             inner.context.wait("run", submission.clone())?;
             drop(ahead);
@@ -283,53 +294,98 @@ impl Plan {
     /// Records and submits the launches: hardware starts on a part while the rest is recorded.
     fn record(&mut self, inner: &Inner) -> Result<Option<wgpu::SubmissionIndex>> {
         let count = self.launches.len();
-        if count == 0 {
-            return Ok(None);
-        }
-        let timed = timed();
         let parts = match inner.context.caps.software {
-            _ if timed => count,
             true => 1,
             false => count.div_ceil(FIRST_SUBMIT).clamp(1, 4),
         };
         let mut submission = None;
-        let mut done = 0;
-        let places = Places { bound: &self.bound, buffers: &self.buffers, alignment: inner.context.alignment };
-        for part in 0..parts {
-            let upto = if part + 1 == parts { count } else { (part + 1) * count / parts };
-            let mut encoder = inner.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let mut pass = None;
-            for step in &mut self.launches[done..upto] {
-                if let Some(copy) = &step.copy
-                    && let (from, to) = (step.bound(places, copy.from.0), step.bound(places, copy.to.0))
-                    && from.id != to.id
-                {
-                    pass = None;
-                    let (from_at, to_at) = (from.start + copy.from.1, to.start + copy.to.1);
-                    encoder.copy_buffer_to_buffer(&from.buffer, from_at, &to.buffer, to_at, copy.bytes);
-                    continue;
-                }
-                let pass = pass.get_or_insert_with(|| {
-                    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
-                });
-                let grid = step.kernel.grid;
-                let variant = step.variant(inner, places, self.words.as_ref())?;
-                pass.set_pipeline(&variant.pipeline.pipeline);
-                pass.set_bind_group(0, &variant.group, &[]);
-                pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
-            }
-            drop(pass);
-            let start = Instant::now();
+        for part in (0..parts).filter(|_| count > 0) {
+            let mut encoder = inner.context.device.create_command_encoder(&CommandEncoderDescriptor::default());
+            self.encode(inner, &mut encoder, part * count / parts..(part + 1) * count / parts, None)?;
             submission = Some(inner.submit(encoder.finish()));
-            if timed {
-                inner.context.wait("run", submission.clone())?;
-                let step = &self.launches[done];
-                let (ms, entry) = (start.elapsed().as_secs_f64() * 1e3, step.kernel.entry);
-                eprintln!("launch {done}: {ms:9.3} ms  {entry:12} {:?}  {}", step.kernel.grid, step.label);
-            }
-            done = upto;
         }
         Ok(submission)
+    }
+
+    /// The same, with a span for each launch. Without timestamps each is submitted alone, and the host's clock tells.
+    fn record_timed(
+        &mut self,
+        inner: &Inner,
+        program: &Program,
+        spans: &mut Vec<Span>,
+    ) -> Result<Option<wgpu::SubmissionIndex>> {
+        let context = &inner.context;
+        context.wait("profile", None)?;
+        let at_once = if Timestamps::exist(context) { Timestamps::LAUNCHES } else { 1 };
+        let mut submission = None;
+        let mut times = Vec::with_capacity(self.launches.len());
+        for first in (0..self.launches.len()).step_by(at_once) {
+            let steps = first..self.launches.len().min(first + at_once);
+            let timestamps = Timestamps::new(context, steps.len());
+            let mut encoder = context.device.create_command_encoder(&CommandEncoderDescriptor::default());
+            self.encode(inner, &mut encoder, steps, timestamps.as_ref())?;
+            if let Some(timestamps) = &timestamps {
+                timestamps.resolve(&mut encoder);
+            }
+            let start = Instant::now();
+            let submitted = inner.submit(encoder.finish());
+            context.wait("profile", Some(submitted.clone()))?;
+            submission = Some(submitted);
+            match timestamps {
+                Some(timestamps) => {
+                    times.extend(timestamps.read(context)?.into_iter().map(|t| start + t.start..start + t.end))
+                }
+                None => times.push(start..Instant::now()),
+            }
+        }
+        // A launch of several steps is one span.
+        for steps in self.launches.iter().zip(times).collect::<Vec<_>>().chunk_by(|(a, _), (b, _)| a.launch == b.launch)
+        {
+            let [(step, first), ..] = steps else { continue };
+            let end = steps.last().map_or(first.end, |(_, last)| last.end);
+            let entry = step.kernel.entry;
+            spans.push(self.described[step.launch].span(program, entry, first.start, end.duration_since(first.start)));
+        }
+        Ok(submission)
+    }
+
+    /// Records steps. Those that are timed have passes of their own.
+    fn encode(
+        &mut self,
+        inner: &Inner,
+        encoder: &mut CommandEncoder,
+        steps: Range<usize>,
+        timestamps: Option<&Timestamps>,
+    ) -> Result<()> {
+        let places = Places { bound: &self.bound, buffers: &self.buffers, alignment: inner.context.alignment };
+        let mut open = None;
+        for (i, step) in self.launches[steps].iter_mut().enumerate() {
+            let begin = |encoder: &mut CommandEncoder, timestamp_writes| {
+                let descriptor = ComputePassDescriptor { label: None, timestamp_writes };
+                encoder.begin_compute_pass(&descriptor).forget_lifetime()
+            };
+            if let Some(copy) = &step.copy
+                && let (from, to) = (step.bound(places, copy.from.0), step.bound(places, copy.to.0))
+                && from.id != to.id
+            {
+                open = None;
+                let (from_at, to_at) = (from.start + copy.from.1, to.start + copy.to.1);
+                timestamps.map(|t| begin(encoder, Some(t.begin(i))));
+                encoder.copy_buffer_to_buffer(&from.buffer, from_at, &to.buffer, to_at, copy.bytes);
+                timestamps.map(|t| begin(encoder, Some(t.end(i))));
+                continue;
+            }
+            if timestamps.is_some() {
+                open = None;
+            }
+            let pass = open.get_or_insert_with(|| begin(encoder, timestamps.map(|t| t.of(i))));
+            let grid = step.kernel.grid;
+            let variant = step.variant(inner, places, self.words.as_ref())?;
+            pass.set_pipeline(&variant.pipeline.pipeline);
+            pass.set_bind_group(0, &variant.group, &[]);
+            pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+        }
+        Ok(())
     }
 
     /// The region of an output.
@@ -379,14 +435,6 @@ fn zeroed(inner: &Inner, shared: &mut Shared, buffers: &[BufferSpec]) -> Result<
         });
     }
     Ok(zeroed)
-}
-
-/// Whether `THALWEG_DEBUG=launches` asks for the time of each launch, which is then waited for.
-fn timed() -> bool {
-    static TIMED: OnceLock<bool> = OnceLock::new();
-    *TIMED.get_or_init(|| {
-        std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|part| part.trim() == "launches"))
-    })
 }
 
 fn gpu(storage: &Storage) -> Result<&GpuBuffer> {

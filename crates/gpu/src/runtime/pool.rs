@@ -72,7 +72,7 @@ impl Pool {
         }
         let fits = || {
             let held = context.counters.bytes.load(Ordering::Relaxed);
-            context.profile.memory_bytes.is_none_or(|capacity| held.saturating_add(class) <= capacity)
+            context.properties.memory_bytes.is_none_or(|capacity| held.saturating_add(class) <= capacity)
         };
         if !fits() && (self.clear(context) == 0 || !fits()) {
             let held = context.counters.bytes.load(Ordering::Relaxed);

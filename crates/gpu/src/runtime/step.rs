@@ -20,6 +20,8 @@ const VARIANTS: usize = 6;
 /// A dispatch of a plan.
 pub(super) struct Step {
     pub kernel: Arc<Kernel>,
+    /// Which of the plan's launches it is a part of.
+    pub launch: usize,
     /// Of a step of a [`Repeat`]: where the buffers are that walk.
     pub walking: Arc<Walking>,
     /// Set where the launch does nothing but copy: bytes are moved without a kernel, unless they stay in their buffer.

@@ -71,7 +71,7 @@ impl Case {
     pub fn check(mut self, gpu: &GpuBackend, outer: &[usize], inner: &[usize], tolerance: f64, what: &str) {
         let nest = Loop { outer: outer.to_vec(), inner: inner.to_vec(), body: std::mem::take(&mut self.body) };
         self.schedule.scalars = self.scalars.len();
-        self.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: what.into() });
+        self.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: what.into(), members: vec![] });
         let want = self.interpret();
         let got = self.run(gpu, what);
         for (o, buf) in self.schedule.outputs.iter().enumerate() {
@@ -122,9 +122,10 @@ impl Case {
 
     /// Of a schedule without a graph: a node stands for all of it.
     pub fn draft(&self, gpu: &GpuBackend) -> Draft {
-        let label = Label { op: "test", path: None, location: std::panic::Location::caller() };
+        let label = Label::here("test");
         let op = thalweg_graph::Op::Leaf;
-        let node = Node { op, inputs: vec![], shape: vec![], dtype: DType::F32, label, slot: None };
+        let node =
+            Node { op, inputs: vec![], shape: vec![], dtype: DType::F32, compute: None, label, source: 0, slot: None };
         let leaf_dtypes: Vec<DType> =
             self.schedule.buffers.iter().filter(|b| matches!(b.place, Place::Leaf(_))).map(|b| b.dtype).collect();
         let leaves = self.leaves.iter().zip(leaf_dtypes).map(|(data, dtype)| {

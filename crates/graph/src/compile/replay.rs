@@ -279,7 +279,7 @@ impl<const M: usize> Recording<M> {
                 Replay::Effect(effect) => effect()?,
                 Replay::Run(run) => {
                     let bindings = run.bindings(&bound)?;
-                    bound.made.push(run.device.backend().run(&run.program, &bindings)?);
+                    bound.made.push(run.device.run(&run.program, &bindings)?);
                 }
             }
         }

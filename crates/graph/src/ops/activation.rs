@@ -5,6 +5,7 @@ use thalweg_ir::ErrorKind;
 
 use crate::{
     operators::{IntoTensor, Number},
+    scope::Scope,
     shape::IntoAxis,
     tensor::Tensor,
 };
@@ -27,6 +28,7 @@ impl Tensor {
     /// Hendrycks & Gimpel 2016, arXiv:1606.08415.
     #[track_caller]
     pub fn gelu(&self) -> Tensor {
+        let _scope = Scope::composite("gelu");
         let x = match self.wide_floats("gelu") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -46,6 +48,7 @@ impl Tensor {
     /// Hendrycks & Gimpel 2016, arXiv:1606.08415, §2.
     #[track_caller]
     pub fn gelu_tanh(&self) -> Tensor {
+        let _scope = Scope::composite("gelu_tanh");
         let x = match self.wide_floats("gelu_tanh") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -67,6 +70,7 @@ impl Tensor {
     /// Elfwing et al. 2017, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941.
     #[track_caller]
     pub fn silu(&self) -> Tensor {
+        let _scope = Scope::composite("silu");
         let x = match self.wide_floats("silu") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -84,6 +88,7 @@ impl Tensor {
     /// Misra 2019, arXiv:1908.08681.
     #[track_caller]
     pub fn mish(&self) -> Tensor {
+        let _scope = Scope::composite("mish");
         let x = match self.wide_floats("mish") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -99,6 +104,7 @@ impl Tensor {
     /// Not floats.
     #[track_caller]
     pub fn log_sigmoid(&self) -> Tensor {
+        let _scope = Scope::composite("log_sigmoid");
         let x = match self.wide_floats("log_sigmoid") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -115,6 +121,7 @@ impl Tensor {
     /// Not floats.
     #[track_caller]
     pub fn logit(&self, eps: f64) -> Tensor {
+        let _scope = Scope::composite("logit");
         let x = match self.wide_floats("logit") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -133,6 +140,7 @@ impl Tensor {
     /// Dugas et al. 2000, "Incorporating second-order functional knowledge for better option pricing".
     #[track_caller]
     pub fn softplus(&self) -> Tensor {
+        let _scope = Scope::composite("softplus");
         let x = match self.wide_floats("softplus") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -150,6 +158,7 @@ impl Tensor {
     /// U32 and truth values, which have no sign.
     #[track_caller]
     pub fn softsign(&self) -> Tensor {
+        let _scope = Scope::composite("softsign");
         self / (self.abs() + 1.0)
     }
 
@@ -161,6 +170,7 @@ impl Tensor {
     /// Not floats.
     #[track_caller]
     pub fn tanhshrink(&self) -> Tensor {
+        let _scope = Scope::composite("tanhshrink");
         let x = match self.wide_floats("tanhshrink") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -176,6 +186,7 @@ impl Tensor {
     /// Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models".
     #[track_caller]
     pub fn leaky_relu(&self, slope: impl Number) -> Tensor {
+        let _scope = Scope::composite("leaky_relu");
         let slope = slope.number();
         self.gt(0.0).where_(self, self * slope)
     }
@@ -191,6 +202,7 @@ impl Tensor {
     /// He et al. 2015, arXiv:1502.01852.
     #[track_caller]
     pub fn prelu(&self, slope: impl IntoTensor) -> Tensor {
+        let _scope = Scope::composite("prelu");
         self.gt(0.0).where_(self, self * slope.into_tensor(self))
     }
 
@@ -204,6 +216,7 @@ impl Tensor {
     /// Clevert et al. 2015, arXiv:1511.07289.
     #[track_caller]
     pub fn elu(&self, alpha: impl Number) -> Tensor {
+        let _scope = Scope::composite("elu");
         let alpha = alpha.number();
         let x = match self.wide_floats("elu") {
             Ok(x) => x,
@@ -224,6 +237,7 @@ impl Tensor {
     /// Barron 2017, arXiv:1704.07483.
     #[track_caller]
     pub fn celu(&self, alpha: impl Number) -> Tensor {
+        let _scope = Scope::composite("celu");
         let alpha = alpha.number();
         let x = match self.wide_floats("celu") {
             Ok(x) => x,
@@ -243,6 +257,7 @@ impl Tensor {
     /// Klambauer et al. 2017, arXiv:1706.02515.
     #[track_caller]
     pub fn selu(&self) -> Tensor {
+        let _scope = Scope::composite("selu");
         let x = match self.wide_floats("selu") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -256,6 +271,7 @@ impl Tensor {
     /// `[..]` → the same
     #[track_caller]
     pub fn hardtanh(&self, min: impl Number, max: impl Number) -> Tensor {
+        let _scope = Scope::composite("hardtanh");
         let (min, max) = (min.number(), max.number());
         self.clamp(min, max)
     }
@@ -268,6 +284,7 @@ impl Tensor {
     /// Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
     #[track_caller]
     pub fn relu6(&self) -> Tensor {
+        let _scope = Scope::composite("relu6");
         self.clamp(0.0, 6.0)
     }
 
@@ -281,6 +298,7 @@ impl Tensor {
     /// Howard et al. 2019, arXiv:1905.02244, §5.2.
     #[track_caller]
     pub fn hardsigmoid(&self) -> Tensor {
+        let _scope = Scope::composite("hardsigmoid");
         let x = match self.wide_floats("hardsigmoid") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -298,6 +316,7 @@ impl Tensor {
     /// Howard et al. 2019, arXiv:1905.02244, §5.2.
     #[track_caller]
     pub fn hardswish(&self) -> Tensor {
+        let _scope = Scope::composite("hardswish");
         let x = match self.wide_floats("hardswish") {
             Ok(x) => x,
             Err(failed) => return failed,
@@ -318,6 +337,7 @@ impl Tensor {
     /// U32 and truth values, which have no sign.
     #[track_caller]
     pub fn hardshrink(&self, lambda: impl Number) -> Tensor {
+        let _scope = Scope::composite("hardshrink");
         let lambda = lambda.number();
         self.abs().gt(lambda).where_(self, 0.0)
     }
@@ -328,6 +348,7 @@ impl Tensor {
     /// `[..]` → the same
     #[track_caller]
     pub fn softshrink(&self, lambda: impl Number) -> Tensor {
+        let _scope = Scope::composite("softshrink");
         let lambda = lambda.number();
         let low = self.lt(-lambda).where_(self + lambda, 0.0);
         self.gt(lambda).where_(self - lambda, low)
@@ -339,6 +360,7 @@ impl Tensor {
     /// `[..]` → the same
     #[track_caller]
     pub fn threshold(&self, threshold: impl Number, value: impl Number) -> Tensor {
+        let _scope = Scope::composite("threshold");
         let (threshold, value) = (threshold.number(), value.number());
         self.gt(threshold).where_(self, value)
     }
@@ -353,6 +375,7 @@ impl Tensor {
     /// Dauphin et al. 2016, arXiv:1612.08083.
     #[track_caller]
     pub fn glu(&self, axis: impl IntoAxis) -> Tensor {
+        let _scope = Scope::composite("glu");
         let [a, b] = match self.halves("glu", axis) {
             Ok(halves) => halves,
             Err(failed) => return failed,
@@ -370,6 +393,7 @@ impl Tensor {
     /// Shazeer 2020, arXiv:2002.05202.
     #[track_caller]
     pub fn swiglu(&self, axis: impl IntoAxis) -> Tensor {
+        let _scope = Scope::composite("swiglu");
         let [a, b] = match self.halves("swiglu", axis) {
             Ok(halves) => halves,
             Err(failed) => return failed,

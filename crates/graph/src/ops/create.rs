@@ -123,7 +123,7 @@ impl Tensor {
             let kind = ErrorKind::Invalid("an integer does not fit 32 bits".into());
             return Tensor::fail_on(device, "from_slice", kind);
         }
-        if T::DTYPE == DType::F64 && !device.profile().f64 {
+        if T::DTYPE == DType::F64 && !device.properties().f64 {
             let problem = format!("does not exist on {device}; give f32 values");
             return Tensor::fail_on(device, "from_slice", ErrorKind::DType { got: DType::F64, problem });
         }

@@ -2,7 +2,7 @@
 
 use thalweg_ir::{ErrorKind, shape::broadcast};
 
-use crate::{shape::IntoAxis, tensor::Tensor};
+use crate::{scope::Scope, shape::IntoAxis, tensor::Tensor};
 
 impl Tensor {
     /// `x / max(‖x‖_p, ε)` with the norm along an axis. Where ε is the larger, no gradient passes through the norm.
@@ -13,6 +13,7 @@ impl Tensor {
     /// An axis that there is not; a negative or undefined p.
     #[track_caller]
     pub fn normalize(&self, p: f64, axis: impl IntoAxis, eps: f64) -> Tensor {
+        let _scope = Scope::composite("normalize");
         let axis = match self.axis("normalize", axis) {
             Ok(axis) => axis,
             Err(failed) => return failed,
@@ -29,6 +30,7 @@ impl Tensor {
     /// Shapes that do not broadcast; an axis that there is not.
     #[track_caller]
     pub fn cosine_similarity(&self, other: &Tensor, axis: impl IntoAxis, eps: f64) -> Tensor {
+        let _scope = Scope::composite("cosine_similarity");
         let (a, b) = match self.broadcast_with("cosine_similarity", other) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -52,6 +54,7 @@ impl Tensor {
     /// Shapes that do not broadcast; scalars; a negative or undefined p.
     #[track_caller]
     pub fn pairwise_distance(&self, other: &Tensor, p: f64, eps: f64) -> Tensor {
+        let _scope = Scope::composite("pairwise_distance");
         let (a, b) = match self.broadcast_with("pairwise_distance", other) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -75,6 +78,7 @@ impl Tensor {
     /// Less than two axes; rows of different length; leading axes that do not broadcast; a negative or undefined p.
     #[track_caller]
     pub fn cdist(&self, other: &Tensor, p: f64) -> Tensor {
+        let _scope = Scope::composite("cdist");
         if self.check().is_err() {
             return self.clone();
         }

@@ -3,7 +3,7 @@
 use thalweg_ir::{DType, ErrorKind, ReduceOp};
 
 use super::{scatter::Combine, segments::Combined};
-use crate::tensor::Tensor;
+use crate::{scope::Scope, tensor::Tensor};
 
 /// How rows make a bag.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,7 @@ impl Tensor {
     /// and largest. Ids outside as in [`Tensor::gather`].
     #[track_caller]
     pub fn embedding_bag(&self, ids: &Tensor, bags: &Bags) -> Tensor {
+        let _scope = Scope::composite("embedding_bag");
         if ids.check().is_err() {
             return ids.clone();
         }

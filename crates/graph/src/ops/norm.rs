@@ -4,7 +4,7 @@
 
 use thalweg_ir::ErrorKind;
 
-use crate::{shape::Axes, tensor::Tensor};
+use crate::{scope::Scope, shape::Axes, tensor::Tensor};
 
 impl Tensor {
     /// `y = (x - μ) / √(σ² + ε) · weight + bias` with mean and biased variance over the last axes, which have this shape.
@@ -17,6 +17,7 @@ impl Tensor {
     /// Ba et al. 2016, arXiv:1607.06450.
     #[track_caller]
     pub fn layer_norm(&self, shape: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let _scope = Scope::composite("layer_norm");
         let axes = match self.trailing("layer_norm", shape, &[weight, bias]) {
             Ok(axes) => axes,
             Err(failed) => return failed,
@@ -34,6 +35,7 @@ impl Tensor {
     /// Zhang & Sennrich 2019, arXiv:1910.07467.
     #[track_caller]
     pub fn rms_norm(&self, shape: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
+        let _scope = Scope::composite("rms_norm");
         let axes = match self.trailing("rms_norm", shape, &[weight]) {
             Ok(axes) => axes,
             Err(failed) => return failed,
@@ -54,6 +56,7 @@ impl Tensor {
     /// Wu & He 2018, arXiv:1803.08494.
     #[track_caller]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let _scope = Scope::composite("group_norm");
         let channels = match self.channels("group_norm", &[weight, bias]) {
             Ok(channels) => channels,
             Err(failed) => return failed,
@@ -80,6 +83,7 @@ impl Tensor {
     /// Ulyanov et al. 2016, arXiv:1607.08022.
     #[track_caller]
     pub fn instance_norm(&self, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let _scope = Scope::composite("instance_norm");
         if let Err(failed) = self.channels("instance_norm", &[weight, bias]) {
             return failed;
         }
@@ -102,6 +106,7 @@ impl Tensor {
     /// as in PyTorch.
     #[track_caller]
     pub fn local_response_norm(&self, n: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
+        let _scope = Scope::composite("local_response_norm");
         let channels = match self.channels("local_response_norm", &[]) {
             Ok(channels) => channels,
             Err(failed) => return failed,
@@ -135,6 +140,7 @@ impl Tensor {
     /// Salimans & Kingma 2016, arXiv:1602.07868.
     #[track_caller]
     pub fn weight_norm(&self, g: &Tensor, axis: Option<isize>) -> Tensor {
+        let _scope = Scope::composite("weight_norm");
         let kept = match axis {
             Some(axis) => match self.axis("weight_norm", axis) {
                 Ok(axis) => Some(axis),

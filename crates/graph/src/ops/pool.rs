@@ -7,7 +7,7 @@ use thalweg_ir::{
     shape::{MAX_RANK, count},
 };
 
-use crate::{shape::Axes, tensor::Tensor};
+use crate::{scope::Scope, shape::Axes, tensor::Tensor};
 
 /// How a pooling walks, over as many of the last axes as `kernel` is long (or `spatial` says). One number is for all axes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,7 @@ impl Tensor {
     /// do not fit the axes, or zeros in them.
     #[track_caller]
     pub fn max_pool(&self, pool: &Pool) -> Tensor {
+        let _scope = Scope::composite("max_pool");
         if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {
             return self.in_all_axes(pool.kernel.len(), &x.max_pool(pool));
         }
@@ -157,6 +158,7 @@ impl Tensor {
     /// As [`Tensor::max_pool`]; a divisor of 0; not floats.
     #[track_caller]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
+        let _scope = Scope::composite("avg_pool");
         if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {
             return self.in_all_axes(pool.kernel.len(), &x.avg_pool(pool));
         }

@@ -6,6 +6,7 @@ use thalweg_ir::{DType, ErrorKind, Op, ReduceOp, shape::count};
 
 use crate::{
     ops::vector_norm::root,
+    scope::Scope,
     shape::{Axes, IntoAxes, IntoAxis},
     tensor::{Rule, Tensor},
 };
@@ -217,6 +218,7 @@ impl Tensor {
     /// Axes that there are not, or named twice; not floats.
     #[track_caller]
     pub fn var(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
+        let _scope = Scope::composite("var");
         let axes = axes.into();
         self.var_keepdim(axes.clone(), correction).drop_axes(self, &axes)
     }
@@ -224,6 +226,7 @@ impl Tensor {
     /// As [`Tensor::var`] over axes that stay with extent 1.
     #[track_caller]
     pub fn var_keepdim(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
+        let _scope = Scope::composite("var");
         self.wide_var("var", &axes.into(), correction).cast(self.dtype())
     }
 
@@ -251,6 +254,7 @@ impl Tensor {
     /// As [`Tensor::var`].
     #[track_caller]
     pub fn std(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
+        let _scope = Scope::composite("std");
         let axes = axes.into();
         root(&self.wide_var("std", &axes, correction), 2.0).cast(self.dtype()).drop_axes(self, &axes)
     }
@@ -264,6 +268,7 @@ impl Tensor {
     /// Axes that there are not, or named twice; no elements; not floats.
     #[track_caller]
     pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
+        let _scope = Scope::composite("logsumexp");
         let axes = axes.into();
         self.logsumexp_keepdim(axes.clone()).drop_axes(self, &axes)
     }
@@ -271,6 +276,7 @@ impl Tensor {
     /// As [`Tensor::logsumexp`] over axes that stay with extent 1.
     #[track_caller]
     pub fn logsumexp_keepdim(&self, axes: impl IntoAxes) -> Tensor {
+        let _scope = Scope::composite("logsumexp");
         let axes = axes.into();
         let x = match self.wide_floats("logsumexp") {
             Ok(x) => x,
@@ -295,6 +301,7 @@ impl Tensor {
     /// The "safe" form in Milakov & Gimelshein 2018, arXiv:1805.02867.
     #[track_caller]
     pub fn softmax(&self, axis: impl IntoAxis) -> Tensor {
+        let _scope = Scope::composite("softmax");
         let axis = axis.into();
         let x = match self.wide_floats("softmax") {
             Ok(x) => x,
@@ -314,6 +321,7 @@ impl Tensor {
     /// As [`Tensor::softmax`].
     #[track_caller]
     pub fn log_softmax(&self, axis: impl IntoAxis) -> Tensor {
+        let _scope = Scope::composite("log_softmax");
         let axis = axis.into();
         let x = match self.wide_floats("log_softmax") {
             Ok(x) => x,
@@ -331,6 +339,7 @@ impl Tensor {
     /// As [`Tensor::softmax`].
     #[track_caller]
     pub fn softmin(&self, axis: impl IntoAxis) -> Tensor {
+        let _scope = Scope::composite("softmin");
         (-self).softmax(axis)
     }
 }

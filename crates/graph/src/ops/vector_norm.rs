@@ -2,7 +2,7 @@
 
 use thalweg_ir::ErrorKind;
 
-use crate::{shape::IntoAxes, tensor::Tensor};
+use crate::{scope::Scope, shape::IntoAxes, tensor::Tensor};
 
 impl Tensor {
     /// `(Σ |x|^p)^(1/p)` over axes, which go away; for `p = ±∞` the largest or smallest `|x|`, for `p = 0` how many
@@ -18,6 +18,7 @@ impl Tensor {
     #[track_caller]
     #[doc(alias = "norm")]
     pub fn vector_norm(&self, p: f64, axes: impl IntoAxes) -> Tensor {
+        let _scope = Scope::composite("vector_norm");
         let axes = axes.into();
         self.vector_norm_keepdim(p, axes.clone()).drop_axes(self, &axes)
     }
@@ -25,6 +26,7 @@ impl Tensor {
     /// As [`Tensor::vector_norm`] over axes that stay with extent 1.
     #[track_caller]
     pub fn vector_norm_keepdim(&self, p: f64, axes: impl IntoAxes) -> Tensor {
+        let _scope = Scope::composite("vector_norm");
         let axes = axes.into();
         if self.check().is_ok() && !self.dtype().is_float() {
             let problem = "has no norm; cast to a float first".to_string();

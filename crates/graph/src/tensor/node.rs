@@ -10,13 +10,13 @@ use std::{
 };
 
 use thalweg_ir::{
-    DType, Error, ErrorKind, Name, Op, Result,
+    DType, Error, ErrorKind, Op, Result,
     shape::{MAX_RANK, Type},
     storage::Region,
 };
 
 use super::version::Version;
-use crate::device::Device;
+use crate::{device::Device, scope::Origin};
 
 /// An n-dimensional array, or the recipe for one. A cheap clone.
 ///
@@ -38,6 +38,8 @@ pub(crate) struct Node {
     pub dtype: DType,
     pub device: Device,
     pub origin: Origin,
+    /// The 16-bit dtype that contractions round their operands to, here and in the gradient, if they do.
+    pub compute: Option<DType>,
     /// Whether it is a tracked leaf or has a tracked ancestor.
     pub tracked: bool,
     pub error: Option<Error>,
@@ -88,27 +90,6 @@ impl State {
     /// Of a node that waits for its value, and needs about so many that do.
     pub fn waiting(inputs: Vec<Tensor>, pending: usize) -> Mutex<State> {
         Mutex::new(State { inputs, pending, ..State::default() })
-    }
-}
-
-/// Where a node was made, and the nearest parameter.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub location: &'static Location<'static>,
-    /// With how many edges lie between.
-    pub near: Option<(Name, u32)>,
-}
-
-impl Origin {
-    /// Of a node with these inputs. The nearest parameter is that of the op itself, if it has one, not of what it works on.
-    pub fn new(location: &'static Location<'static>, inputs: &[Tensor]) -> Origin {
-        let nearest = inputs.iter().filter_map(|t| t.0.origin.near.as_ref()).min_by_key(|(_, distance)| *distance);
-        Origin { location, near: nearest.map(|(name, distance)| (name.clone(), distance.saturating_add(1))) }
-    }
-
-    /// The name of the nearest parameter.
-    pub fn name(&self) -> Option<Name> {
-        self.near.as_ref().map(|(name, _)| name.clone())
     }
 }
 
@@ -254,6 +235,7 @@ impl Tensor {
             dtype: DType::F32,
             device: device.clone(),
             origin,
+            compute: None,
             tracked: false,
             error: Some(error),
             role: Role::Plain,
@@ -271,7 +253,8 @@ impl Tensor {
             shape: of.shape,
             dtype: of.dtype,
             device: device.clone(),
-            origin: Origin { location, near: None },
+            origin: Origin::leaf(location, None),
+            compute: None,
             error: None,
             role: Role::Taken,
             rule: None,
@@ -295,7 +278,8 @@ impl Tensor {
             shape,
             dtype: region.dtype,
             device: device.clone(),
-            origin: Origin { location, near },
+            origin: Origin::leaf(location, near),
+            compute: None,
             tracked,
             error: None,
             role,

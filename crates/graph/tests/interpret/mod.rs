@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use thalweg_graph::{
     DType, Device, Error,
-    backend::{Backend, Bindings, PlanReport, Profile, Program, ReadFuture, Region, Stats, Storage, StorageObject},
+    backend::{Backend, Bindings, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage, StorageObject},
     schedule::{
         self, Options,
         ir::{Place, Schedule},
@@ -26,13 +26,13 @@ impl StorageObject for Memory {
 /// Runs schedules. `schedules` keeps what was run.
 #[derive(Debug)]
 pub struct Interpreter {
-    profile: Profile,
+    properties: Properties,
     pub schedules: Mutex<Vec<Schedule>>,
 }
 
 impl Interpreter {
     pub fn device() -> (Device, Arc<Interpreter>) {
-        let profile = Profile {
+        let properties = Properties {
             name: "interpreter".into(),
             api: "test",
             hardware: false,
@@ -45,7 +45,7 @@ impl Interpreter {
             memory_bytes: None,
             scheduled: true,
         };
-        let backend = Arc::new(Interpreter { profile, schedules: Mutex::default() });
+        let backend = Arc::new(Interpreter { properties, schedules: Mutex::default() });
         (Device::new(backend.clone()), backend)
     }
 }
@@ -60,8 +60,8 @@ fn with<T>(region: &Region, f: impl FnOnce(&mut [f64]) -> T) -> T {
 }
 
 impl Backend for Interpreter {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn properties(&self) -> &Properties {
+        &self.properties
     }
     /// Bytes are decoded when first used, since only then the dtype is known.
     fn upload(&self, bytes: &[u8]) -> Result<Storage, Error> {
@@ -88,7 +88,7 @@ impl Backend for Interpreter {
     }
     fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>, Error> {
         assert!(program.fits(bindings));
-        let schedule = schedule::build(program, &Options { composed: true, ..Options::of(&self.profile) })?;
+        let schedule = schedule::build(program, &Options { composed: true, ..Options::of(&self.properties) })?;
         let outputs = execute(&schedule, bindings);
         self.schedules.lock().unwrap().push(schedule);
         Ok(outputs)

@@ -1,4 +1,4 @@
-//! Mixed precision: contractions read 16-bit operands.
+//! Mixed precision: contractions that ask for it read 16-bit operands.
 //!
 //! Casts are nodes from here on. The scheduler performs them where the operand is loaded, so they cost no launch. Sums
 //! stay in f32 and leave as f32; softmax, norms, losses, reductions and the optimizer are not touched.
@@ -9,10 +9,10 @@ use crate::{
     schedule::graph::{Builder, Graph, Node, NodeId},
 };
 
-/// Casts the operands of every f32 contraction to `dtype`.
-pub fn autocast(graph: &Graph, dtype: DType) -> Graph {
+/// Casts the operands of every f32 contraction to the dtype that it computes in.
+pub fn autocast(graph: &Graph) -> Graph {
     graph.rewrite(|builder: &mut Builder, mut node: Node| -> NodeId {
-        if node.op.is_contraction() && node.dtype == DType::F32 {
+        if let (Some(dtype), DType::F32) = (node.compute.filter(|_| node.op.is_contraction()), node.dtype) {
             for input in &mut node.inputs {
                 let like = builder.graph.nodes[*input].clone();
                 *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);

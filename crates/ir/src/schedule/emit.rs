@@ -265,7 +265,7 @@ impl<'g> Emitter<'g> {
         let bound = shape[axis] as i64;
         let mut elsewhere = forms.to_vec();
         elsewhere[axis] = Form::plain(self.zero());
-        self.body.checks.push(Check { label: node.label.clone(), axis, node: 0 });
+        self.body.checks.push(Check { label: node.label.clone(), axis, node: node.source });
         let check = self.body.checks.len() - 1;
         if let Some(buf) = buf {
             let at = self.access(shape, &elsewhere);

@@ -67,7 +67,8 @@ impl Builder {
 
     /// A node of a pass, labelled as `like`.
     pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
-        self.add(Node { op, inputs, shape, dtype, label: like.label.clone(), slot: None })
+        let Node { compute, source, .. } = *like;
+        self.add(Node { op, inputs, shape, dtype, compute, label: like.label.clone(), source, slot: None })
     }
 
     /// A number as a tensor of this shape; part of the plan.
@@ -125,9 +126,9 @@ impl Builder {
                         let shape = vec![like.shape[1], like.shape[0]];
                         builder.make(Op::Permute(vec![1, 0]), vec![id], shape, like.dtype, &like)
                     };
-                    let label = input(0).label.clone();
+                    let Node { label, source, compute, .. } = input(0).clone();
                     let inputs = vec![flip(self, b), flip(self, a)];
-                    Some(self.add(Node { op: Op::Matmul, inputs, label, ..node.clone() }))
+                    Some(self.add(Node { op: Op::Matmul, inputs, label, source, compute, ..node.clone() }))
                 }
                 _ => None,
             },

@@ -462,6 +462,16 @@ impl LaunchKind {
 }
 
 impl LaunchKind {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LaunchKind::Loop(_) => "loop",
+            LaunchKind::Contract(_) => "contract",
+            LaunchKind::Whole(w) => w.op.name(),
+            LaunchKind::Repeat(r) => r.whole.op.name(),
+        }
+    }
+
     /// The code, if it has some.
     pub fn body(&self) -> Option<&Body> {
         match self {
@@ -504,8 +514,10 @@ impl LaunchKind {
 pub struct Launch {
     /// What to do.
     pub kind: LaunchKind,
-    /// Ops, nearest parameter path and source position, for profilers and error messages.
+    /// Ops, nearest parameter path and source position, for error messages.
     pub label: String,
+    /// The nodes of the program that it computes, first the one that it is known by.
+    pub members: Vec<usize>,
 }
 
 impl Launch {

@@ -4,6 +4,7 @@ mod buffers;
 pub mod cache;
 mod checks;
 mod coordinates;
+pub mod cost;
 mod emit;
 mod form;
 pub mod graph;
@@ -43,9 +44,7 @@ use crate::{
 pub fn build(program: &Program, options: &Options) -> Result<Schedule> {
     let keep = |op: &Primitive, inputs: &[Type]| !options.composed && op.pays(inputs);
     let mut graph = passes::compose::compose(&Builder::program(program), keep);
-    if let Some(dtype) = program.mixed {
-        graph = passes::autocast::autocast(&graph, dtype);
-    }
+    graph = passes::autocast::autocast(&graph);
     graph = passes::split::split(&graph);
     graph = passes::join::join(&graph, options.max_buffers);
     graph = graph.rewrite(|builder, node| builder.push(node));
@@ -201,13 +200,10 @@ fn lower(graph: &Graph, program: &Program, options: &Options, copies: &HashSet<N
     let mut launches = Vec::with_capacity(groups.kernels.len());
     for kernel in &groups.kernels {
         let kind = kernel::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
-        launches.push(Launch { kind, label: label(graph, &kernel.members) });
+        let members = by_weight(graph, &kernel.members).iter().map(|id| graph.nodes[*id].source).collect();
+        launches.push(Launch { kind, label: label(graph, &kernel.members), members });
     }
     let mut launches = checks::first(graph, launches, &overwrites);
-    for check in launches.iter_mut().flat_map(|launch| launch.checks_mut()) {
-        let looks = |node: &Node| matches!(node.op, Op::Gather(_)) && node.label == check.label;
-        check.node = program.nodes.iter().position(looks).unwrap_or(usize::MAX);
-    }
     let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
     for (i, output) in graph.outputs.iter().enumerate() {
         if graph.nodes[*output].op != Op::Leaf {
@@ -230,26 +226,21 @@ fn lower(graph: &Graph, program: &Program, options: &Options, copies: &HashSet<N
     }
     let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
     let mut specs = buffers.specs;
-    let launches = with_steps(launches, &mut specs, program, options)?;
+    let launches = with_steps(launches, &mut specs, options)?;
     let temporary: Vec<bool> = specs.iter().map(|b| b.place == TEMPORARY).collect();
     let slots = memory::plan(&mut specs, &launches, |b| temporary[b]);
     Some(Schedule { buffers: specs, launches, slots, outputs, scalars: program.scalars.len() })
 }
 
 /// The launches with the steps of scans in them.
-fn with_steps(
-    launches: Vec<Launch>,
-    specs: &mut Vec<BufferSpec>,
-    program: &Program,
-    options: &Options,
-) -> Option<Vec<Launch>> {
+fn with_steps(launches: Vec<Launch>, specs: &mut Vec<BufferSpec>, options: &Options) -> Option<Vec<Launch>> {
     let mut all = Vec::with_capacity(launches.len());
     for launch in launches {
         match launch.kind {
             LaunchKind::Whole(whole) if let Primitive::Scan(scan) = &whole.op.clone() => {
                 let step: &Fragment = scan.step.program()?;
-                let body = build(&step.program(&repeat::wanted(scan, &whole), program.mixed), options).ok()?;
-                all.extend(repeat::launches(scan, whole, &launch.label, body, specs));
+                let body = build(&step.program(&repeat::wanted(scan, &whole)), options).ok()?;
+                all.extend(repeat::launches(scan, whole, (&launch.label, &launch.members), body, specs));
             }
             kind => all.push(Launch { kind, ..launch }),
         }
@@ -283,6 +274,13 @@ impl Buffers<'_> {
             _ => self.place(id, TEMPORARY),
         }
     }
+}
+
+/// The members of a launch, first the one that it is known by: its contraction, or else the one that all others lead to.
+fn by_weight(graph: &Graph, members: &[NodeId]) -> Vec<NodeId> {
+    let main = members.iter().position(|id| graph.nodes[*id].op.is_contraction()).unwrap_or(members.len() - 1);
+    let others = members.iter().enumerate().filter(|(i, _)| *i != main).map(|(_, id)| *id);
+    std::iter::once(members[main]).chain(others).collect()
 }
 
 /// The ops of a launch, and path and position of the last.

@@ -1,6 +1,6 @@
 //! What a backend asks of its schedules.
 
-use crate::backend::Profile;
+use crate::backend::Properties;
 
 /// What a backend asks of its schedules.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,8 @@ pub struct Options {
 
 impl Options {
     /// What a device asks for.
-    pub fn of(profile: &Profile) -> Options {
-        let Profile { max_buffers, max_binding_bytes, .. } = *profile;
+    pub fn of(properties: &Properties) -> Options {
+        let Properties { max_buffers, max_binding_bytes, .. } = *properties;
         Options { max_buffers, max_binding_bytes, composed: false }
     }
 }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     dtype::DType,
     op::scan::{Part, Scan, Walk, row},
+    program::NodeId,
 };
 
 /// Which results of a step somebody needs: every carry, and each `y` that is asked for.
@@ -25,12 +26,19 @@ pub fn wanted(scan: &Scan, whole: &Whole) -> Vec<bool> {
     (0..scan.carries).map(|_| true).chain(rows).collect()
 }
 
-/// The launches of a scan whose step has this schedule.
-pub fn launches(scan: &Scan, whole: Whole, label: &str, body: Schedule, specs: &mut Vec<BufferSpec>) -> Vec<Launch> {
+/// The launches of a scan whose step has this schedule. All are known by what the scan is.
+pub fn launches(
+    scan: &Scan,
+    whole: Whole,
+    (label, members): (&str, &[NodeId]),
+    body: Schedule,
+    specs: &mut Vec<BufferSpec>,
+) -> Vec<Launch> {
     let carried: Vec<Carried> = (0..scan.carries).map(|c| Carried::of(scan, &whole, c, specs)).collect();
     let copied = |from: (BufId, usize), to: (BufId, usize), carried: &Carried| Launch {
         kind: copy(from, to, carried.len, carried.dtype),
         label: label.to_string(),
+        members: members.to_vec(),
     };
     let before = carried.iter().zip(&whole.inputs).map(|(c, start)| copied((start.buf, 0), (c.buf, c.read.start), c));
     let mut all: Vec<Launch> = before.collect();
@@ -74,12 +82,13 @@ pub fn launches(scan: &Scan, whole: Whole, label: &str, body: Schedule, specs: &
     let mut launches = body.launches;
     for launch in &mut launches {
         launch.kind.buffers_mut().into_iter().for_each(|buf| *buf = of[*buf]);
+        launch.members = members.to_vec();
         // They come from no node of the program that is run.
         launch.checks_mut().iter_mut().for_each(|check| check.node = usize::MAX);
     }
     let scratch = carried.iter().filter(|c| c.read.period > 0).map(|c| c.buf).chain(slots).collect();
     let kind = LaunchKind::Repeat(Repeat { times: scan.steps, launches, whole, scratch });
-    all.push(Launch { kind, label: label.to_string() });
+    all.push(Launch { kind, label: label.to_string(), members: members.to_vec() });
     all.extend(after);
     all
 }

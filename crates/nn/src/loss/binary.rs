@@ -1,6 +1,6 @@
 //! Losses of yes-or-no targets.
 
-use thalweg_graph::{ErrorKind, Tensor};
+use thalweg_graph::{ErrorKind, Scope, Tensor};
 
 use super::{Reduction, matched};
 
@@ -30,6 +30,7 @@ impl BinaryCrossEntropy {
     /// Shapes that differ: neither is broadcast; a weight that does not broadcast.
     #[track_caller]
     pub fn loss(&self, p: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("bce_loss");
         let (p, t) = match matched("bce_loss", p, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -66,6 +67,7 @@ impl BinaryCrossEntropyWithLogits {
     /// Shapes that differ: neither is broadcast; weights that do not broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("bce_with_logits");
         match matched("bce_with_logits", x, target) {
             Ok((x, t)) => self.reduction.apply(weighted(cross_entropy(&x, &t, self.pos_weight.as_ref()), &self.weight)),
             Err(failed) => failed,
@@ -113,6 +115,7 @@ impl MultilabelSoftMargin {
     /// Shapes that differ; scalars; a weight that does not broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("multilabel_soft_margin_loss");
         let (x, t) = match matched("multilabel_soft_margin_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,

@@ -1,6 +1,6 @@
 //! Losses of scores for classes.
 
-use thalweg_graph::{ErrorKind, Tensor};
+use thalweg_graph::{ErrorKind, Scope, Tensor};
 
 use super::{Classes, Reduction, class_axis, classes};
 use crate::wide;
@@ -43,6 +43,7 @@ impl CrossEntropy {
     /// there is not is an error as a position outside is of [`Tensor::gather`], and the loss is not a number.
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("cross_entropy");
         if logits.check().is_err() {
             return logits.clone();
         }
@@ -152,6 +153,7 @@ impl Nll {
     /// [`CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, log_p: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("nll_loss");
         if log_p.check().is_err() {
             return log_p.clone();
         }

@@ -1,6 +1,6 @@
 //! Connectionist temporal classification.
 
-use thalweg_graph::{DType, ErrorKind, Tensor};
+use thalweg_graph::{DType, ErrorKind, Scope, Tensor};
 
 use super::Reduction;
 use crate::wide;
@@ -46,6 +46,7 @@ impl Ctc {
     /// Shapes that do not fit; a blank that is no class; lengths that do not add up to the targets.
     #[track_caller]
     pub fn loss(&self, log_p: &Tensor, target: &Tensor, input_lengths: &Tensor, target_lengths: &Tensor) -> Tensor {
+        let _scope = Scope::composite("ctc_loss");
         for t in [log_p, target, input_lengths, target_lengths] {
             if t.check().is_err() {
                 return t.clone();

@@ -1,6 +1,6 @@
 //! Losses of distributions: a divergence, and negative log-likelihoods.
 
-use thalweg_graph::{ErrorKind, Tensor};
+use thalweg_graph::{ErrorKind, Scope, Tensor};
 
 use super::{Reduction, matched};
 use crate::wide;
@@ -29,6 +29,7 @@ impl KlDivergence {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("kl_div");
         let (x, t) = match matched("kl_div", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -74,6 +75,7 @@ impl PoissonNll {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("poisson_nll_loss");
         let (x, t) = match matched("poisson_nll_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -125,6 +127,7 @@ impl GaussianNll {
     /// Shapes that differ; a variance that does not fit.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor, var: &Tensor) -> Tensor {
+        let _scope = Scope::composite("gaussian_nll_loss");
         let (x, t) = match matched("gaussian_nll_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,

@@ -1,6 +1,6 @@
 //! Losses for classes that are rare: most elements are easy, and count little.
 
-use thalweg_graph::{Axes, ErrorKind, Tensor};
+use thalweg_graph::{Axes, ErrorKind, Scope, Tensor};
 
 use super::{Classes, Reduction, binary, class_axis, classes, matched};
 use crate::wide;
@@ -36,6 +36,7 @@ impl SigmoidFocal {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("sigmoid_focal_loss");
         let (x, t) = match matched("sigmoid_focal_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -79,6 +80,7 @@ impl SoftmaxFocal {
     /// Scalars; classes of another shape, or not integers. A class that there is not is as in [`super::CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("softmax_focal_loss");
         let axis = class_axis(logits);
         let Classes { hit, sound, .. } = match classes("softmax_focal_loss", logits, target, axis, None) {
             Ok(classes) => classes,
@@ -130,6 +132,7 @@ impl Dice {
     /// Shapes that differ; scalars.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("dice_loss");
         let (x, t) = match matched("dice_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,

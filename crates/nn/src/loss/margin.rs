@@ -1,6 +1,6 @@
 //! Losses that leave what is right by a margin alone.
 
-use thalweg_graph::{DType, ErrorKind, Tensor};
+use thalweg_graph::{DType, ErrorKind, Scope, Tensor};
 
 use super::{Classes, Reduction, classes, matched};
 use crate::wide;
@@ -35,6 +35,7 @@ impl HingeEmbedding {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("hinge_embedding_loss");
         let (x, t) = match matched("hinge_embedding_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -66,6 +67,7 @@ impl MarginRanking {
     /// Shapes that differ: none is broadcast.
     #[track_caller]
     pub fn loss(&self, a: &Tensor, b: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("margin_ranking_loss");
         let (a, b) = match matched("margin_ranking_loss", a, b) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -96,6 +98,7 @@ impl SoftMargin {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("soft_margin_loss");
         match matched("soft_margin_loss", x, target) {
             Ok((x, t)) => self.reduction.apply((-(x * t)).softplus()),
             Err(failed) => failed,
@@ -137,6 +140,7 @@ impl MultiMargin {
     /// that there is not is as in [`super::CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("multi_margin_loss");
         let axis = x.rank().saturating_sub(1);
         let Classes { hit, sound, .. } = match classes("multi_margin_loss", x, target, axis, None) {
             Ok(classes) => classes,
@@ -179,6 +183,7 @@ impl MultilabelMargin {
     /// Shapes that differ; scalars; a target of floats. A listed class that there is not is as in [`super::CrossEntropy`].
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("multilabel_margin_loss");
         let op = "multilabel_margin_loss";
         for t in [x, target] {
             if t.check().is_err() {

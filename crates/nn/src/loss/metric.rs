@@ -1,6 +1,6 @@
 //! Losses of embeddings: what is alike should lie close.
 
-use thalweg_graph::{ErrorKind, Tensor};
+use thalweg_graph::{ErrorKind, Scope, Tensor};
 
 use super::{Reduction, matched};
 use crate::wide;
@@ -27,6 +27,7 @@ impl CosineEmbedding {
     /// Shapes that differ or do not fit; scalars.
     #[track_caller]
     pub fn loss(&self, a: &Tensor, b: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("cosine_embedding_loss");
         let (a, b) = match vectors("cosine_embedding_loss", a, b) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -78,6 +79,7 @@ impl TripletMargin {
     /// Shapes that differ; scalars; a negative or undefined p.
     #[track_caller]
     pub fn loss(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
+        let _scope = Scope::composite("triplet_margin_loss");
         let (anchor, positive) = match vectors("triplet_margin_loss", anchor, positive) {
             Ok(pair) => pair,
             Err(failed) => return failed,

@@ -1,6 +1,6 @@
 //! Losses of numbers against numbers.
 
-use thalweg_graph::Tensor;
+use thalweg_graph::{Scope, Tensor};
 
 use super::{Reduction, matched};
 
@@ -23,6 +23,7 @@ impl Mse {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("mse_loss");
         match matched("mse_loss", x, target) {
             Ok((x, t)) => self.reduction.apply((x - t).square()),
             Err(failed) => failed,
@@ -49,6 +50,7 @@ impl L1 {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("l1_loss");
         match matched("l1_loss", x, target) {
             Ok((x, t)) => self.reduction.apply((x - t).abs()),
             Err(failed) => failed,
@@ -86,6 +88,7 @@ impl SmoothL1 {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("smooth_l1_loss");
         let (x, t) = match matched("smooth_l1_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -130,6 +133,7 @@ impl Huber {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("huber_loss");
         let (x, t) = match matched("huber_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,
@@ -160,6 +164,7 @@ impl LogCosh {
     /// Shapes that differ: neither is broadcast.
     #[track_caller]
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let _scope = Scope::composite("log_cosh_loss");
         let (x, t) = match matched("log_cosh_loss", x, target) {
             Ok(pair) => pair,
             Err(failed) => return failed,

@@ -1,7 +1,7 @@
 //! Batch normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
+use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, Scope, State, Tensor};
 
 use super::{check_values, param};
 use crate::{
@@ -60,6 +60,7 @@ impl BatchNorm2d {
     /// Not four axes; another number of channels; not floats; one value for each channel in training mode.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let _scope = Scope::composite("batch_norm2d");
         let Ok([batch, channels, height, width]) = x.dims::<4>() else {
             let problem = "is not [batch, channels, height, width]".to_string();
             return x.fail("batch_norm2d", ErrorKind::Shape { shape: x.shape().to_vec(), problem });

@@ -1,7 +1,7 @@
 //! Instance normalisation.
 
 use thalweg_derive::Module;
-use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, State, Tensor};
+use thalweg_graph::{Device, ErrorKind, Mode, Param, Result, Rng, Scope, State, Tensor};
 
 use super::{check_values, param};
 use crate::{
@@ -59,6 +59,7 @@ impl InstanceNorm {
     /// No space; another number of channels; one element of space, but in evaluation mode with running statistics.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let _scope = Scope::composite("instance_norm");
         if x.check().is_ok() && x.shape().get(1) != Some(&self.channels) {
             let problem = format!("is not [batch, {}, space..]", self.channels);
             return x.fail("instance_norm", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
