@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod compiled;
+mod lengths;
 mod recomputed;
 mod resumed;
 mod steady;

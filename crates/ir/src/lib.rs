@@ -9,7 +9,7 @@ pub mod custom;
 mod dtype;
 mod error;
 mod fragment;
-mod key;
+pub mod key;
 mod name;
 pub mod op;
 mod passes;

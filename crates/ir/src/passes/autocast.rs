@@ -10,14 +10,18 @@ use crate::{
 };
 
 /// Casts the operands of every f32 contraction to `dtype`.
-pub fn autocast(graph: &Graph, dtype: DType) -> Graph {
-    graph.rewrite(|builder: &mut Builder, mut node: Node| -> NodeId {
-        if node.op.is_contraction() && node.dtype == DType::F32 {
-            for input in &mut node.inputs {
-                let like = builder.graph.nodes[*input].clone();
-                *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);
+pub fn autocast(graph: Graph, dtype: DType) -> Graph {
+    let is_cast = |node: &Node| node.op.is_contraction() && node.dtype == DType::F32;
+    graph.rewrite_if(
+        |_, node| is_cast(node),
+        |builder: &mut Builder, mut node: Node| -> NodeId {
+            if is_cast(&node) {
+                for input in &mut node.inputs {
+                    let like = builder.graph.nodes[*input].clone();
+                    *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);
+                }
             }
-        }
-        builder.add(node)
-    })
+            builder.add(node)
+        },
+    )
 }

@@ -7,7 +7,7 @@ use super::{
     graph::{Graph, NodeId},
     ir::Launch,
 };
-use crate::op::Op;
+use crate::{op::Op, program::Program};
 
 /// Moves the launches that check positions, and those that these wait for, in front of all others; each part keeps its order.
 /// Buffers are node ids here.
@@ -44,4 +44,15 @@ pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> V
     }
     let (first, rest): (Vec<_>, Vec<_>) = launches.into_iter().zip(early).partition(|(_, early)| *early);
     first.into_iter().chain(rest).map(|(launch, _)| launch).collect()
+}
+
+/// Gives each check the label of its node, and for that node the program's, which passes may have replaced.
+pub fn name(graph: &Graph, program: &Program, launches: &mut [Launch]) {
+    let is_gather = |id: &NodeId| matches!(program.nodes[*id].op, Op::Gather(_));
+    let gathers: Vec<NodeId> = (0..program.nodes.len()).filter(is_gather).collect();
+    for check in launches.iter_mut().flat_map(Launch::checks_mut) {
+        check.label = graph.nodes[check.node].label.clone();
+        let same = gathers.iter().find(|id| program.nodes[**id].label == check.label);
+        check.node = same.copied().unwrap_or(usize::MAX);
+    }
 }
