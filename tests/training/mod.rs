@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod compiled;
+mod lengths;
 mod precision;
 mod profile;
 mod recomputed;

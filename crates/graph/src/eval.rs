@@ -170,7 +170,8 @@ struct Gathered {
 
 fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered> {
     let mut seen: HashSet<u64> = HashSet::new();
-    let mut nodes: Vec<Tensor> = Vec::new();
+    let mut values: Vec<Tensor> = Vec::new();
+    let mut computed: Vec<(Tensor, Vec<Tensor>)> = Vec::new();
     let mut stack: Vec<(Tensor, &'static Location<'static>)> =
         roots.iter().map(|r| (r.tensor.clone(), reader)).collect();
     while let Some((tensor, reader)) = stack.pop() {
@@ -184,22 +185,44 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
         }
         if tensor.is_evaluated() {
             check_version(&tensor, reader)?;
+            values.push(tensor);
         } else {
-            let here = tensor.0.origin.location;
-            stack.extend(tensor.inputs().into_iter().map(|input| (input, here)));
+            let (here, inputs) = (tensor.0.origin.location, tensor.inputs());
+            stack.extend(inputs.iter().map(|input| (input.clone(), here)));
+            computed.push((tensor, inputs));
         }
-        nodes.push(tensor);
     }
-    nodes.sort_unstable_by_key(Tensor::id);
-    let position: HashMap<u64, usize> = nodes.iter().enumerate().map(|(i, t)| (t.id(), i)).collect();
-    let inputs = nodes
-        .iter()
-        .map(|t| match t.is_evaluated() {
-            true => Vec::new(),
-            false => t.inputs().iter().map(|input| position[&input.id()]).collect(),
-        })
-        .collect();
-    Ok(Gathered { nodes, inputs })
+    Ok(Gathered::in_order(values, computed))
+}
+
+impl Gathered {
+    /// Of nodes that have their values, and those to be computed, with their inputs.
+    ///
+    /// Values stand where they are first read: their ids tell when a variable was written last, and two steps that differ in that alone
+    /// are one program.
+    fn in_order(mut values: Vec<Tensor>, mut computed: Vec<(Tensor, Vec<Tensor>)>) -> Gathered {
+        computed.sort_unstable_by_key(|(node, _)| node.id());
+        values.sort_unstable_by_key(Tensor::id);
+        let mut gathered = Gathered::default();
+        let mut position: HashMap<u64, usize> = HashMap::with_capacity(values.len() + computed.len());
+        for (node, inputs) in computed {
+            let mut place = |input: &Tensor| {
+                *position.entry(input.id()).or_insert_with(|| gathered.push(input.clone(), Vec::new()))
+            };
+            let inputs = inputs.iter().map(&mut place).collect();
+            position.insert(node.id(), gathered.push(node, inputs));
+        }
+        for value in values {
+            position.entry(value.id()).or_insert_with_key(|_| gathered.push(value, Vec::new()));
+        }
+        gathered
+    }
+
+    fn push(&mut self, node: Tensor, inputs: Vec<usize>) -> usize {
+        self.nodes.push(node);
+        self.inputs.push(inputs);
+        self.nodes.len() - 1
+    }
 }
 
 fn draft(gathered: &Gathered, roots: &[Root], step: bool) -> Draft {

@@ -11,7 +11,7 @@ mod dtype;
 mod error;
 mod fragment;
 pub mod interpret;
-mod key;
+pub mod key;
 mod name;
 pub mod op;
 mod passes;

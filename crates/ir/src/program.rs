@@ -117,6 +117,16 @@ impl Node {
         Type { shape: self.shape.clone(), dtype: self.dtype }
     }
 
+    /// Whether both have the same value: all that is hashed is equal.
+    pub fn is_same(&self, other: &Node) -> bool {
+        let same_op = || match (&self.op, &other.op) {
+            (Op::Scalar(_), Op::Scalar(_)) if self.slot.is_some() => true,
+            (a, b) => a == b,
+        };
+        (&self.inputs, &self.shape, self.dtype, self.slot) == (&other.inputs, &other.shape, other.dtype, other.slot)
+            && same_op()
+    }
+
     /// Whether both are results of one computation.
     pub fn is_sibling(&self, other: &Node) -> bool {
         match (&self.op, &other.op) {

@@ -4,6 +4,7 @@
 //! (`kernel`) and to matrix products on tiles (`contract`). Everything is cut by shape alone, so the same input gives the
 //! same bits with any number of threads.
 
+mod compile;
 mod contract;
 mod kernel;
 mod plan;
@@ -13,7 +14,7 @@ mod whole;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -28,6 +29,7 @@ use thalweg_ir::{
     storage::{Region, Storage, StorageObject},
 };
 
+use compile::Kernels;
 use plan::{Plan, view_of};
 use pool::{Buffer, Pool};
 
@@ -42,7 +44,7 @@ pub struct FastCpu {
     state: Mutex<State>,
     runs: AtomicU64,
     launches: AtomicU64,
-    kernels: AtomicU64,
+    kernels: Mutex<Kernels>,
 }
 
 /// What one run at a time may touch.
@@ -123,20 +125,19 @@ impl FastCpu {
             state: Mutex::default(),
             runs: AtomicU64::new(0),
             launches: AtomicU64::new(0),
-            kernels: AtomicU64::new(0),
+            kernels: Mutex::default(),
         })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.state)
     }
 
     fn plan(&self, program: &Program) -> Result<Arc<Plan>> {
-        self.plans.get_or_build(program, || {
+        self.plans.get_or_build(program, |pieces| {
             let options = schedule::Options::of(&self.properties);
-            let plan = Plan::new(schedule::build(program, &options)?, program.outputs.len(), &self.pool)?;
-            self.kernels.fetch_add(plan.report.kernels as u64, Ordering::Relaxed);
-            Ok(plan)
+            let schedule = schedule::build_of(program, &options, pieces)?;
+            Plan::new(schedule, program.outputs.len(), &mut lock(&self.kernels), &self.pool)
         })
     }
 
@@ -224,7 +225,8 @@ impl Backend for FastCpu {
             runs: self.runs.load(Ordering::Relaxed),
             launches: self.launches.load(Ordering::Relaxed),
             plans_built: self.plans.built(),
-            kernels: self.kernels.load(Ordering::Relaxed),
+            pieces_grouped: self.plans.pieces(),
+            kernels: lock(&self.kernels).compiled(),
             device_bytes: self.pool.bytes(),
             ..Stats::default()
         }
@@ -233,6 +235,10 @@ impl Backend for FastCpu {
     fn last_step(&self) -> Option<PlanReport> {
         self.state().last_step
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `THALWEG_MEMORY` in bytes, else the machine's memory where the system tells.

@@ -6,45 +6,26 @@ use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     backend::PlanReport,
     program::{Bindings, Program},
-    schedule::ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule, Whole},
+    schedule::ir::{BufId, Launch, Place, Schedule},
     span::{Described, Span},
     storage::{Region, Storage},
 };
 
 use super::{
-    contract::ContractKernel,
+    compile::{Count, Kernel, Kernels, Work},
     kernel::{
         access,
         machine::{Bind, Outside},
-        program::{Options, Program as LoopProgram},
     },
     pool::{Buffer, Pool},
     whole,
 };
 use crate::gemm::View;
 
-/// A compiled launch.
-#[derive(Debug)]
-enum Kernel {
-    Loop(LoopProgram),
-    Contract(ContractKernel),
-    Whole(Whole),
-    Repeat(Steps),
-}
-
-/// A compiled step, so many times.
-#[derive(Debug)]
-struct Steps {
-    times: usize,
-    kernels: Vec<(Kernel, Launch)>,
-    /// The buffers that lie elsewhere every time.
-    walking: Vec<BufId>,
-}
-
 /// A compiled schedule.
 pub struct Plan {
     schedule: Schedule,
-    kernels: Vec<Kernel>,
+    works: Vec<Work>,
     /// Buffers of the plan's own.
     zeroed: Vec<(BufId, Buffer)>,
     /// Outputs whose every element is not written by a launch of their own, and which so must start as zeros.
@@ -56,7 +37,7 @@ pub struct Plan {
 
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Plan({} launches)", self.kernels.len())
+        write!(f, "Plan({} launches)", self.works.len())
     }
 }
 
@@ -69,13 +50,13 @@ impl Plan {
     ///
     /// # Errors
     /// A nest with too many coordinates, F64, no memory.
-    pub fn new(schedule: Schedule, outputs: usize, pool: &std::sync::Arc<Pool>) -> Result<Plan> {
+    pub fn new(schedule: Schedule, outputs: usize, kernels: &mut Kernels, pool: &std::sync::Arc<Pool>) -> Result<Plan> {
         if schedule.buffers.iter().any(|b| b.dtype == DType::F64) {
             let problem = "f64 tensors exist on the strict CPU executor only".to_string();
             return Err(Error::new("cpu", ErrorKind::DType { got: DType::F64, problem }));
         }
-        let kernels =
-            schedule.launches.iter().map(|launch| compile(launch, &schedule.buffers)).collect::<Result<_>>()?;
+        let compile = |launch| kernels.compile(launch, &schedule.buffers);
+        let works: Vec<Work> = schedule.launches.iter().map(compile).collect::<Result<_>>()?;
         let mut zeroed = Vec::new();
         for (buf, spec) in schedule.buffers.iter().enumerate() {
             if spec.place == Place::Zeroed {
@@ -100,11 +81,11 @@ impl Plan {
                 }
             }
         }
-        let mut distinct: Vec<LaunchKind> = Vec::new();
-        let launches = schedule.launches.iter().map(|launch| count_launches(launch, &mut distinct)).sum();
+        let mut count = Count::default();
+        works.iter().for_each(|work| count.add(work, 1));
         let planned_bytes = schedule.slots.iter().map(|s| *s as u64).sum();
-        let report = PlanReport { launches, kernels: distinct.len(), planned_bytes };
-        Ok(Plan { schedule, kernels, zeroed, cleared, held_back, report })
+        let report = PlanReport { launches: count.launches, kernels: count.kernels(), planned_bytes };
+        Ok(Plan { schedule, works, zeroed, cleared, held_back, report })
     }
 
     /// Bytes of each slot of the activation pool.
@@ -151,9 +132,9 @@ impl Plan {
             let scalars: Vec<u32> = program.scalar_words(bindings).collect();
             let mut views = self.views(slots, pool, &region_of)?;
             let run = Run { plan: self, program, scalars: &scalars, pool };
-            for (kernel, launch) in self.kernels.iter().zip(&self.schedule.launches) {
+            for (work, launch) in self.works.iter().zip(&self.schedule.launches) {
                 let start = Instant::now();
-                run.launch(kernel, launch, &mut views)?;
+                run.launch(work, launch, &mut views)?;
                 if let Some(spans) = &mut spans {
                     let (took, name) = (start.elapsed(), launch.kind.name());
                     spans.push(Described::new(launch, &self.schedule.buffers).span(program, name, start, took));
@@ -221,17 +202,23 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn launch(&self, kernel: &Kernel, launch: &Launch, views: &mut [View<'_>]) -> Result<()> {
+    fn launch(&self, work: &Work, launch: &Launch, views: &mut [View<'_>]) -> Result<()> {
         let outside = Outside::default();
-        let bind = Bind { views, scalars: self.scalars, outside: &outside };
-        match kernel {
-            Kernel::Loop(nest) => nest.execute(bind, &access::Region::whole(&nest.extents), true),
-            Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
-            Kernel::Whole(whole) => {
+        match work {
+            Work::Kernel { kernel, buffers, scalars } => {
+                let views: Vec<View> = buffers.iter().map(|buf| views[*buf]).collect();
+                let scalars: Vec<u32> = scalars.iter().map(|slot| self.scalars[*slot]).collect();
+                let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
+                match &**kernel {
+                    Kernel::Loop(nest) => nest.execute(bind, &access::Region::whole(&nest.extents), true),
+                    Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
+                }
+            }
+            Work::Whole(whole) => {
                 let dtype = |buf: BufId| self.plan.schedule.buffers[buf].dtype;
                 whole::execute(whole, whole::Bound { views, dtype: &dtype });
             }
-            Kernel::Repeat(steps) => {
+            Work::Repeat(steps) => {
                 for step in 0..steps.times {
                     for buf in &steps.walking {
                         let spec = &self.plan.schedule.buffers[*buf];
@@ -240,8 +227,8 @@ impl Run<'_> {
                             views[*buf] = views[of].bytes_at(walk.at(step) * size, spec.len * size);
                         }
                     }
-                    for (kernel, launch) in &steps.kernels {
-                        self.launch(kernel, launch, views)?;
+                    for (work, launch) in &steps.works {
+                        self.launch(work, launch, views)?;
                     }
                 }
             }
@@ -254,47 +241,6 @@ impl Run<'_> {
             None => Ok(()),
         }
     }
-}
-
-fn compile(launch: &Launch, buffers: &[BufferSpec]) -> Result<Kernel> {
-    let dtype_of = |buf: BufId| buffers[buf].dtype;
-    let kernel = match &launch.kind {
-        LaunchKind::Loop(l) => LoopProgram::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
-        LaunchKind::Contract(c) => ContractKernel::new(c, buffers).map(Kernel::Contract),
-        LaunchKind::Whole(whole) => Ok(Kernel::Whole(whole.clone())),
-        LaunchKind::Repeat(repeat) => {
-            let kernels = repeat.launches.iter().map(|launch| Ok((compile(launch, buffers)?, launch.clone())));
-            let kernels = kernels.collect::<Result<Vec<_>>>()?;
-            let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
-            let mut walking: Vec<BufId> = repeat.launches.iter().flat_map(|l| l.kind.buffers()).filter(walks).collect();
-            walking.sort_unstable();
-            walking.dedup();
-            Ok(Kernel::Repeat(Steps { times: repeat.times, kernels, walking }))
-        }
-    };
-    kernel.map_err(|problem: String| invalid(format!("{}: {problem}", launch.label)))
-}
-
-/// How many launches one is; adds its structures to those of others.
-fn count_launches(launch: &Launch, distinct: &mut Vec<LaunchKind>) -> usize {
-    if let LaunchKind::Repeat(repeat) = &launch.kind {
-        return repeat.times * repeat.launches.iter().map(|launch| count_launches(launch, distinct)).sum::<usize>();
-    }
-    let structure = structure(&launch.kind);
-    if !distinct.contains(&structure) {
-        distinct.push(structure);
-    }
-    1
-}
-
-/// A launch but for the buffers it names: what a compiled kernel of a GPU would depend on.
-fn structure(kind: &LaunchKind) -> LaunchKind {
-    let mut kind = kind.clone();
-    kind.buffers_mut().into_iter().for_each(|buf| *buf = 0);
-    if let Some(body) = kind.body_mut() {
-        body.checks.clear();
-    }
-    kind
 }
 
 /// The memory of a region, which must be this executor's own.

@@ -121,9 +121,9 @@ impl GpuBackend {
     fn execute(&self, program: &Program, bindings: &Bindings, spans: Option<&mut Vec<Span>>) -> Result<Vec<Region>> {
         debug_assert!(program.fits(bindings), "other memory than the plan is for");
         self.inner.context.check("run")?;
-        let plan = self.plans.get_or_build(program, || {
+        let plan = self.plans.get_or_build(program, |pieces| {
             let options = schedule::Options::of(self.properties());
-            let schedule = schedule::build(program, &options)?;
+            let schedule = schedule::build_of(program, &options, pieces)?;
             Ok::<_, Error>(Mutex::new(Plan::build(&self.inner, &mut lock(&self.shared), schedule)?))
         })?;
         self.run_plan(&mut lock(&plan), program, bindings, spans)
@@ -252,7 +252,8 @@ impl Backend for GpuBackend {
     }
 
     fn stats(&self) -> Stats {
-        Stats { plans_built: self.plans.built(), ..self.inner.context.stats() }
+        let (plans_built, pieces_grouped) = (self.plans.built(), self.plans.pieces());
+        Stats { plans_built, pieces_grouped, ..self.inner.context.stats() }
     }
 
     fn last_step(&self) -> Option<PlanReport> {

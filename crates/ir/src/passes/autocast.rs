@@ -10,14 +10,18 @@ use crate::{
 };
 
 /// Casts the operands of every f32 contraction to the dtype that it computes in.
-pub fn autocast(graph: &Graph) -> Graph {
-    graph.rewrite(|builder: &mut Builder, mut node: Node| -> NodeId {
-        if let (Some(dtype), DType::F32) = (node.compute.filter(|_| node.op.is_contraction()), node.dtype) {
-            for input in &mut node.inputs {
-                let like = builder.graph.nodes[*input].clone();
-                *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);
+pub fn autocast(graph: Graph) -> Graph {
+    let dtype = |node: &Node| node.compute.filter(|_| node.op.is_contraction() && node.dtype == DType::F32);
+    graph.rewrite_if(
+        |_, node| dtype(node).is_some(),
+        |builder: &mut Builder, mut node: Node| -> NodeId {
+            if let Some(dtype) = dtype(&node) {
+                for input in &mut node.inputs {
+                    let like = builder.graph.nodes[*input].clone();
+                    *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);
+                }
             }
-        }
-        builder.add(node)
-    })
+            builder.add(node)
+        },
+    )
 }

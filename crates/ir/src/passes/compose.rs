@@ -16,8 +16,9 @@ use crate::{
 };
 
 /// Composes every primitive but those to be kept.
-pub fn compose(graph: &Graph, keep: impl Fn(&Primitive, &[Type]) -> bool) -> Graph {
-    graph.rewrite(|builder: &mut Builder, node: Node| -> NodeId {
+pub fn compose(graph: Graph, keep: impl Fn(&Primitive, &[Type]) -> bool) -> Graph {
+    let is_part = |_: &Graph, node: &Node| matches!(node.op, Op::Part(..));
+    graph.rewrite_if(is_part, |builder: &mut Builder, node: Node| -> NodeId {
         let Op::Part(primitive, part) = &node.op else { return builder.add(node) };
         let types: Vec<Type> = node.inputs.iter().map(|i| builder.graph.nodes[*i].type_of()).collect();
         if keep(primitive, &types) {

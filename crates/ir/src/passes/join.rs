@@ -9,9 +9,10 @@ use crate::{
 const MOST: usize = 32;
 
 /// Splits joins so that none has as many inputs as a launch may have buffers.
-pub fn join(graph: &Graph, max_buffers: usize) -> Graph {
+pub fn join(graph: Graph, max_buffers: usize) -> Graph {
     let most = max_buffers.saturating_sub(1).clamp(2, MOST);
-    graph.rewrite(|builder: &mut Builder, node: Node| -> NodeId {
+    let is_wide = |_: &Graph, node: &Node| matches!(node.op, Op::Concat(_)) && node.inputs.len() > most;
+    graph.rewrite_if(is_wide, |builder: &mut Builder, node: Node| -> NodeId {
         match node.op {
             Op::Concat(axis) if node.inputs.len() > most => {
                 let mut inputs = node.inputs.clone();

@@ -26,8 +26,12 @@ pub fn is_long(rows: usize, cols: usize) -> bool {
 }
 
 /// Splits long reductions.
-pub fn split(graph: &Graph) -> Graph {
-    graph.rewrite(|builder: &mut Builder, node: Node| -> NodeId {
+pub fn split(graph: Graph) -> Graph {
+    let may_be_long = |graph: &Graph, node: &Node| match &node.op {
+        Op::Reduce(..) => count(&graph.nodes[node.inputs[0]].shape) > LONG,
+        _ => false,
+    };
+    graph.rewrite_if(may_be_long, |builder: &mut Builder, node: Node| -> NodeId {
         match &node.op {
             Op::Reduce(op, axes) => {
                 let x = node.inputs[0];

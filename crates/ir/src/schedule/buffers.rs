@@ -117,13 +117,15 @@ impl<'g> Planner<'g> {
         self.materialised[id] || matches!(self.graph.nodes[id].op, Op::Leaf | Op::Pack(_))
     }
 
-    /// What each materialised node reads, or nodes that must be materialised first.
-    pub fn analyse(&self) -> Result<Vec<BTreeSet<NodeId>>, BTreeSet<NodeId>> {
+    /// What each materialised node reads when it is computed alone, and in how many instructions; or nodes that must be materialised
+    /// first.
+    pub fn analyse(&self) -> Result<(Vec<BTreeSet<NodeId>>, Vec<usize>), BTreeSet<NodeId>> {
         let mut reads = vec![BTreeSet::new(); self.graph.nodes.len()];
+        let mut sizes = vec![0; self.graph.nodes.len()];
         let mut forced = BTreeSet::new();
         for id in (0..self.graph.nodes.len()).filter(|id| self.materialised[*id]) {
             match self.reads(id) {
-                Ok(found) => reads[id] = found,
+                Ok((found, size)) => (reads[id], sizes[id]) = (found, size),
                 // What a buffer of this round may mend is seen in the next.
                 Err(node) if self.inlined(id).is_disjoint(&forced) => drop(forced.insert(node)),
                 Err(_) => {}
@@ -137,16 +139,16 @@ impl<'g> Planner<'g> {
                 reads[id] = node.inputs.iter().map(|i| pack_source(self.graph, *i)).collect();
             }
         }
-        Ok(reads)
+        Ok((reads, sizes))
     }
 
-    /// What a materialised node reads when it is computed alone, or a node that must be materialised first.
-    fn reads(&self, id: NodeId) -> Result<BTreeSet<NodeId>, NodeId> {
+    /// What a materialised node reads, and in how many instructions, or a node that must be materialised first.
+    fn reads(&self, id: NodeId) -> Result<(BTreeSet<NodeId>, usize), NodeId> {
         match self.emit(&Kernel::of(self.graph, id), &|_| true) {
             Ok(launch) => {
                 let reads = launch.reads();
                 let bound = reads.iter().map(|n| self.bindings(*n)).sum::<usize>() + self.bindings(id) - 1;
-                self.too_wide(id, bound).map_or(Ok(reads), Err)
+                self.too_wide(id, bound).map_or(Ok((reads, launch.size())), Err)
             }
             Err(Trouble::Materialise(node)) => Err(node),
             // Too large an expression: cut it at the largest inlined input.

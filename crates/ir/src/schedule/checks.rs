@@ -45,3 +45,11 @@ pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> V
     let (first, rest): (Vec<_>, Vec<_>) = launches.into_iter().zip(early).partition(|(_, early)| *early);
     first.into_iter().chain(rest).map(|(launch, _)| launch).collect()
 }
+
+/// Gives each check the label of its node, and the node of the program that it comes from.
+pub fn name(graph: &Graph, launches: &mut [Launch]) {
+    for check in launches.iter_mut().flat_map(Launch::checks_mut) {
+        let node = &graph.nodes[check.node];
+        (check.label, check.node) = (node.label.clone(), node.source);
+    }
+}

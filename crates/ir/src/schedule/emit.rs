@@ -54,7 +54,8 @@ pub struct Emitter<'g> {
     pub contraction: Option<NodeId>,
     /// The code; buffers are node ids here.
     pub body: Body,
-    memo: HashMap<(NodeId, Vec<Form>), Val>,
+    /// The values so far, by node and forms; a node is rarely asked for at more than one list of forms.
+    memo: HashMap<NodeId, Vec<(Vec<Form>, Val)>>,
 }
 
 impl<'g> Emitter<'g> {
@@ -120,9 +121,9 @@ impl<'g> Emitter<'g> {
 
     /// The value of a node at these forms.
     pub fn value(&mut self, id: NodeId, forms: &[Form]) -> Outcome<Val> {
-        let memo = (id, forms.to_vec());
-        if let Some(known) = self.memo.get(&memo) {
-            return Ok(*known);
+        let known = self.memo.get(&id).into_iter().flatten().find(|(at, _)| at == forms);
+        if let Some((_, value)) = known {
+            return Ok(*value);
         }
         let value = match self.members.get(&id) {
             Some(at) => {
@@ -142,7 +143,7 @@ impl<'g> Emitter<'g> {
                 None => self.define(id, forms)?,
             },
         };
-        self.memo.insert(memo, value);
+        self.memo.entry(id).or_default().push((forms.to_vec(), value));
         Ok(value)
     }
 
@@ -265,7 +266,7 @@ impl<'g> Emitter<'g> {
         let bound = shape[axis] as i64;
         let mut elsewhere = forms.to_vec();
         elsewhere[axis] = Form::plain(self.zero());
-        self.body.checks.push(Check { label: node.label.clone(), axis, node: node.source });
+        self.body.checks.push(Check { label: node.label.clone(), axis, node: id });
         let check = self.body.checks.len() - 1;
         if let Some(buf) = buf {
             let at = self.access(shape, &elsewhere);

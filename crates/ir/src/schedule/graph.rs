@@ -1,11 +1,13 @@
 //! The graph that passes rewrite, and the builder that keeps it free of duplicates and of work that does nothing.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use crate::{
     bits::Bits,
     dtype::DType,
-    key::Key,
     op::{Op, ReduceOp},
     op::{binary::BinaryOp, unary::UnaryOp},
     program::{Program, is_structural},
@@ -28,7 +30,8 @@ pub struct Graph {
 pub struct Builder {
     /// The graph so far.
     pub graph: Graph,
-    known: HashMap<Vec<u64>, NodeId>,
+    /// By the hash of what a node is.
+    known: HashMap<u64, Vec<NodeId>>,
 }
 
 impl Builder {
@@ -49,14 +52,14 @@ impl Builder {
         if let Some(same) = self.nothing(&node).or_else(|| self.simpler(&node)) {
             return same;
         }
-        let mut key = Key::default();
-        node.hash(&mut key);
-        if let Some(known) = self.known.get(&key.words) {
+        let mut hasher = DefaultHasher::new();
+        node.hash(&mut hasher);
+        let alike = self.known.entry(hasher.finish()).or_default();
+        if let Some(known) = alike.iter().find(|id| self.graph.nodes[**id].is_same(&node)) {
             return *known;
         }
-        let id = self.push(node);
-        self.known.insert(key.words, id);
-        id
+        alike.push(self.graph.nodes.len());
+        self.push(node)
     }
 
     /// A node, even if there is an equal one.
@@ -162,6 +165,18 @@ impl Builder {
 }
 
 impl Graph {
+    /// The graph rebuilt where that concerns some node; else as it is.
+    pub fn rewrite_if(
+        self,
+        concerns: impl Fn(&Graph, &Node) -> bool,
+        f: impl FnMut(&mut Builder, Node) -> NodeId,
+    ) -> Graph {
+        match self.nodes.iter().any(|node| concerns(&self, node)) {
+            true => self.rewrite(f),
+            false => self,
+        }
+    }
+
     /// The graph rebuilt, each node through a function of the builder and the node with its inputs renumbered. Nodes that no
     /// output needs are left out.
     pub fn rewrite(&self, mut f: impl FnMut(&mut Builder, Node) -> NodeId) -> Graph {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     buffers::{Overwrites, Planner},
+    emit::Trouble,
     graph::{Graph, NodeId},
     kernel::{Domain, Kernel, without_ones},
     options::Options,
@@ -42,20 +43,23 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: 
                     return None;
                 }
             }
-            Ok(reads) => return merge(&plan, reads, copies),
+            Ok((reads, sizes)) => return merge(&plan, reads, sizes, copies),
         }
     }
 }
 
-/// Joins kernels.
-fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, copies: &HashSet<NodeId>) -> Option<Groups> {
+/// Joins kernels, of nodes that read these and have so many instructions when they are computed alone.
+fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, sizes: Vec<usize>, copies: &HashSet<NodeId>) -> Option<Groups> {
     let n = plan.graph.nodes.len();
     let again: Vec<BTreeSet<NodeId>> = (0..n).map(|id| plan.read_again(id)).collect();
     let mut merger = Merger {
         planner: plan,
+        reads: &reads,
+        sizes,
         leaves_of: plan.overwrites.iter().map(|(writer, leaves)| (*writer, leaves.as_slice())).collect(),
         precedence: Precedence::new(&reads, plan.overwrites, |id| plan.materialised[id]),
         domains: BTreeMap::new(),
+        refused: HashMap::new(),
         copies,
     };
     for id in 0..n {
@@ -71,7 +75,7 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, copies: &HashSet<NodeId>)
             }
         }
     }
-    merger.join_siblings(&reads, &again);
+    merger.join_siblings(&again);
     let order = merger.precedence.order()?;
     let kernel = |k: usize| {
         merger.domains.remove(&k).map(|domain| Kernel { members: merger.precedence.members(k).to_vec(), domain })
@@ -89,11 +93,17 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, copies: &HashSet<NodeId>)
 
 struct Merger<'p, 'g> {
     planner: &'p Planner<'g>,
+    /// What each node reads when it is computed alone.
+    reads: &'p [BTreeSet<NodeId>],
     /// The leaves that a node overwrites.
     leaves_of: HashMap<NodeId, &'p [NodeId]>,
     precedence: Precedence,
     /// What each kernel runs over.
     domains: BTreeMap<usize, Domain>,
+    /// By a kernel's name, its instructions.
+    sizes: Vec<usize>,
+    /// By a kernel's name, the instructions of the smallest kernel with which it was too large.
+    refused: HashMap<usize, usize>,
     /// Nodes that stay alone.
     copies: &'p HashSet<NodeId>,
 }
@@ -114,19 +124,45 @@ impl Merger<'_, '_> {
         if self.overwrites_within(of_a, of_b) || self.precedence.stands_between(&members) {
             return false;
         }
-        let joined = Kernel { members, domain };
-        let Ok(launch) = self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) else { return false };
-        let (reads, writes) = (launch.reads(), launch.writes());
-        let bound: usize = reads.union(&writes).map(|id| self.planner.bindings(*id)).sum();
         // What a primitive's kernels bind is their own affair.
-        if bound > self.planner.options.max_buffers && !matches!(joined.domain, Domain::Whole(_)) {
+        if !matches!(domain, Domain::Whole(_)) && self.binds(&members) > self.planner.options.max_buffers {
             return false;
+        }
+        let joined = Kernel { members, domain };
+        match self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) {
+            Ok(launch) => self.sizes[joined.members[0]] = launch.size(),
+            Err(trouble) => {
+                if trouble == Trouble::Large {
+                    self.refuse(a, b);
+                    self.refuse(b, a);
+                }
+                return false;
+            }
         }
         self.domains.remove(&a);
         self.domains.remove(&b);
         self.domains.insert(joined.members[0], joined.domain);
         self.precedence.join(a, b);
         true
+    }
+
+    fn refuse(&mut self, kernel: usize, other: usize) {
+        let size = self.sizes[other];
+        self.refused.entry(kernel).and_modify(|least| *least = size.min(*least)).or_insert(size);
+    }
+
+    /// Whether one of two kernels was too large with another that is no larger than this one.
+    fn refuses(&self, a: usize, b: usize) -> bool {
+        let refused = |a: usize, b: usize| self.refused.get(&a).is_some_and(|least| *least <= self.sizes[b]);
+        refused(a, b) || refused(b, a)
+    }
+
+    /// How many buffers a kernel of these members binds.
+    fn binds(&self, members: &[NodeId]) -> usize {
+        let reads = members.iter().flat_map(|m| &self.reads[*m]).filter(|id| members.binary_search(id).is_err());
+        let writes = members.iter().filter(|m| self.leaves(**m, members));
+        let bound: HashSet<NodeId> = reads.chain(writes).copied().collect();
+        bound.into_iter().map(|id| self.planner.bindings(id)).sum()
     }
 
     /// Whether a member's value is read outside of these members.
@@ -200,7 +236,7 @@ impl Merger<'_, '_> {
 
     /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
     /// moments of an optimizer; and the results of a primitive.
-    fn join_siblings(&mut self, reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
+    fn join_siblings(&mut self, again: &[BTreeSet<NodeId>]) {
         let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
         for (key, domain) in &self.domains {
             let over = match domain {
@@ -213,14 +249,14 @@ impl Merger<'_, '_> {
         let mut groups: Vec<Vec<usize>> = by_domain.into_values().collect();
         groups.sort_unstable();
         for group in groups {
-            self.join_group(&group, reads, again);
+            self.join_group(&group, again);
         }
     }
 
     /// Each kernel of an ascending list with every later one that reads something that it reads by then.
-    fn join_group(&mut self, group: &[usize], reads: &[BTreeSet<NodeId>], again: &[BTreeSet<NodeId>]) {
+    fn join_group(&mut self, group: &[usize], again: &[BTreeSet<NodeId>]) {
         let inputs = |merger: &Self, kernel: usize| -> BTreeSet<NodeId> {
-            merger.precedence.members(kernel).iter().flat_map(|m| reads[*m].iter().copied()).collect()
+            merger.precedence.members(kernel).iter().flat_map(|m| merger.reads[*m].iter().copied()).collect()
         };
         let second =
             |merger: &Self, kernel: usize| merger.precedence.members(kernel).iter().any(|m| !again[*m].is_empty());
@@ -246,7 +282,7 @@ impl Merger<'_, '_> {
                 if a == b || second(self, a) != second(self, b) {
                     continue;
                 }
-                match self.try_join(Some(a), Some(b)) {
+                match !self.refuses(a, b) && self.try_join(Some(a), Some(b)) {
                     true => candidates = later(self, j),
                     false => failed += 1,
                 }

@@ -11,7 +11,11 @@
 //! Every operand is read through an [`Access`], an affine map from loop coordinates to a buffer element with guards; so
 //! permutes, slices, broadcasts, padding and sliding windows cost no launch of their own.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{Hash, Hasher},
+    mem,
+};
 
 use crate::{
     dtype::{Class, DType},
@@ -93,9 +97,15 @@ impl Access {
     }
 }
 
+impl Hash for Access {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.base, &self.terms, self.fill.to_bits()).hash(state);
+    }
+}
+
 /// One axis of a [`Inst::Gather`]: adds `stride * index`. What an index outside reads is not a number, of integers the element at
 /// `clamp(index, 0, bound - 1)`, and it is reported.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Indirect {
     /// The value (I32) that holds the position.
     pub index: Val,
@@ -116,6 +126,13 @@ pub struct Check {
     pub axis: usize,
     /// The node of the program that looks there.
     pub node: usize,
+}
+
+impl Hash for Check {
+    /// What looks there depends on nothing else.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.axis.hash(state);
+    }
 }
 
 impl Check {
@@ -190,6 +207,28 @@ pub enum Inst {
     Acc,
 }
 
+impl Hash for Inst {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        mem::discriminant(self).hash(state);
+        match self {
+            Inst::Load { buf, at } => (buf, at).hash(state),
+            Inst::Gather { buf, at, index } => (buf, at, index).hash(state),
+            Inst::Within { index, bound, check } => (index, bound, check).hash(state),
+            Inst::InBounds(at) => at.hash(state),
+            Inst::Const(value) => value.to_bits().hash(state),
+            Inst::Scalar(slot) => slot.hash(state),
+            Inst::Index(at) => at.hash(state),
+            Inst::Random { at, stream } => (at, stream).hash(state),
+            Inst::Unary(op, a) => (op, a).hash(state),
+            Inst::Binary(op, a, b) => (op, a, b).hash(state),
+            Inst::Select(c, a, b) => (c, a, b).hash(state),
+            Inst::Cast(a) => a.hash(state),
+            Inst::Reduce(op, a) => (op, a).hash(state),
+            Inst::Acc => {}
+        }
+    }
+}
+
 impl Inst {
     /// The values it reads.
     pub fn operands(&self) -> Vec<Val> {
@@ -232,7 +271,7 @@ impl Inst {
 }
 
 /// A value written to a buffer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Store {
     /// Where to; the store rounds to the buffer's dtype.
     pub buf: BufId,
@@ -243,7 +282,7 @@ pub struct Store {
 }
 
 /// Straight-line code in evaluation order.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Hash)]
 pub struct Body {
     /// The instructions.
     pub insts: Vec<Inst>,
@@ -285,7 +324,7 @@ impl Body {
 }
 
 /// For every point of `outer`, sweeps over `inner`. Loop coordinates are `outer ++ inner`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Loop {
     /// Extents of the independent coordinates.
     pub outer: Vec<usize>,
@@ -334,7 +373,7 @@ impl Loop {
 }
 
 /// One side of a contraction.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Operand {
     /// Which buffer.
     pub buf: BufId,
@@ -345,7 +384,7 @@ pub struct Operand {
 }
 
 /// What a contraction is in the graph, for labels and for backends that have a kernel of their own for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum ContractKind {
     /// [`crate::Op::Matmul`].
     Matmul,
@@ -362,7 +401,7 @@ pub enum ContractKind {
 
 /// `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, accumulated in f32, and `body` on each. The body's loop coordinates are
 /// `batch ++ m ++ n`; it has no `Inst::Reduce`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Contract {
     /// What it is in the graph.
     pub kind: ContractKind,
@@ -480,7 +519,12 @@ impl LaunchKind {
         }
     }
 
-    /// The same, to be changed.
+    /// Instructions.
+    pub fn size(&self) -> usize {
+        self.body().map_or(0, |body| body.insts.len())
+    }
+
+    /// The code, to be changed.
     pub fn body_mut(&mut self) -> Option<&mut Body> {
         match self {
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
@@ -491,6 +535,25 @@ impl LaunchKind {
     /// Every buffer it names.
     pub fn buffers(&self) -> Vec<BufId> {
         self.clone().buffers_mut().into_iter().map(|buf| *buf).collect()
+    }
+
+    /// It with buffers and host scalars numbered in order of appearance, and which of them those are.
+    pub fn anywhere(&self) -> (LaunchKind, Vec<BufId>, Vec<usize>) {
+        let number = |of: &mut usize, known: &mut Vec<usize>| {
+            let at = known.iter().position(|k| k == of).unwrap_or(known.len());
+            if at == known.len() {
+                known.push(*of);
+            }
+            *of = at;
+        };
+        let (mut kind, mut buffers, mut scalars) = (self.clone(), Vec::new(), Vec::new());
+        kind.buffers_mut().into_iter().for_each(|buf| number(buf, &mut buffers));
+        for inst in kind.body_mut().into_iter().flat_map(|body| &mut body.insts) {
+            if let Inst::Scalar(slot) = inst {
+                number(slot, &mut scalars);
+            }
+        }
+        (kind, buffers, scalars)
     }
 
     /// Every place that names a buffer.

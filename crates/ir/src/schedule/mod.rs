@@ -14,8 +14,10 @@ pub mod ir;
 mod kernel;
 mod memory;
 mod options;
+pub mod pieces;
 mod precedence;
 mod print;
+pub mod recent;
 mod repeat;
 pub mod transform;
 mod views;
@@ -27,6 +29,7 @@ pub use options::Options;
 use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule};
 use memory::TEMPORARY;
+use pieces::{Grouped, Pieces};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -42,19 +45,27 @@ use crate::{
 /// # Errors
 /// [`ErrorKind::Invalid`] for a graph that cannot be grouped, which no graph built of tensors should be.
 pub fn build(program: &Program, options: &Options) -> Result<Schedule> {
+    build_of(program, options, &mut Pieces::default())
+}
+
+/// The same, of pieces that were grouped before where there are some.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_of(program: &Program, options: &Options, pieces: &mut Pieces) -> Result<Schedule> {
     let keep = |op: &Primitive, inputs: &[Type]| !options.composed && op.pays(inputs);
-    let mut graph = passes::compose::compose(&Builder::program(program), keep);
-    graph = passes::autocast::autocast(&graph);
-    graph = passes::split::split(&graph);
-    graph = passes::join::join(&graph, options.max_buffers);
+    let mut graph = passes::compose::compose(Builder::program(program), keep);
+    graph = passes::autocast::autocast(graph);
+    graph = passes::split::split(graph);
+    graph = passes::join::join(graph, options.max_buffers);
     graph = graph.rewrite(|builder, node| builder.push(node));
-    graph = give_parts_their_own_nodes(&graph);
+    graph = give_parts_their_own_nodes(graph);
     take_views_for_what_they_show(&mut graph);
     give_outputs_their_own_nodes(&mut graph, program);
     // Every round copies at least one more output at the end, so this ends.
     let mut copied = Copied::default();
     loop {
-        let found = lower(&graph, program, options, &copied.copies);
+        let found = lower(&graph, program, options, pieces, &copied.copies);
         let aside = match &found {
             Some(schedule) => in_place::unproved(schedule, program),
             // Kernels need each other: something must read an old value after the new one exists.
@@ -107,16 +118,16 @@ fn copy_of(node: &Node, id: NodeId) -> Node {
 }
 
 /// Every part of a pack becomes a node that nothing else wants in a place of its own.
-fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
+fn give_parts_their_own_nodes(graph: Graph) -> Graph {
     let mut placed: HashSet<NodeId> = HashSet::new();
-    let outputs: HashSet<NodeId> = graph.outputs.iter().map(|o| buffers::pack_source(graph, *o)).collect();
+    let outputs: HashSet<NodeId> = graph.outputs.iter().map(|o| buffers::pack_source(&graph, *o)).collect();
     let taken: Vec<bool> = (0..graph.nodes.len()).map(|id| outputs.contains(&id)).collect();
     // Old ids of the nodes in question, found again after renumbering by walking both graphs in step.
     let mut copies: HashSet<(NodeId, usize)> = HashSet::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Op::Pack(_) = node.op {
             for (part, input) in node.inputs.iter().enumerate() {
-                let source = buffers::pack_source(graph, *input);
+                let source = buffers::pack_source(&graph, *input);
                 let computes = !matches!(graph.nodes[source].op, Op::Leaf | Op::Pack(_) | Op::Scalar(_) | Op::Iota(_));
                 if taken[source] || !computes || !placed.insert(source) || graph.nodes[source].dtype != node.dtype {
                     copies.insert((id, part));
@@ -125,7 +136,7 @@ fn give_parts_their_own_nodes(graph: &Graph) -> Graph {
         }
     }
     if copies.is_empty() {
-        return graph.clone();
+        return graph;
     }
     let pack_ids: Vec<NodeId> =
         (0..graph.nodes.len()).filter(|id| matches!(graph.nodes[*id].op, Op::Pack(_))).collect();
@@ -193,17 +204,21 @@ fn overwrites(graph: &Graph, program: &Program) -> buffers::Overwrites {
     found
 }
 
-fn lower(graph: &Graph, program: &Program, options: &Options, copies: &HashSet<NodeId>) -> Option<Schedule> {
+fn lower(
+    graph: &Graph,
+    program: &Program,
+    options: &Options,
+    pieces: &mut Pieces,
+    copies: &HashSet<NodeId>,
+) -> Option<Schedule> {
     let overwrites = overwrites(graph, program);
-    let groups = group::group(graph, &overwrites, options, copies)?;
-    let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
-    let mut launches = Vec::with_capacity(groups.kernels.len());
-    for kernel in &groups.kernels {
-        let kind = kernel::emit_kernel(graph, kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
-        let members = by_weight(graph, &kernel.members).iter().map(|id| graph.nodes[*id].source).collect();
-        launches.push(Launch { kind, label: label(graph, &kernel.members), members });
-    }
+    let launch = |Grouped { kind, members }: Grouped| {
+        let sources = by_weight(graph, &members).iter().map(|id| graph.nodes[*id].source).collect();
+        Launch { kind, label: label(graph, &members), members: sources }
+    };
+    let launches = pieces.group(graph, &overwrites, options, copies)?.into_iter().map(launch).collect();
     let mut launches = checks::first(graph, launches, &overwrites);
+    checks::name(graph, &mut launches);
     let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
     for (i, output) in graph.outputs.iter().enumerate() {
         if graph.nodes[*output].op != Op::Leaf {

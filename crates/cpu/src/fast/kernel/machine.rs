@@ -79,8 +79,6 @@ pub struct Machine<'a> {
     /// Lanes of the current block.
     pub n: usize,
     registers: Vec<Register<'a>>,
-    /// Whether each buffer shares memory with one that is written.
-    shared: Vec<bool>,
     pub accs: Vec<Acc>,
 }
 
@@ -90,18 +88,8 @@ impl<'a> Machine<'a> {
         let registers =
             (0..program.registers).map(|_| Register { own: spare.pop().unwrap_or_default(), lent: None }).collect();
         SPARE.with(|s| *s.borrow_mut() = spare);
-        let shared = bind.views.iter().map(|v| program.writes.iter().any(|w| bind.views[*w].overlaps(v))).collect();
-        let mut machine = Machine {
-            program,
-            bind,
-            region,
-            arch: Arch::new(),
-            coords: region.lo,
-            n: 1,
-            registers,
-            shared,
-            accs: Vec::new(),
-        };
+        let mut machine =
+            Machine { program, bind, region, arch: Arch::new(), coords: region.lo, n: 1, registers, accs: Vec::new() };
         machine.run(&program.prologue);
         machine
     }
@@ -198,12 +186,17 @@ impl<'a> Machine<'a> {
         });
     }
 
+    /// Whether a buffer shares memory with one that is written.
+    fn is_written(&self, view: &View<'_>) -> bool {
+        self.program.writes.iter().any(|written| self.bind.views[*written].overlaps(view))
+    }
+
     fn load(&mut self, dst: Src, buf: usize, dtype: DType, at: &Reach, fill: u32) {
         let view = self.bind.views[buf];
         let n = if dst.uniform { 1 } else { self.n };
         let last = self.program.lanes.clone().last();
         let whole = last.is_none_or(|d| n <= self.region.hi[d] - self.coords[d]);
-        if whole && !self.shared[buf] && dtype.size_bytes() == 4 && (n == 1 || at.unguarded_step() == Some(1)) {
+        if whole && dtype.size_bytes() == 4 && (n == 1 || at.unguarded_step() == Some(1)) && !self.is_written(&view) {
             // The elements lie as a block already.
             if let Some(address) = at.point(&self.coords) {
                 self.registers[dst.reg].lent = Some(view.slice(address as usize, n));

@@ -1,0 +1,389 @@
+//! Long graphs, grouped piece by piece.
+//!
+//! A loop that is written in Rust makes a graph that says the same thing many times: once for each frame of an episode, once for
+//! each step of a recurrent net, and next time so many times more. A long graph is cut where only what stands near by decides, so
+//! that equal parts are cut alike wherever they stand; what has been grouped once is put in its place from then on.
+//!
+//! ```text
+//! graph    a b c d │ e f g │ e f g │ e f g │ h i     cut by what is computed, not by how many nodes stand before
+//! grouped  a b c d   e f g                   h i     a piece by itself: what it reads from others are leaves
+//! placed   a b c d   e f g   e f g   e f g   h i     with the nodes that it stands for
+//! ```
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use super::{
+    buffers::Overwrites,
+    graph::{Graph, Node, NodeId},
+    group,
+    ir::{Inst, LaunchKind},
+    kernel,
+    options::Options,
+    recent::Recent,
+};
+use crate::{key::Key, op::Op};
+
+/// Nodes of a graph that is grouped as a whole.
+const WHOLE: usize = 1024;
+/// Computed nodes of a piece, at least and at most.
+const SHORTEST: usize = 16;
+const LONGEST: usize = 64;
+/// Slices of one node from which each is computed by itself: it is elsewhere in every turn of a loop, which is alike otherwise.
+const SLICED: usize = 8;
+/// Views in a row from which one is computed: taking them along follows them.
+const VIEWS: usize = 32;
+
+/// Nodes of all pieces that are remembered.
+const NODES: usize = 1 << 14;
+
+/// A launch over nodes, and the nodes it computes.
+#[derive(Clone, Debug)]
+pub struct Grouped {
+    /// What to do; buffers are node ids.
+    pub kind: LaunchKind,
+    /// Ascending.
+    pub members: Vec<NodeId>,
+}
+
+/// The pieces that were grouped last.
+pub struct Pieces {
+    known: Recent<Vec<Grouped>>,
+    grouped: u64,
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Pieces { known: Recent::new(usize::MAX, NODES), grouped: 0 }
+    }
+}
+
+impl Pieces {
+    /// How many were grouped so far.
+    pub fn grouped(&self) -> u64 {
+        self.grouped
+    }
+
+    /// The launches of a graph in order; `None` if it cannot be grouped.
+    pub fn group(
+        &mut self,
+        graph: &Graph,
+        overwrites: &Overwrites,
+        options: &Options,
+        copies: &HashSet<NodeId>,
+    ) -> Option<Vec<Grouped>> {
+        if graph.nodes.len() <= WHOLE {
+            return whole(graph, overwrites, options, copies);
+        }
+        let mut launches = Vec::new();
+        for piece in cut(graph) {
+            let (overwrites, copies) = (piece.overwrites(overwrites), piece.copies(copies));
+            let plan = || whole(&piece.graph, &overwrites, options, &copies);
+            if piece.is_slice {
+                launches.extend(plan()?.iter().map(|launch| piece.place(launch)));
+                continue;
+            }
+            let mut key = Key::default();
+            let Graph { nodes, outputs } = &piece.graph;
+            (nodes, outputs, &overwrites, copies.iter().collect::<BTreeSet<_>>()).hash(&mut key);
+            if let Some(known) = self.known.get(&key.words) {
+                launches.extend(known.iter().map(|launch| piece.place(launch)));
+                continue;
+            }
+            let grouped = plan()?;
+            launches.extend(grouped.iter().map(|launch| piece.place(launch)));
+            self.known.insert(key.words, grouped, nodes.len());
+            self.grouped += 1;
+        }
+        Some(launches)
+    }
+}
+
+/// The launches of a graph that is not cut.
+fn whole(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Option<Vec<Grouped>> {
+    let groups = group::group(graph, overwrites, options, copies)?;
+    let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
+    let emit = |kernel: kernel::Kernel| {
+        let kind = kernel::emit_kernel(graph, &kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
+        Some(Grouped { kind, members: kernel.members })
+    };
+    groups.kernels.iter().cloned().map(emit).collect()
+}
+
+/// The pieces of a graph, each behind those it reads from.
+fn cut(graph: &Graph) -> Vec<Piece<'_>> {
+    let owned = owned(graph);
+    let ends = ends(graph, &owned);
+    let mut home: HashMap<NodeId, usize> = HashMap::new();
+    let mut start = 0;
+    for (number, end) in ends.iter().enumerate() {
+        home.extend(owned[start..*end].iter().map(|id| (*id, number)));
+        start = *end;
+    }
+    let slices = slices(graph, &home);
+    let mut placed: HashSet<NodeId> = HashSet::new();
+    let mut pieces: Vec<Piece> = Vec::new();
+    start = 0;
+    for (number, end) in ends.iter().enumerate() {
+        let here = |id: NodeId| home.get(&id) == Some(&number);
+        let apart = |id: NodeId| match slices.get(&id) {
+            Some(source) => !here(*source),
+            None => home.contains_key(&id) && !here(id),
+        };
+        let piece = Piece::of(graph, &owned[start..*end], &apart);
+        for slice in piece.taken.iter().filter(|id| slices.contains_key(id)) {
+            if placed.insert(*slice) {
+                let slice = Piece::of(graph, &[*slice], &|id| home.contains_key(&id));
+                pieces.push(Piece { is_slice: true, ..slice });
+            }
+        }
+        pieces.push(piece);
+        start = *end;
+    }
+    let wanted: HashSet<NodeId> = pieces.iter().flat_map(|piece| &piece.taken).chain(&graph.outputs).copied().collect();
+    for Piece { own, graph, local, .. } in &mut pieces {
+        graph.outputs.extend(own.iter().filter(|id| wanted.contains(id)).map(|id| local[id]));
+    }
+    pieces
+}
+
+/// The nodes that belong to one piece each. Whoever reads one of the others has it for itself: views, numbers and positions.
+fn owned(graph: &Graph) -> Vec<NodeId> {
+    let outputs: HashSet<NodeId> = graph.outputs.iter().copied().collect();
+    let mut views = vec![0; graph.nodes.len()];
+    let mut owned = Vec::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if node.op.is_view() {
+            views[id] = views[node.inputs[0]] + 1;
+        }
+        let everywhere = matches!(node.op, Op::Scalar(_) | Op::Iota(_)) || node.op.is_view();
+        if node.op != Op::Leaf && (!everywhere || views[id] > VIEWS || outputs.contains(&id)) {
+            views[id] = 0;
+            owned.push(id);
+        }
+    }
+    owned
+}
+
+/// Where pieces end: in front of a contraction if possible, whose operands are in buffers anyway. Of the places where one may end, it is
+/// the one with the least hash of what stands around it: in a loop that is the same place in every turn.
+fn ends(graph: &Graph, owned: &[NodeId]) -> Vec<usize> {
+    let hash = |of: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        of(&mut hasher);
+        hasher.finish()
+    };
+    let kinds: Vec<u64> = owned
+        .iter()
+        .map(|id| {
+            let node = &graph.nodes[*id];
+            hash(&|hasher| (node.op.name(), &node.shape, node.dtype).hash(hasher))
+        })
+        .collect();
+    let around = |at: usize| hash(&|hasher| kinds[at - 2..=at].hash(hasher));
+    // What is computed at once is not torn apart.
+    let may_end = |at: &usize| !graph.nodes[owned[*at]].is_sibling(&graph.nodes[owned[*at - 1]]);
+    let (mut ends, mut start) = (Vec::new(), 0);
+    while owned.len() - start > LONGEST {
+        let places = (start + SHORTEST..start + LONGEST).filter(may_end);
+        let first = |at: &usize| (!graph.nodes[owned[*at]].op.is_contraction(), around(*at));
+        start = places.min_by_key(first).unwrap_or(start + LONGEST);
+        ends.push(start);
+    }
+    ends.push(owned.len());
+    ends
+}
+
+/// The slices of nodes that are sliced many times, and what each is of: a node that belongs to a piece, or a leaf.
+fn slices(graph: &Graph, home: &HashMap<NodeId, usize>) -> HashMap<NodeId, NodeId> {
+    let source = |id: NodeId| {
+        let mut at = graph.nodes[id].inputs[0];
+        while graph.nodes[at].op.is_view() && !home.contains_key(&at) {
+            at = graph.nodes[at].inputs[0];
+        }
+        at
+    };
+    let is_slice = |id: &NodeId| matches!(graph.nodes[*id].op, Op::Slice { .. }) && !home.contains_key(id);
+    let all: HashMap<NodeId, NodeId> = (0..graph.nodes.len()).filter(is_slice).map(|id| (id, source(id))).collect();
+    let mut times: HashMap<NodeId, usize> = HashMap::new();
+    all.values().for_each(|source| *times.entry(*source).or_default() += 1);
+    all.into_iter().filter(|(_, source)| times[source] >= SLICED).collect()
+}
+
+/// A part of a graph as a graph of its own.
+struct Piece<'g> {
+    whole: &'g Graph,
+    /// The nodes that belong to it, ascending.
+    own: Vec<NodeId>,
+    /// These and what they read. What others take from it are its outputs.
+    graph: Graph,
+    /// For each of its nodes the one in the whole graph.
+    ids: Vec<NodeId>,
+    /// The other way round.
+    local: HashMap<NodeId, NodeId>,
+    /// What it takes from other pieces.
+    taken: Vec<NodeId>,
+    /// How many leaves it has: what it takes, and those of the whole graph that it reads.
+    leaves: usize,
+    /// For each number that is bound, in order of appearance, its slot in the program.
+    scalars: Vec<usize>,
+    /// Numbers of second computations, in order of appearance.
+    again: HashMap<u64, u64>,
+    /// Whether it is one slice, which costs nothing to plan and is another every time.
+    is_slice: bool,
+}
+
+impl<'g> Piece<'g> {
+    /// Of the nodes that belong to it. What `apart` holds for is computed elsewhere.
+    fn of(whole: &'g Graph, own: &[NodeId], apart: &dyn Fn(NodeId) -> bool) -> Piece<'g> {
+        let mut piece = Piece {
+            whole,
+            own: own.to_vec(),
+            graph: Graph::default(),
+            ids: Vec::new(),
+            local: HashMap::new(),
+            taken: Vec::new(),
+            leaves: 0,
+            scalars: Vec::new(),
+            again: HashMap::new(),
+            is_slice: false,
+        };
+        for id in own {
+            piece.add(*id, apart);
+        }
+        piece
+    }
+
+    /// A node of the graph in the piece.
+    fn add(&mut self, id: NodeId, apart: &dyn Fn(NodeId) -> bool) -> NodeId {
+        if let Some(known) = self.local.get(&id) {
+            return *known;
+        }
+        let node = &self.whole.nodes[id];
+        let elsewhere = apart(id);
+        let node = if elsewhere || node.op == Op::Leaf {
+            self.leaves += 1;
+            Node { op: Op::Leaf, inputs: vec![], slot: Some(self.leaves - 1), ..node.clone() }
+        } else {
+            let inputs = node.inputs.iter().map(|input| self.add(*input, apart)).collect();
+            let op = match &node.op {
+                Op::Again(part) => {
+                    let next = self.again.len() as u64;
+                    Op::Again(*self.again.entry(*part).or_insert(next))
+                }
+                op => op.clone(),
+            };
+            let slot = node.slot.map(|slot| {
+                self.scalars.push(slot);
+                self.scalars.len() - 1
+            });
+            Node { op, inputs, slot, ..node.clone() }
+        };
+        if elsewhere {
+            self.taken.push(id);
+        }
+        self.graph.nodes.push(node);
+        self.ids.push(id);
+        self.local.insert(id, self.ids.len() - 1);
+        self.ids.len() - 1
+    }
+
+    /// What its nodes overwrite that it reads.
+    fn overwrites(&self, all: &Overwrites) -> Overwrites {
+        let local = |id: &NodeId| self.local.get(id).copied();
+        let own = all.iter().filter(|(writer, _)| self.own.binary_search(writer).is_ok());
+        own.filter_map(|(writer, leaves)| Some((local(writer)?, leaves.iter().filter_map(local).collect()))).collect()
+    }
+
+    fn copies(&self, all: &HashSet<NodeId>) -> HashSet<NodeId> {
+        self.own.iter().filter(|id| all.contains(id)).map(|id| self.local[id]).collect()
+    }
+
+    /// A launch over its nodes, as one over the nodes of the whole graph.
+    fn place(&self, launch: &Grouped) -> Grouped {
+        let Grouped { mut kind, members } = launch.clone();
+        kind.buffers_mut().into_iter().for_each(|id| *id = self.ids[*id]);
+        if let Some(body) = kind.body_mut() {
+            body.checks.iter_mut().for_each(|check| check.node = self.ids[check.node]);
+            for inst in &mut body.insts {
+                if let Inst::Scalar(slot) = inst {
+                    *slot = self.scalars[*slot];
+                }
+            }
+        }
+        Grouped { kind, members: members.into_iter().map(|id| self.ids[id]).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DType,
+        op::{binary::BinaryOp, unary::UnaryOp},
+        program::Label,
+    };
+
+    /// A loop of so many turns, each of which reads a leaf of its own, the state before, and a slice of what they all read.
+    fn unrolled(turns: usize) -> Graph {
+        let mut graph = Graph::default();
+        let mut push = |op: Op, inputs: &[NodeId], shape: &[usize]| {
+            let label = Label::here("test");
+            let slot = (op == Op::Leaf).then_some(0);
+            graph.nodes.push(Node {
+                op,
+                inputs: inputs.to_vec(),
+                shape: shape.to_vec(),
+                dtype: DType::F32,
+                compute: None,
+                source: 0,
+                label,
+                slot,
+            });
+            graph.nodes.len() - 1
+        };
+        let all = push(Op::Leaf, &[], &[turns, 3]);
+        let mut state = push(Op::Leaf, &[], &[1, 3]);
+        for turn in 0..turns {
+            let own = push(Op::Leaf, &[], &[1, 3]);
+            let row = push(Op::Slice { start: vec![turn, 0], step: vec![1, 1] }, &[all], &[1, 3]);
+            let now = push(Op::Binary(BinaryOp::Mul), &[own, row], &[1, 3]);
+            let now = push(Op::Binary(BinaryOp::Add), &[now, state], &[1, 3]);
+            let now = push(Op::Unary(UnaryOp::Tanh), &[now], &[1, 3]);
+            let now = push(Op::Unary(UnaryOp::Exp), &[now], &[1, 3]);
+            state = push(Op::Unary(UnaryOp::Sin), &[now], &[1, 3]);
+        }
+        graph.outputs = vec![state];
+        graph
+    }
+
+    const OPTIONS: Options = Options { max_buffers: 16, max_binding_bytes: u64::MAX, composed: false };
+
+    #[test]
+    fn every_node_is_computed_once_and_behind_what_it_reads() {
+        let graph = unrolled(100);
+        let mut computed: HashSet<NodeId> = HashSet::new();
+        for piece in cut(&graph) {
+            assert!(piece.taken.iter().all(|id| computed.contains(id)));
+            assert!(piece.own.iter().all(|id| computed.insert(*id)));
+        }
+        let owed = |id: &NodeId| !graph.nodes[*id].op.is_view() && graph.nodes[*id].op != Op::Leaf;
+        assert!((0..graph.nodes.len()).filter(owed).all(|id| computed.contains(&id)));
+    }
+
+    #[test]
+    fn a_longer_loop_is_made_of_the_same_pieces() {
+        let mut pieces = Pieces::default();
+        let mut group = |turns: usize| {
+            let before = pieces.grouped();
+            let launches = pieces.group(&unrolled(turns), &Vec::new(), &OPTIONS, &HashSet::new());
+            (launches.map(|l| l.len()), pieces.grouped() - before)
+        };
+        let (_, first) = group(200);
+        let (_, longer) = group(333);
+        assert!(first <= 6 && longer <= 3, "{first} pieces, then {longer}");
+        assert_eq!(group(333).1, 0);
+    }
+}
