@@ -21,7 +21,7 @@ impl Path {
     }
 }
 
-/// What [`Module::visit`] calls for each part of a model.
+/// What [`Module::visit`](crate::Module::visit) calls for each part of a model.
 pub trait Visitor {
     /// A parameter.
     fn param(&mut self, path: &Path, param: &Param);
@@ -33,7 +33,7 @@ pub trait Visitor {
     fn stream(&mut self, _path: &Path, _stream: &Stream) {}
 }
 
-/// What [`Module::visit_mut`] calls for each part of a model, which it may replace.
+/// What [`Module::visit_mut`](crate::Module::visit_mut) calls for each part of a model, which it may replace.
 pub trait VisitorMut {
     /// A parameter.
     fn param(&mut self, path: &Path, param: &mut Param);
