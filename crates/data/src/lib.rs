@@ -32,7 +32,7 @@
 //!     for batch in &train {
 //!         let (text, labels) = batch?;
 //!         assert_eq!(text.values.shape[1] % 8, 0);
-//!         assert_eq!(text.mask.values.iter().filter(|real| **real).count() as i32, text.lengths.values.iter().sum());
+//!         assert_eq!(text.mask.values.iter().filter(|real| **real).count() as i32, text.lengths.values.iter().sum::<i32>());
 //!         assert_eq!(labels.shape, [2]);
 //!     }
 //!     for batch in test.clone().loader(2, InOrder, (Pad::with(0), Stack))?.pad_tail().epoch(0) {
