@@ -74,7 +74,9 @@ impl Pieces {
         options: &Options,
         copies: &HashSet<NodeId>,
     ) -> Option<Vec<Grouped>> {
-        if graph.nodes.len() <= WHOLE {
+        // What is computed a second time is not to be kept, and what crosses a cut is.
+        let saves_memory = graph.nodes.iter().any(|node| matches!(node.op, Op::Again(_)));
+        if graph.nodes.len() <= WHOLE || saves_memory {
             return whole(graph, overwrites, options, copies);
         }
         let mut launches = Vec::new();
