@@ -26,13 +26,8 @@ pub fn function(file: &str, name: &str, holes: &[(&str, &str)]) -> String {
     let found = items(file).into_iter().find(|(known, _)| *known == name);
     let Some((_, text)) = found else { panic!("no function '{name}'") };
     let mut out = String::with_capacity(2 * text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(end);
+    for word in pieces(text) {
         out.push_str(holes.iter().find(|(hole, _)| *hole == word).map_or(word, |(_, with)| with));
-        rest = tail;
     }
     out.push('\n');
     out
@@ -73,17 +68,12 @@ pub fn common_for(text: &str) -> String {
 /// A function on vectors of four: every type replaced, `_v4` put to the names of the functions it defines and calls.
 fn on_vectors(text: &str, math: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(2 * text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(end);
+    for word in pieces(text) {
         match word {
             "f32" | "u32" | "i32" | "bool" => out.extend(["vec4<", word, ">"]),
             _ if math.iter().any(|(name, _)| *name == word) => out.extend([word, "_v4"]),
             _ => out.push_str(word),
         }
-        rest = tail;
     }
     out.push('\n');
     out
@@ -109,6 +99,19 @@ fn items(file: &str) -> Vec<(&str, &str)> {
         at = end;
     }
     items
+}
+
+/// A text as identifiers and what lies between them, which put together are the text.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (piece, tail) = rest.split_at(end);
+        rest = tail;
+        Some(piece)
+    })
 }
 
 /// The identifiers of a text.

@@ -218,6 +218,18 @@ fn one_step_is_planned_however_many_there_are() -> Result<()> {
 }
 
 #[test]
+fn no_step_gives_no_row() -> Result<()> {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let (start, none) = (numbers(&device, 1, &[2, 3]), Tensor::zeros(&device, [0, 2, 3]));
+        let (carry, ys) = scan(&[&start], &[&none], |h, x| (vec![&h[0] + &x[0]], vec![x[0].sum(1)]))?;
+        assert_eq!(ys[0].shape(), [0, 2]);
+        assert!(ys[0].to_vec::<f32>()?.is_empty());
+        assert_eq!(carry[0].to_vec::<f32>()?, start.to_vec::<f32>()?);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_wrong_with_a_scan_is_said() {
     let device = cpu();
     let (zero, xs) = (Tensor::full(&device, 0.0, [2], DType::F32), numbers(&device, 1, &[3, 2]));

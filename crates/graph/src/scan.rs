@@ -105,25 +105,18 @@ fn scan_along(
         return Err(Error::at("scan", ErrorKind::Shape { shape, problem }, location, None));
     }
     let carries: Vec<Tensor> = carries.iter().map(|carry| (*carry).clone()).collect();
-    if device.eager() || steps == 0 {
-        return one_by_one(carries, sequences, steps, reverse, f);
+    if device.eager() && steps > 0 {
+        return one_by_one(carries, sequences, (steps, reverse), location, f);
     }
     let taken = |of: Type| Tensor::taken(of, &device, location);
     let of_step = |x: &&Tensor| Type { shape: x.shape()[1..].to_vec(), dtype: x.dtype() };
     let (carry, rows): (Vec<Tensor>, Vec<Tensor>) =
         (carries.iter().map(|c| taken(c.type_of())).collect(), sequences.iter().map(|x| taken(of_step(x))).collect());
     let (next, ys) = f(&carry, &rows);
-    if next.len() != carry.len() {
-        return Err(invalid(format!("takes {} carries, and its step gives {}", carry.len(), next.len())));
-    }
-    for result in next.iter().chain(&ys) {
-        result.check()?;
-    }
-    for (i, (before, after)) in carry.iter().zip(&next).enumerate() {
-        if before.type_of() != after.type_of() {
-            let text = |t: &Tensor| format!("{} {:?}", t.dtype(), t.shape());
-            return Err(invalid(format!("carry {i} is {}, and a step makes it {}", text(before), text(after))));
-        }
+    check_step(&carry, &next, &ys, location)?;
+    if steps == 0 {
+        let nothing = |y: &Tensor| Tensor::full(&device, 0.0, [&[0], y.shape()].concat(), y.dtype());
+        return Ok((carries, ys.iter().map(nothing).collect()));
     }
     let sequences: Vec<Tensor> = sequences.iter().map(|x| to_rows(x)).collect();
     let step = Arc::new(Step { carries: carry, sequences: rows, next, ys });
@@ -133,19 +126,38 @@ fn scan_along(
     Ok((ends, ys))
 }
 
+/// An error if a step does not give what the next one takes, or gives what cannot be computed.
+fn check_step(carry: &[Tensor], next: &[Tensor], ys: &[Tensor], location: &'static Location<'static>) -> Result<()> {
+    let invalid = |problem: String| Err(Error::at("scan", ErrorKind::Invalid(problem), location, None));
+    if next.len() != carry.len() {
+        return invalid(format!("takes {} carries, and its step gives {}", carry.len(), next.len()));
+    }
+    for result in next.iter().chain(ys) {
+        result.check()?;
+    }
+    for (i, (before, after)) in carry.iter().zip(next).enumerate() {
+        if before.type_of() != after.type_of() {
+            let text = |t: &Tensor| format!("{} {:?}", t.dtype(), t.shape());
+            return invalid(format!("carry {i} is {}, and a step makes it {}", text(before), text(after)));
+        }
+    }
+    Ok(())
+}
+
 /// Every step by a call: for those who want to see a value as soon as it is there.
 #[track_caller]
 fn one_by_one(
     mut carry: Vec<Tensor>,
     sequences: &[&Tensor],
-    steps: usize,
-    reverse: bool,
+    (steps, reverse): (usize, bool),
+    location: &'static Location<'static>,
     f: impl Fn(&[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
 ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
     let at = |t: usize| -> Vec<Tensor> { sequences.iter().map(|x| x.narrow(0, t, 1).squeeze(0)).collect() };
     let mut lines: Vec<Vec<Tensor>> = Vec::new();
     for i in 0..steps {
         let (next, ys) = f(&carry, &at(if reverse { steps - 1 - i } else { i }));
+        check_step(&carry, &next, &ys, location)?;
         carry = next;
         lines.resize(ys.len(), Vec::new());
         lines.iter_mut().zip(ys).for_each(|(line, y)| line.push(y));

@@ -90,15 +90,7 @@ impl Reduction {
 
     /// The workgroup function's name.
     fn name(self) -> String {
-        let op = match self.op {
-            ReduceOp::Sum => "sum",
-            ReduceOp::Prod => "prod",
-            ReduceOp::Max => "max",
-            ReduceOp::Min => "min",
-            ReduceOp::ArgMax => "argmax",
-            ReduceOp::ArgMin => "argmin",
-        };
-        format!("wg_{op}_{}", register(self.class))
+        format!("wg_{}_{}", self.op.name(), register(self.class))
     }
 
     /// A call that combines `x` over a workgroup of `width × height` invocations along its height.
