@@ -8,3 +8,4 @@ mod profile;
 mod recomputed;
 mod resumed;
 mod steady;
+mod stored;

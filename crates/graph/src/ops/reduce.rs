@@ -6,7 +6,7 @@ use thalweg_ir::{DType, ErrorKind, Op, ReduceOp, shape::count};
 
 use crate::{
     ops::vector_norm::root,
-    scope::Scope,
+    scope::{Scope, keep_f32},
     shape::{Axes, IntoAxes, IntoAxis},
     tensor::{Rule, Tensor},
 };
@@ -288,7 +288,7 @@ impl Tensor {
             return m;
         }
         let m = m.is_inf().where_(0.0, m);
-        ((&x - &m).exp().sum_keepdim(axes).log() + m).cast(self.dtype())
+        (shifted(&x, &m).exp().sum_keepdim(axes).log() + m).cast(self.dtype())
     }
 
     /// `y_j = e^(x_j - m) / Σ_k e^(x_k - m)` along an axis, `m = max_k x_k`. A row of -∞ alone is NaN, as in PyTorch.
@@ -307,8 +307,7 @@ impl Tensor {
             Ok(x) => x,
             Err(failed) => return failed,
         };
-        let m = x.detach().amax_keepdim(axis);
-        let e = (&x - &m).exp();
+        let e = shifted(&x, &x.detach().amax_keepdim(axis)).exp();
         (&e / e.sum_keepdim(axis)).cast(self.dtype())
     }
 
@@ -327,7 +326,7 @@ impl Tensor {
             Ok(x) => x,
             Err(failed) => return failed,
         };
-        let shifted = &x - x.detach().amax_keepdim(axis);
+        let shifted = shifted(&x, &x.detach().amax_keepdim(axis));
         (&shifted - shifted.exp().sum_keepdim(axis).log()).cast(self.dtype())
     }
 
@@ -342,6 +341,13 @@ impl Tensor {
         let _scope = Scope::composite("softmin");
         (-self).softmax(axis)
     }
+}
+
+/// `x - m` of what is to be exponentiated. In mixed precision it is not rounded: exponentials need the digits, and what a mask says
+/// may be beyond 16 bits.
+#[track_caller]
+fn shifted(x: &Tensor, m: &Tensor) -> Tensor {
+    keep_f32(|| x - m)
 }
 
 fn extent(shape: &[usize], axes: &[usize]) -> usize {

@@ -22,23 +22,27 @@ use crate::{
     },
 };
 
-/// Rounds every value that [`Values::narrow`] names.
-pub fn store(graph: Graph, options: &Options) -> Graph {
+/// Rounds every value that [`Values::narrow`] names, until none is left: a buffer may go where another was.
+pub fn store(mut graph: Graph, options: &Options) -> Graph {
     if !graph.nodes.iter().any(|node| is_mixed(&graph, node)) {
         return graph;
     }
-    let narrow = Values::new(&graph, options).narrow();
-    // Rebuilding leaves out what no output needs.
-    let live = graph.live();
-    let mut dtypes = narrow.into_iter().zip(live).filter(|(_, live)| *live).map(|(dtype, _)| dtype);
-    graph.rewrite(|builder: &mut Builder, node: Node| {
-        let dtype = dtypes.next().flatten();
-        let id = builder.add(node);
-        let Some(dtype) = dtype else { return id };
-        let like = builder.graph.nodes[id].clone();
-        let narrow = builder.make(Op::Cast, vec![id], like.shape.clone(), dtype, &like);
-        builder.make(Op::Cast, vec![narrow], like.shape.clone(), like.dtype, &like)
-    })
+    loop {
+        let dtypes = Values::new(&graph, options).narrow();
+        if dtypes.iter().all(Option::is_none) {
+            return graph;
+        }
+        // Rebuilding leaves out what no output needs.
+        let mut dtypes = dtypes.into_iter().zip(graph.live()).filter(|(_, live)| *live).map(|(dtype, _)| dtype);
+        graph = graph.rewrite(|builder: &mut Builder, node: Node| {
+            let dtype = dtypes.next().flatten();
+            let id = builder.add(node);
+            let Some(dtype) = dtype else { return id };
+            let like = builder.graph.nodes[id].clone();
+            let narrow = builder.make(Op::Cast, vec![id], like.shape.clone(), dtype, &like);
+            builder.make(Op::Cast, vec![narrow], like.shape.clone(), like.dtype, &like)
+        });
+    }
 }
 
 /// Whether a node is a contraction that rounds what it reads.
@@ -62,7 +66,7 @@ struct Values<'g> {
     in_buffer: Vec<bool>,
     /// The passes whose 16-bit contractions depend on each.
     leads_to: Vec<u8>,
-    /// Which are repeated for a reader, or read by something that wants f32.
+    /// Which stay in f32 wherever they are stored.
     stays: Vec<bool>,
 }
 
@@ -70,25 +74,35 @@ impl<'g> Values<'g> {
     fn new(graph: &'g Graph, options: &Options) -> Values<'g> {
         let n = graph.nodes.len();
         let in_buffer = Planner::new(graph, &Vec::new(), options, &HashSet::new()).materialised;
-        let (mut leads_to, mut stays) = (vec![0; n], vec![false; n]);
+        let mut leads_to = vec![0; n];
+        let mut stays = statistics(graph);
         graph.outputs.iter().for_each(|output| stays[*output] = true);
-        for id in (0..n).rev() {
-            let node = &graph.nodes[id];
+        let mut is_read = vec![false; n];
+        for (id, node) in graph.nodes.iter().enumerate().rev() {
             let leads = leads_to[id] | if is_mixed(graph, node) { bit(node.label.phase) } else { 0 };
-            let stay = match node.op {
+            let keeps = match node.op {
+                // What is repeated for its readers is small beside them; primitives and packs want f32.
                 Op::Expand | Op::Part(..) | Op::Pack(_) => true,
-                _ => node.op.is_view() && stays[id],
+                _ if node.op.is_view() => stays[id],
+                _ => node.compute.is_none(),
             };
+            let rounds = node.op == Op::Cast && node.dtype.size_bytes() == 2;
             for input in &node.inputs {
                 leads_to[*input] |= leads;
-                stays[*input] |= stay;
+                stays[*input] |= keeps;
+                is_read[*input] |= !rounds;
             }
+        }
+        let users = graph.users();
+        for (id, stays) in stays.iter_mut().enumerate() {
+            // Where every reader rounds it already there is nothing to do, nor where one goes on with it in the same launch.
+            *stays |= !is_read[id] || (graph.nodes[id].op.is_contraction() && goes_on(graph, &users, id));
         }
         Values { graph, in_buffer, leads_to, stays }
     }
 
     /// For each value the dtype that it is rounded to: if it has a buffer, and a contraction of its own pass depends on it, so that it
-    /// is not of a loss. Statistics stay as they are, which are repeated for their readers.
+    /// is not of a loss.
     fn narrow(&self) -> Vec<Option<DType>> {
         let dtype = |(id, node): (NodeId, &Node)| {
             let computes = match node.op {
@@ -102,4 +116,29 @@ impl<'g> Values<'g> {
         };
         self.graph.nodes.iter().enumerate().map(dtype).collect()
     }
+}
+
+/// Whether all that reads a value is one computation of as many elements.
+fn goes_on(graph: &Graph, users: &[Vec<NodeId>], mut id: NodeId) -> bool {
+    while let [user] = users[id][..] {
+        match &graph.nodes[user].op {
+            op if op.is_alias() => id = user,
+            op => return matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select),
+        }
+    }
+    false
+}
+
+/// Which values are made of reductions and constants alone, before they are repeated beside others: means, deviations.
+fn statistics(graph: &Graph) -> Vec<bool> {
+    let mut constant = vec![false; graph.nodes.len()];
+    let mut statistic = constant.clone();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let known = |id: &NodeId| constant[*id] || statistic[*id];
+        let composed = !node.op.is_heavy() && node.op != Op::Expand && node.inputs.iter().all(known);
+        let is_made = composed && node.inputs.iter().any(|input| statistic[*input]);
+        statistic[id] = matches!(node.op, Op::Reduce(..)) || is_made;
+        constant[id] = !node.op.is_heavy() && node.inputs.iter().all(|input| constant[*input]);
+    }
+    statistic
 }

@@ -171,27 +171,33 @@ fn owned(graph: &Graph) -> Vec<NodeId> {
     owned
 }
 
-/// Which elementwise nodes are computed again for each kernel that reads them. What stands near decides alone, so that a long sum is
-/// cut alike wherever in it a piece ends.
+/// Which elementwise nodes are computed again for each kernel that reads them: what has no buffer in a graph that is not cut, and is
+/// little work. What stands near decides alone, so that a long sum is cut alike wherever in it a piece ends.
 fn repeats(graph: &Graph) -> Vec<bool> {
+    let n = graph.nodes.len();
     let users = graph.users();
-    // What inlining a node takes, counted from the results of reductions and contractions on.
-    let mut work = vec![0usize; graph.nodes.len()];
-    let mut heavy = vec![false; graph.nodes.len()];
-    let mut repeats = vec![false; graph.nodes.len()];
+    let (mut stored, mut repeats) = (vec![false; n], vec![false; n]);
+    // What inlining a node takes, and whether it could be computed with a reduction or contraction.
+    let (mut work, mut heavy) = (vec![0usize; n], vec![false; n]);
     for (id, node) in graph.nodes.iter().enumerate() {
-        heavy[id] = node.op.is_heavy() || node.inputs.iter().any(|i| heavy[*i]);
-        if node.op.is_heavy() || matches!(node.op, Op::Leaf | Op::Scalar(_) | Op::Iota(_)) {
+        if matches!(node.op, Op::Leaf | Op::Scalar(_) | Op::Iota(_)) {
             continue;
         }
+        let is_view = node.op.is_view() || graph.widens(id);
         let below = node.inputs.iter().fold(0usize, |sum, i| sum.saturating_add(work[*i]));
-        work[id] = match node.op.is_view() {
-            true => below,
-            false if node.op.is_cheap() => below.saturating_add(1),
+        work[id] = match node.op.is_cheap() {
+            _ if is_view => below,
+            true => below.saturating_add(1),
             false => usize::MAX,
         };
+        heavy[id] = node.inputs.iter().any(|i| if stored[*i] { graph.nodes[*i].op.is_heavy() } else { heavy[*i] });
         let (fan, repeated) = buffers::fan(graph, &users, id);
-        repeats[id] = work[id] <= buffers::MAX_AGAIN && !(heavy[id] && (fan > 1 || repeated));
+        let is_shared = !is_view && (fan > 1 || repeated);
+        stored[id] = node.op.is_heavy() || (is_shared && (heavy[id] || work[id] > buffers::MAX_AGAIN));
+        repeats[id] = !stored[id] && work[id] <= buffers::MAX_AGAIN;
+        if stored[id] {
+            work[id] = 0;
+        }
     }
     repeats
 }
