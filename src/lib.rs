@@ -57,7 +57,7 @@ pub mod prelude {
     pub use thalweg_derive::Module;
     pub use thalweg_device::{DeviceExt, Verdict, verify};
     pub use thalweg_graph::{
-        ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis,
+        ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, MultiOp, NewAxis,
         Operand, Param, Pool, Precision, Resample, Resize, Result, Rng, State, Stateful, Step, Stream, Tensor,
         checkpoint, compile, keep_f32, overlay, s, scan, scan_back,
     };

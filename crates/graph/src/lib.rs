@@ -29,7 +29,7 @@ mod variable;
 pub use autodiff::{Grads, Leaf};
 pub use build::MAX_PENDING;
 pub use compile::{Step, compile};
-pub use custom::CustomOp;
+pub use custom::{CustomOp, MultiOp};
 pub use device::{Device, Precision};
 pub use module::{
     Mode, Module, Param, Path, State, Visitor, VisitorMut, overlay,
