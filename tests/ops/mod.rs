@@ -23,3 +23,4 @@ mod orthogonal;
 mod print;
 mod scan;
 mod segments;
+mod settings;

@@ -11,6 +11,7 @@ use thalweg_ir::{
     Result,
     program::{Bindings, Program},
     schedule::cost::Cost,
+    settings::{Print, Settings},
     span::Span,
     storage::Region,
 };
@@ -165,7 +166,7 @@ impl Device {
     /// Queues a program; gives a region for each output. `THALWEG_DEBUG=launches` prints the time of each launch.
     pub(crate) fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
         let is_profiled = OPEN.with_borrow(|open| open.iter().any(|open| open.device.same(self)));
-        let is_printed = prints_launches();
+        let is_printed = Settings::get().prints(Print::Launches);
         if !is_profiled && !is_printed {
             return self.backend().run(program, bindings);
         }
@@ -179,9 +180,4 @@ impl Device {
         });
         Ok(regions)
     }
-}
-
-fn prints_launches() -> bool {
-    static PRINTS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *PRINTS.get_or_init(|| std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|v| v.trim() == "launches")))
 }

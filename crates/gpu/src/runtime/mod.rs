@@ -6,7 +6,6 @@ mod backend;
 mod compiler;
 mod context;
 mod inner;
-mod limits;
 mod lower;
 mod pipelines;
 mod plan;
@@ -18,4 +17,3 @@ mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};
 pub use backend::GpuBackend;
-pub use limits::Limits;
