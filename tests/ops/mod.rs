@@ -17,6 +17,7 @@ mod integers;
 mod large;
 mod limits;
 mod messages;
+mod names;
 mod nan;
 mod order;
 mod orthogonal;

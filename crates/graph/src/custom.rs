@@ -177,12 +177,14 @@ impl<const N: usize, C: MultiOp<N>> CustomKernel for Kernel<C, N> {
     }
 }
 
+/// # Ops of your own
 impl Tensor {
     /// The result of an op of the caller's own, with this tensor as its first input and `others` as the rest.
     ///
     /// # Errors
     /// What [`CustomOp::result`] says; inputs on different devices.
     #[track_caller]
+    #[doc(alias("custom_op", "Function"))]
     pub fn custom<C: CustomOp>(&self, op: C, others: &[&Tensor]) -> Tensor {
         let [y] = self.custom_multi(Single(op), others);
         y
@@ -193,6 +195,7 @@ impl Tensor {
     /// # Errors
     /// Carried by every result: what [`MultiOp::results`] says; inputs on different devices; a dtype that the device does not have.
     #[track_caller]
+    #[doc(alias("custom_op", "Function"))]
     pub fn custom_multi<const N: usize, C: MultiOp<N>>(&self, op: C, others: &[&Tensor]) -> [Tensor; N] {
         const { assert!(N > 0, "an op has a result") };
         let inputs: Vec<Tensor> = std::iter::once(self).chain(others.iter().copied()).cloned().collect();

@@ -33,6 +33,7 @@ pub(crate) fn fitted(
     Ok(grads)
 }
 
+/// # Gradient rules of your own
 impl Tensor {
     /// The same value with another gradient: what flows into it goes to `inputs` as `vjp(inputs, y, g)` says, and nowhere else. `y` is
     /// the result, `g` its gradient; `None` for an input through which none passes. The gradients are tensor ops, and so have gradients
@@ -53,6 +54,7 @@ impl Tensor {
     /// # Source
     /// JAX's `custom_vjp`. Bengio et al. 2013, arXiv:1308.3432 (straight-through); Ganin & Lempitsky 2015, arXiv:1409.7495 (reversal).
     #[track_caller]
+    #[doc(alias("custom_vjp", "Function", "straight_through"))]
     pub fn with_gradient(
         &self,
         inputs: &[&Tensor],
