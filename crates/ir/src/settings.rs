@@ -23,7 +23,7 @@ pub struct Settings {
     /// What a GPU is said to be able to do at most.
     pub limits: Limits,
     /// What is printed to standard error.
-    pub prints: Vec<Print>,
+    pub printed: Vec<Print>,
     /// The first variable that says nothing of use.
     problem: Option<String>,
 }
@@ -99,7 +99,7 @@ const VARIABLES: [Variable; 7] = [
     Variable {
         name: "THALWEG_DEBUG",
         allowed: "any of graph, schedule, memory, launches and wgsl, with commas between them",
-        take: |settings, text| put(&mut settings.prints, words(text).map(print).collect()),
+        take: |settings, text| put(&mut settings.printed, words(text).map(print).collect()),
     },
 ];
 
@@ -136,7 +136,7 @@ impl Settings {
 
     /// Whether this is to be printed.
     pub fn prints(&self, what: Print) -> bool {
-        self.prints.contains(&what)
+        self.printed.contains(&what)
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
         assert!(with("THALWEG_NO_F16", "1").no_f16);
         let limits = Limits { binding: Some(65536), grid: Some(7), workgroup: Some(64), bindings: Some(8) };
         assert_eq!(with("THALWEG_LIMITS", "binding=65536, grid=7,workgroup=64,bindings=8").limits, limits);
-        assert_eq!(with("THALWEG_DEBUG", "launches, wgsl,").prints, [Print::Launches, Print::Wgsl]);
+        assert_eq!(with("THALWEG_DEBUG", "launches, wgsl,").printed, [Print::Launches, Print::Wgsl]);
         for Variable { name, .. } in VARIABLES {
             assert!(with(name, " ").checked().is_ok(), "{name}");
         }

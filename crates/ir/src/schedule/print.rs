@@ -10,7 +10,7 @@ use crate::settings::{Print, Settings};
 
 /// Prints to standard error what [`Settings`] ask for.
 pub fn debug(graph: &Graph, schedule: &Schedule) {
-    for part in &Settings::get().prints {
+    for part in &Settings::get().printed {
         match part {
             Print::Graph => eprint!("{}", graph_text(graph)),
             Print::Schedule => eprint!("{}", schedule_text(schedule)),
