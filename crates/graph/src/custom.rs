@@ -225,7 +225,7 @@ impl Tensor {
             rule::fitted(name, grads, &inputs)
         });
         let (part, Type { shape, dtype }) = (Op::Part(Primitive::Custom(custom), 0), types[0].clone());
-        let first = Tensor::ruled(part, inputs.clone(), shape, dtype, self.device(), rule, Location::caller());
+        let first = Tensor::ruled(part, inputs, shape, dtype, self.device(), rule, Location::caller());
         if first.check().is_err() {
             return all(&first);
         }

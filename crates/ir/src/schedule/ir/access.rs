@@ -2,6 +2,9 @@
 
 use std::hash::{Hash, Hasher};
 
+/// Index of a virtual buffer in [`super::Schedule::buffers`].
+pub type BufId = usize;
+
 /// `offset + Σ_d coef[d] · i[d]` over the loop coordinates `i`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Linear {

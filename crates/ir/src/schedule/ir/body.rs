@@ -5,13 +5,16 @@ use std::{
     mem,
 };
 
-use super::{Access, BufId, Linear, Val};
+use super::{Access, BufId, Linear};
 use crate::{
     dtype::{Class, DType},
     error::{Error, ErrorKind},
     op::{ReduceOp, binary::BinaryOp, unary::UnaryOp},
     program::{Label, Program},
 };
+
+/// Index of an instruction, and so of its value, in [`Body::insts`].
+pub type Val = usize;
 
 /// One axis of a [`Inst::Gather`]: adds `stride * index`. What an index outside reads is not a number, of integers the element at
 /// `clamp(index, 0, bound - 1)`, and it is reported.
