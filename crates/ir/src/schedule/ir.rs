@@ -1,6 +1,7 @@
 //! What a backend is given: a list of loop nests and contractions over virtual buffers.
 //!
-//! There are two kinds of [`Launch`]:
+//! Two kinds of [`Launch`] have code; beside them there are primitives on whole buffers ([`Whole`]) and recorded steps that are
+//! walked over ([`Repeat`]).
 //!
 //! - a [`Loop`]: for every point of `outer`, sweeps over `inner`. Its body is straight-line code; [`Inst::Reduce`]
 //!   combines a value over all of `inner`. Elementwise chains have no `inner`; softmax, norms and losses are several
