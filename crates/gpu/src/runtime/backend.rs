@@ -22,8 +22,9 @@ use super::{
     context::{Context, lock},
     inner::Inner,
     pipelines::Pipelines,
-    plan::{Plan, Shared},
+    plan::Plan,
     pool::GpuBuffer,
+    shared::Shared,
     transfer::{Copy, Transfers, foreign},
 };
 

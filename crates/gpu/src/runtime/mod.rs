@@ -11,6 +11,7 @@ mod pipelines;
 mod plan;
 mod pool;
 mod probe;
+mod shared;
 mod step;
 mod timestamps;
 mod transfer;
