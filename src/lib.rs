@@ -57,16 +57,16 @@ pub mod prelude {
     pub use thalweg_derive::Module;
     pub use thalweg_device::{DeviceExt, Verdict, verify};
     pub use thalweg_graph::{
-        ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, NewAxis, Operand,
-        Param, Pool, Precision, Resample, Resize, Result, Rng, State, Stateful, Step, Stream, Tensor, checkpoint,
-        compile, keep_f32, overlay, s, scan, scan_back,
+        ConvConfig, CustomOp, DType, Device, Ellipsis, Error, ErrorKind, Grads, GridSample, Module, MultiOp, NewAxis,
+        Operand, Param, Pool, Precision, Resample, Resize, Result, Rng, State, Stateful, Step, Stream, Tensor,
+        checkpoint, compile, keep_f32, overlay, s, scan, scan_back,
     };
     pub use thalweg_nn::{
         Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, KeepF32, LayerNorm,
         Linear, Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
     };
     pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, RuleExt, Select, Sgd};
-    pub use thalweg_train::{Score, accuracy, evaluate};
+    pub use thalweg_train::{ProfileExt, Score, accuracy, evaluate};
 }
 
 /// The listings in the README compile and run.

@@ -13,5 +13,6 @@ pub use support::{
     everything::Everything,
     gradcheck::{check_gradient, check_second},
     graphs::random_graph,
+    sources,
     tol::Tol,
 };

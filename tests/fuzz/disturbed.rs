@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use thalweg_cpu::StrictCpu;
 use thalweg_graph::{
-    DType, Op, Primitive, ReduceOp, Result,
+    DType, Op, Result,
     backend::{Backend, Bindings, Draft, Node, PlanReport, Program, Properties, ReadFuture, Region, Stats, Storage},
     ops::{binary::BinaryOp, unary::UnaryOp},
     shape::count,
@@ -93,28 +93,52 @@ pub fn unit(dtype: DType) -> f64 {
     }
 }
 
+/// In which way ops of some names round.
+enum Way {
+    /// Not at all.
+    Exact,
+    /// To the nearest.
+    Nearest,
+    /// As functions that are computed in several roundings.
+    Function,
+    /// As sums of so many terms, from the shapes of inputs and result.
+    Sum(fn(&[&[usize]], &[usize]) -> usize),
+}
+
+/// Every op, once.
+const WAYS: &[(&str, Way)] = &[
+    ("leaf scalar iota random cast detach again argmax argmin max min where gather", Way::Exact),
+    ("reshape permute expand slice pad windows windows_adjoint concat pack", Way::Exact),
+    ("segment_max segment_min scan", Way::Exact),
+    ("neg abs sign relu floor ceil trunc round not is_nan is_inf", Way::Exact),
+    ("maximum minimum eq ne lt le gt ge and or xor shl shr", Way::Exact),
+    ("add sub mul div", Way::Nearest),
+    (
+        "pow fmod atan2 exp exp2 expm1 log log2 log1p sqrt rsqrt recip sigmoid erf erfc erfinv lgamma digamma",
+        Way::Function,
+    ),
+    ("sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh", Way::Function),
+    ("sum prod", Way::Sum(|x, y| count(x[0]) / count(y).max(1))),
+    ("matmul", Way::Sum(|x, _| x[0].last().copied().unwrap_or(1))),
+    ("conv", Way::Sum(|x, _| count(&x[1][1..]))),
+    ("conv_input conv_weight", Way::Sum(|x, _| count(x[1]) / x[1].get(1).copied().unwrap_or(1).max(1))),
+    ("segment_sum segment_prod", Way::Sum(|x, _| x[0][1])),
+];
+
 fn rounding(program: &Program, node: &Node) -> Rounding {
-    let shape = |i: usize| program.nodes[node.inputs[i]].shape.as_slice();
+    let name = node.op.name();
+    let way = WAYS.iter().find(|(names, _)| names.split(' ').any(|n| n == name)).map(|(_, way)| way);
     let of = |operands: f64, result: f64| Rounding { operands: UNITS * operands, result: UNITS * result };
-    // Terms that are equal are off in one direction, and partial sums of √n of them keep that to √n.
-    let sum = |terms: usize| of((terms.max(1) as f64).sqrt(), 1.0 + (terms as f64).sqrt() / 4.0);
-    match &node.op {
-        Op::Unary(op) => {
-            use UnaryOp::*;
-            match op {
-                Neg | Abs | Sign | Relu | Floor | Ceil | Trunc | Round | Not | IsNan | IsInf => of(0.0, 0.0),
-                _ => of(1.0, 1.0),
-            }
+    match way.unwrap_or_else(|| panic!("how does {name} round?")) {
+        Way::Exact => of(0.0, 0.0),
+        Way::Nearest => of(0.0, 1.0),
+        Way::Function => of(1.0, 1.0),
+        Way::Sum(terms) => {
+            let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| &program.nodes[*i].shape[..]).collect();
+            // Terms that are equal are off in one direction, and partial sums of √n of them keep that to √n.
+            let root = (terms(&shapes, &node.shape).max(1) as f64).sqrt();
+            of(root, 1.0 + root / 4.0)
         }
-        Op::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div) => of(0.0, 1.0),
-        Op::Binary(BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Fmod) => of(1.0, 1.0),
-        Op::Reduce(ReduceOp::Sum | ReduceOp::Prod, axes) => sum(axes.iter().map(|a| shape(0)[*a]).product()),
-        Op::Matmul => sum(shape(0).last().copied().unwrap_or(1)),
-        Op::Conv(_) => sum(count(&shape(1)[1..])),
-        Op::ConvInput(_) => sum(count(shape(1)) / shape(1).get(1).copied().unwrap_or(1).max(1)),
-        Op::ConvWeight(_) => sum(count(shape(1)) / shape(1).get(1).copied().unwrap_or(1).max(1)),
-        Op::Part(Primitive::Segments(_), 0) => sum(shape(0)[1]),
-        _ => of(0.0, 0.0),
     }
 }
 

@@ -6,4 +6,5 @@ pub mod draw;
 pub mod everything;
 pub mod gradcheck;
 pub mod graphs;
+pub mod sources;
 pub mod tol;

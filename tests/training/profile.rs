@@ -128,6 +128,18 @@ fn trace_events_follow_each_other() -> thalweg_graph::Result<()> {
 }
 
 #[test]
+fn a_trace_is_a_whole_file_of_its_events() -> thalweg_graph::Result<()> {
+    let folder = std::env::temp_dir().join(format!("thalweg-trace-{}", std::process::id()));
+    let (profile, path) = (profiled(&cpu())?, folder.join("step.json"));
+    profile.write_trace(&path)?;
+    assert_eq!(std::fs::read_to_string(&path).ok(), Some(profile.trace_events()));
+    let text = profile.write_trace(path.join("below")).unwrap_err().to_string();
+    assert!(text.contains("cannot be written") && text.contains(file!()), "{text}");
+    std::fs::remove_dir_all(folder).ok();
+    Ok(())
+}
+
+#[test]
 fn a_profile_is_of_one_device_and_of_what_is_inside() -> thalweg_graph::Result<()> {
     let (inside, outside) = (cpu(), cpu());
     let run = |device: &Device| (Tensor::full(device, 3.0, [4], DType::F32) * 2.0).to_vec::<f32>().map(drop);

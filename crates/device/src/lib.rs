@@ -20,11 +20,8 @@ use select::{Choice, choose};
 use thalweg_cpu::{FastCpu, StrictCpu};
 pub use thalweg_gpu::{AdapterInfo, adapters};
 use thalweg_gpu::{GpuBackend, Selector};
-use thalweg_graph::{Device, Result};
+use thalweg_graph::{Device, Result, Settings};
 pub use verify::{Disagreement, Verdict, verify};
-
-/// The environment variable that says what [`DeviceExt::best`] is.
-pub const DEVICE_VARIABLE: &str = "THALWEG_DEVICE";
 
 /// Opens devices. Every call opens one of its own, and tensors of two devices do not mix: open once, and clone the handle.
 pub trait DeviceExt: Sized {
@@ -32,7 +29,8 @@ pub trait DeviceExt: Sized {
     /// only when named.
     ///
     /// # Errors
-    /// [`thalweg_graph::ErrorKind::NoDevice`] when the variable names none; what went wrong opening the GPU.
+    /// [`thalweg_graph::ErrorKind::NoDevice`] when the variable names none; a variable of the environment that means nothing; what went
+    /// wrong opening the GPU.
     fn best() -> Result<Self>;
 
     /// The best GPU in hardware.
@@ -44,7 +42,7 @@ pub trait DeviceExt: Sized {
     /// The fast CPU executor, on all cores or as many threads as `THALWEG_THREADS` says.
     ///
     /// # Errors
-    /// A `THALWEG_THREADS` that is no number; threads that cannot start.
+    /// A variable of the environment that means nothing; threads that cannot start.
     fn cpu() -> Result<Self>;
 
     /// The strict CPU executor: plain loops that define every op, in f32 and f64.
@@ -60,7 +58,7 @@ pub trait DeviceExt: Sized {
 impl DeviceExt for Device {
     #[track_caller]
     fn best() -> Result<Device> {
-        Device::named(&std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "best".into()))
+        Device::named(Settings::get().checked()?.device.as_deref().unwrap_or("best"))
     }
 
     #[track_caller]

@@ -16,4 +16,5 @@ pub mod registry;
 mod runtime;
 pub mod templates;
 
-pub use runtime::{AdapterInfo, GpuBackend, Limits, Selector, adapters};
+pub use runtime::{AdapterInfo, GpuBackend, Selector, adapters};
+pub use thalweg_ir::settings::Limits;

@@ -270,12 +270,14 @@ impl Squares {
     }
 }
 
+/// # Gradients
 impl Tensor {
     /// The gradients of this scalar with respect to every tracked leaf it depends on.
     ///
     /// # Errors
     /// The error the tensor carries; more than one element; nothing tracked; an op without a gradient rule.
     #[track_caller]
+    #[doc(alias = "grad")]
     pub fn backward(&self) -> Result<Grads> {
         self.check()?;
         if self.count() != 1 {

@@ -28,8 +28,8 @@ pub(crate) fn explain(
     let Some(capacity) = properties.memory_bytes else { return error };
     let is_input = |node: usize| matches!(nodes[node].0.role, Role::Plain) && nodes[node].rank() > 1;
     let written: Vec<usize> = program.outputs.iter().filter_map(|o| Some(o.target?.storage)).collect();
-    let inputs = program.leaves.iter().filter(|leaf| is_input(leaf.node) && !written.contains(&leaf.span.storage));
-    let Some(largest) = inputs.max_by_key(|leaf| leaf.span.len) else { return error };
+    let inputs = program.leaves.iter().filter(|leaf| is_input(leaf.node) && !written.contains(&leaf.footprint.storage));
+    let Some(largest) = inputs.max_by_key(|leaf| leaf.footprint.len) else { return error };
     let batch = nodes[largest.node].shape()[0];
     let Some((grows, stays)) = needs(program, bindings, properties, batch) else { return error };
     if batch < 2 || grows == 0 {
@@ -51,7 +51,8 @@ fn needs(program: &Program, bindings: &Bindings, properties: &Properties, batch:
     let of_batch = |shape: &[usize]| shape.first() == Some(&batch);
     let (mut grows, mut stays) = (0, 0);
     let mut seen = HashSet::new();
-    for (leaf, region) in program.leaves.iter().zip(&bindings.leaves).filter(|(leaf, _)| seen.insert(leaf.span.storage))
+    for (leaf, region) in
+        program.leaves.iter().zip(&bindings.leaves).filter(|(leaf, _)| seen.insert(leaf.footprint.storage))
     {
         let part = if of_batch(&program.nodes[leaf.node].shape) { &mut grows } else { &mut stays };
         *part += region.storage.size_bytes() as u64;

@@ -4,11 +4,11 @@ use std::{
     cell::RefCell,
     fmt,
     panic::Location,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use thalweg_ir::{
-    DType, Error, ErrorKind, Result,
+    DType, Error, ErrorKind, Result, Settings,
     backend::{Backend, PlanReport, Properties, Stats},
 };
 
@@ -62,7 +62,8 @@ thread_local! {
 impl Device {
     /// A device over a backend.
     pub fn new(backend: Arc<dyn Backend>) -> Device {
-        Device { backend, precision: Precision::F32, eager: false, writes: Arc::default() }
+        let eager = Settings::get().eager;
+        Device { backend, precision: Precision::F32, eager, writes: Arc::default() }
     }
 
     /// The same device with another precision policy.
@@ -121,8 +122,7 @@ impl Device {
 
     /// Whether every op is to run as soon as it is recorded, as [`Device::op_by_op`] or `THALWEG_EAGER=1` ask.
     pub(crate) fn eager(&self) -> bool {
-        static EAGER: OnceLock<bool> = OnceLock::new();
-        self.eager || *EAGER.get_or_init(|| std::env::var("THALWEG_EAGER").is_ok_and(|v| v == "1"))
+        self.eager
     }
 
     /// The backend.

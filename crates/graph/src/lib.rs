@@ -29,7 +29,7 @@ mod variable;
 pub use autodiff::{Grads, Leaf};
 pub use build::MAX_PENDING;
 pub use compile::{Step, compile};
-pub use custom::CustomOp;
+pub use custom::{CustomOp, MultiOp};
 pub use device::{Device, Precision};
 pub use module::{
     Mode, Module, Param, Path, State, Visitor, VisitorMut, overlay,
@@ -58,8 +58,8 @@ pub use scope::{Scope, keep_f32};
 pub use shape::{Axes, Axis, Integer, IntoAxes, IntoAxis, IntoRange, IntoReshape, IntoShape};
 pub use tensor::Tensor;
 pub use thalweg_ir::{
-    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Window, bytes,
-    philox, schedule, span::Span,
+    Bits, Class, Conv, Custom, DType, Error, ErrorKind, Name, Op, Operand, Primitive, ReduceOp, Result, Settings,
+    Window, bytes, philox, schedule, span::Span,
 };
 
 /// What a device is made of, and programs of tensors for it.

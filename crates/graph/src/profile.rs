@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
 use thalweg_ir::{
     Result,
     program::{Bindings, Program},
     schedule::cost::Cost,
+    settings::{Print, Settings},
     span::Span,
     storage::Region,
 };
@@ -46,6 +46,11 @@ impl Profile {
     /// The launches, in the order in which they began.
     pub fn spans(&self) -> &[Span] {
         &self.spans
+    }
+
+    /// When the function was called.
+    pub fn start(&self) -> Instant {
+        self.start
     }
 
     /// How long the function took.
@@ -95,35 +100,6 @@ impl Profile {
     pub fn by_phase(&self) -> Vec<Row> {
         self.by(|span| span.phase().to_string())
     }
-
-    /// The launches as trace events in JSON, which `ui.perfetto.dev` and `chrome://tracing` show.
-    ///
-    /// # Source
-    /// "Trace Event Format", complete events (`ph: "X"`), times in microseconds.
-    pub fn trace_events(&self) -> String {
-        let us = |time: Duration| time.as_nanos() as f64 / 1e3;
-        let event = |span: &Span| {
-            let label = span.label();
-            json!({
-                "name": span.name(),
-                "cat": span.phase().to_string(),
-                "ph": "X",
-                "ts": us(span.start.saturating_duration_since(self.start)),
-                "dur": us(span.duration),
-                "pid": 1,
-                "tid": 1,
-                "args": {
-                    "parameter": label.and_then(|label| label.path.as_deref()),
-                    "line": label.map(|label| format!("{}:{}", label.location.file(), label.location.line())),
-                    "ops": span.members.iter().map(|label| label.op).collect::<Vec<_>>(),
-                    "kernel": span.kernel,
-                    "flop": span.cost.flop,
-                    "bytes": span.cost.bytes,
-                },
-            })
-        };
-        serde_json::Value::from(self.spans.iter().map(event).collect::<Vec<_>>()).to_string()
-    }
 }
 
 impl fmt::Display for Profile {
@@ -168,7 +144,7 @@ impl Device {
     /// ```ignore
     /// let (result, profile) = device.profile(|| opt.step(&net.forward(&x).cross_entropy(&labels)));
     /// println!("{profile}");
-    /// std::fs::write("step.json", profile.trace_events())?;
+    /// profile.write_trace("step.json")?; // `ProfileExt`, of `train`: for `ui.perfetto.dev`
     /// ```
     pub fn profile<T>(&self, f: impl FnOnce() -> T) -> (T, Profile) {
         /// Ends it, also when `f` panics.
@@ -190,7 +166,7 @@ impl Device {
     /// Queues a program; gives a region for each output. `THALWEG_DEBUG=launches` prints the time of each launch.
     pub(crate) fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
         let is_profiled = OPEN.with_borrow(|open| open.iter().any(|open| open.device.same(self)));
-        let is_printed = prints_launches();
+        let is_printed = Settings::get().prints(Print::Launches);
         if !is_profiled && !is_printed {
             return self.backend().run(program, bindings);
         }
@@ -204,9 +180,4 @@ impl Device {
         });
         Ok(regions)
     }
-}
-
-fn prints_launches() -> bool {
-    static PRINTS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *PRINTS.get_or_init(|| std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|v| v.trim() == "launches")))
 }

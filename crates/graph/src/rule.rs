@@ -6,22 +6,34 @@ use thalweg_ir::{ErrorKind, Op};
 
 use crate::tensor::{Rule, Tensor};
 
-/// One gradient for each input, shaped as it is.
-pub(crate) fn check(name: &str, grads: &[Option<Tensor>], inputs: &[Tensor]) -> Result<(), ErrorKind> {
+/// What a caller's rule gives: one gradient for each input, shaped as it is, in its dtype.
+pub(crate) fn fitted(
+    name: &str,
+    mut grads: Vec<Option<Tensor>>,
+    inputs: &[Tensor],
+) -> Result<Vec<Option<Tensor>>, ErrorKind> {
     if grads.len() != inputs.len() {
         let problem = format!("'{name}' has {} inputs, and its rule gives {} gradients", inputs.len(), grads.len());
         return Err(ErrorKind::Gradient(problem));
     }
-    for (i, (grad, input)) in grads.iter().zip(inputs).enumerate() {
-        if let Some(grad) = grad.as_ref().filter(|g| g.check().is_ok() && g.shape() != input.shape()) {
+    for (i, (slot, input)) in grads.iter_mut().zip(inputs).enumerate() {
+        let Some(grad) = slot.as_ref().filter(|grad| grad.check().is_ok() && input.is_tracked()) else { continue };
+        if grad.shape() != input.shape() {
             let (got, want) = (grad.shape(), input.shape());
             let problem = format!("the rule of '{name}' gives input {i} of shape {want:?} a gradient of shape {got:?}");
             return Err(ErrorKind::Gradient(problem));
         }
+        if !grad.dtype().is_float() {
+            let (got, want) = (grad.dtype(), input.dtype());
+            let problem = format!("the rule of '{name}' gives input {i} of dtype {want} a gradient of dtype {got}");
+            return Err(ErrorKind::Gradient(problem));
+        }
+        *slot = Some(grad.cast(input.dtype()));
     }
-    Ok(())
+    Ok(grads)
 }
 
+/// # Gradient rules of your own
 impl Tensor {
     /// The same value with another gradient: what flows into it goes to `inputs` as `vjp(inputs, y, g)` says, and nowhere else. `y` is
     /// the result, `g` its gradient; `None` for an input through which none passes. The gradients are tensor ops, and so have gradients
@@ -36,11 +48,13 @@ impl Tensor {
     /// Gradient reversal is `x.with_gradient(&[&x], |_, _, g| vec![Some(-g)])`.
     ///
     /// # Errors
-    /// The error that an input carries; in `backward`, another number of gradients than of inputs, or one of another shape.
+    /// The error that an input carries; in `backward`, another number of gradients than of inputs, or one of another
+    /// shape, or of integers.
     ///
     /// # Source
     /// JAX's `custom_vjp`. Bengio et al. 2013, arXiv:1308.3432 (straight-through); Ganin & Lempitsky 2015, arXiv:1409.7495 (reversal).
     #[track_caller]
+    #[doc(alias("custom_vjp", "Function", "straight_through"))]
     pub fn with_gradient(
         &self,
         inputs: &[&Tensor],
@@ -52,8 +66,7 @@ impl Tensor {
             return value;
         }
         let rule = Rule::new(NAME, move |all, y, g| {
-            let grads = vjp(&all[1..], y, g);
-            check(NAME, &grads, &all[1..])?;
+            let grads = fitted(NAME, vjp(&all[1..], y, g), &all[1..])?;
             Ok(std::iter::once(None).chain(grads).collect())
         });
         let (shape, dtype, device) = (self.shape().to_vec(), self.dtype(), self.device());

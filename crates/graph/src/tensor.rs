@@ -16,6 +16,7 @@ pub use node::Tensor;
 pub(crate) use node::{Live, Node, Role, Rule, State, next_id};
 pub(crate) use version::{Identity, Version};
 
+/// # What a tensor is
 impl Tensor {
     /// A tensor that carries an error of `op`, or the error that this one carries: what a layer returns when it cannot use
     /// its input.
@@ -117,6 +118,7 @@ impl Tensor {
     }
 
     /// Whether gradients can be taken with respect to it or one of its ancestors.
+    #[doc(alias = "requires_grad")]
     pub fn is_tracked(&self) -> bool {
         self.0.tracked
     }

@@ -29,11 +29,11 @@ pub trait CustomKernel: fmt::Debug + Send + Sync + 'static {
     /// Its name, in errors and labels.
     fn name(&self) -> &'static str;
 
-    /// WGSL with a function `custom(i: u32)` that returns element `i` of the first result, row-major, `custom1(i: u32)` that of the
-    /// second, and so on.
+    /// WGSL with a function `custom_multi(i: u32)`, called once for every `i` below the number of elements of the largest result. It
+    /// gives element `j` of result `k` by calling `set{k}(j, value)`.
     fn wgsl(&self) -> String;
 
-    /// The results in f64, into `results`.
+    /// The results in f64, into `results`, which are as many and as long as the op's results.
     fn reference(&self, inputs: &[Operand<'_>], results: &mut [Vec<f64>]);
 
     /// Everything in `self` that [`CustomKernel::wgsl`] or [`CustomKernel::reference`] depends on.

@@ -16,7 +16,7 @@ use crate::{
     name::Name,
     op::Op,
     shape::Type,
-    storage::{Layout, Region, Span},
+    storage::{Footprint, Layout, Region},
 };
 
 /// Part of a training step.
@@ -175,7 +175,7 @@ pub struct Leaf {
     /// The node.
     pub node: NodeId,
     /// Where it lies.
-    pub span: Span,
+    pub footprint: Footprint,
     /// Whether its memory is a variable's: it will be written, so no output may share it.
     pub variable: bool,
 }
@@ -186,7 +186,7 @@ pub struct Output {
     /// The node.
     pub node: NodeId,
     /// Where to write it; without one the backend makes a region.
-    pub target: Option<Span>,
+    pub target: Option<Footprint>,
 }
 
 /// What one run binds to a program.
@@ -206,9 +206,9 @@ impl Program {
     pub(crate) fn alone(nodes: Vec<Node>, leaves: usize, outputs: Vec<NodeId>) -> Program {
         let leaf = |node: NodeId| {
             let of = nodes[node].type_of();
-            let span = Span { storage: node, offset: 0, len: of.count(), dtype: of.dtype };
+            let footprint = Footprint { storage: node, offset: 0, len: of.count(), dtype: of.dtype };
             // As of a variable, so that a result which is one is a copy.
-            Leaf { node, span, variable: true }
+            Leaf { node, footprint, variable: true }
         };
         let leaves = (0..leaves).map(leaf).collect();
         let outputs = outputs.into_iter().map(|node| Output { node, target: None }).collect();
@@ -243,8 +243,12 @@ impl Program {
         let Bindings { leaves, scalars, targets } = bindings;
         let mut layout = Layout::default();
         (self.leaves.len(), self.scalars.len(), self.outputs.len()) == (leaves.len(), scalars.len(), targets.len())
-            && self.leaves.iter().zip(leaves).all(|(leaf, region)| leaf.span == layout.span(region))
-            && self.outputs.iter().zip(targets).all(|(o, target)| o.target == target.as_ref().map(|r| layout.span(r)))
+            && self.leaves.iter().zip(leaves).all(|(leaf, region)| leaf.footprint == layout.footprint(region))
+            && self
+                .outputs
+                .iter()
+                .zip(targets)
+                .all(|(o, target)| o.target == target.as_ref().map(|r| layout.footprint(r)))
     }
 
     /// A draft of it, to make another one of.
@@ -283,11 +287,11 @@ impl Draft {
         leaves.iter().enumerate().for_each(|(slot, (node, ..))| nodes[*node].slot = Some(slot));
         scalars.iter().enumerate().for_each(|(slot, (node, _))| nodes[*node].slot = Some(slot));
         let mut layout = Layout::default();
-        let leaf = |(node, region, variable)| (Leaf { node, span: layout.span(&region), variable }, region);
+        let leaf = |(node, region, variable)| (Leaf { node, footprint: layout.footprint(&region), variable }, region);
         let (leaves, regions): (Vec<Leaf>, _) = leaves.into_iter().map(leaf).unzip();
         let (scalars, numbers) = scalars.into_iter().unzip();
         let output = |(node, target): (NodeId, Option<Region>)| {
-            (Output { node, target: target.as_ref().map(|region| layout.span(region)) }, target)
+            (Output { node, target: target.as_ref().map(|region| layout.footprint(region)) }, target)
         };
         let (outputs, targets): (Vec<Output>, _) = outputs.into_iter().map(output).unzip();
         let mut key = Key::default();
@@ -426,8 +430,8 @@ mod tests {
         assert_eq!(apart.key, also_apart.key);
         assert_ne!(apart.key, shifted.key);
         assert!(apart.fits(&elsewhere) && !apart.fits(&overlapping) && !shifted.fits(&elsewhere));
-        let [from, to] = [shifted.leaves[0].span, shifted.outputs[0].target.unwrap()];
+        let [from, to] = [shifted.leaves[0].footprint, shifted.outputs[0].target.unwrap()];
         assert!(from.overlaps(&to) && overlapping.leaves[0].overlaps(&region(&a, 3)));
-        assert!(!from.overlaps(&Span { offset: 4, ..from }));
+        assert!(!from.overlaps(&Footprint { offset: 4, ..from }));
     }
 }

@@ -64,13 +64,13 @@ impl Region {
     /// Whether both have a byte in common.
     pub fn overlaps(&self, other: &Region) -> bool {
         let mut layout = Layout::default();
-        layout.span(self).overlaps(&layout.span(other))
+        layout.footprint(self).overlaps(&layout.footprint(other))
     }
 }
 
 /// A region as far as a plan depends on it: not where its memory is, but what else lies in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Span {
+pub struct Footprint {
     /// The buffer, by its number in the [`Layout`].
     pub storage: usize,
     /// First element.
@@ -81,10 +81,10 @@ pub struct Span {
     pub dtype: DType,
 }
 
-impl Span {
+impl Footprint {
     /// Whether both have a byte in common.
-    pub fn overlaps(&self, other: &Span) -> bool {
-        let bytes = |s: &Span| (s.offset * s.dtype.size_bytes(), (s.offset + s.len) * s.dtype.size_bytes());
+    pub fn overlaps(&self, other: &Footprint) -> bool {
+        let bytes = |s: &Footprint| (s.offset * s.dtype.size_bytes(), (s.offset + s.len) * s.dtype.size_bytes());
         let ((a, a_end), (b, b_end)) = (bytes(self), bytes(other));
         self.storage == other.storage && a < b_end && b < a_end
     }
@@ -96,12 +96,12 @@ pub struct Layout(Vec<Storage>);
 
 impl Layout {
     /// What a region is among those met so far.
-    pub fn span(&mut self, region: &Region) -> Span {
+    pub fn footprint(&mut self, region: &Region) -> Footprint {
         let known = self.0.iter().position(|storage| storage.same(&region.storage));
         let storage = known.unwrap_or_else(|| {
             self.0.push(region.storage.clone());
             self.0.len() - 1
         });
-        Span { storage, offset: region.offset, len: region.len, dtype: region.dtype }
+        Footprint { storage, offset: region.offset, len: region.len, dtype: region.dtype }
     }
 }

@@ -14,6 +14,7 @@ mod metrics;
 mod progress;
 #[cfg(test)]
 mod scratch;
+mod trace;
 mod weights;
 
 pub use atomic::write_atomically;
@@ -27,4 +28,5 @@ pub use mean::mean_over;
 pub use meter::Meter;
 pub use metrics::{accuracy, correct};
 pub use progress::Progress;
+pub use trace::ProfileExt;
 pub use weights::{Load, Loaded, load, save};

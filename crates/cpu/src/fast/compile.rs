@@ -13,7 +13,7 @@ use thalweg_ir::{
 
 use super::{
     contract::ContractKernel,
-    kernel::program::{Options, Program},
+    kernel::{code::LoopCode, lower::Options},
 };
 
 /// Instructions of all kernels that are kept.
@@ -22,7 +22,7 @@ const INSTRUCTIONS: usize = 1 << 15;
 /// A compiled launch, over buffers and host scalars in order of appearance.
 #[derive(Debug)]
 pub enum Kernel {
-    Loop(Program),
+    Loop(LoopCode),
     Contract(ContractKernel),
 }
 
@@ -96,7 +96,7 @@ impl Kernels {
         }
         let dtype_of = |buf: BufId| specs[buf].dtype;
         let kernel = match &kind {
-            LaunchKind::Loop(l) => Program::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
+            LaunchKind::Loop(l) => LoopCode::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
             LaunchKind::Contract(c) => ContractKernel::new(c, &specs).map(Kernel::Contract),
             LaunchKind::Whole(_) | LaunchKind::Repeat(_) => unreachable!("neither is compiled to a kernel"),
         };

@@ -25,6 +25,7 @@ use thalweg_ir::{
     backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
+    settings::{MOST_THREADS, Settings},
     span::Span,
     storage::{Region, Storage, StorageObject},
 };
@@ -61,32 +62,22 @@ impl fmt::Debug for FastCpu {
     }
 }
 
-/// More are a mistake, and starting them takes the system down.
-const MOST_THREADS: usize = 1024;
-
 impl FastCpu {
     /// A new device; tensors of two devices do not mix.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a `THALWEG_THREADS` that is no number; [`ErrorKind::Device`] when threads cannot start.
+    /// [`ErrorKind::Invalid`] for a variable of the environment that means nothing; [`ErrorKind::Device`] when threads cannot start.
     pub fn new() -> Result<FastCpu> {
-        let threads = match std::env::var("THALWEG_THREADS") {
-            Ok(text) => text.trim().parse::<usize>().map_err(|_| {
-                let problem = format!("THALWEG_THREADS is '{text}', not a number of threads");
-                Error::new("cpu", ErrorKind::Invalid(problem))
-            })?,
-            Err(_) => 0,
-        };
-        FastCpu::with_threads(threads)
+        FastCpu::with_threads(Settings::get().threads.unwrap_or(0))
     }
 
     /// A new device with so many threads; 0 for the default.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for more than 1024; [`ErrorKind::Device`] when threads cannot start.
+    /// As [`FastCpu::new`]; [`ErrorKind::Invalid`] for more than 1024.
     #[track_caller]
     pub fn with_threads(threads: usize) -> Result<FastCpu> {
-        FastCpu::with_capacity(threads, memory_bytes())
+        FastCpu::with_capacity(threads, Settings::get().memory.or_else(machine_memory))
     }
 
     /// The same with so many bytes of memory; none for as many as the system gives.
@@ -95,6 +86,7 @@ impl FastCpu {
     /// As [`FastCpu::with_threads`].
     #[track_caller]
     pub fn with_capacity(threads: usize, memory: Option<u64>) -> Result<FastCpu> {
+        Settings::get().checked()?;
         if threads > MOST_THREADS {
             let problem = format!("{threads} threads are more than {MOST_THREADS}");
             return Err(Error::new("cpu", ErrorKind::Invalid(problem)));
@@ -241,11 +233,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `THALWEG_MEMORY` in bytes, else the machine's memory where the system tells.
-fn memory_bytes() -> Option<u64> {
-    if let Ok(text) = std::env::var("THALWEG_MEMORY") {
-        return text.trim().parse().ok();
-    }
+/// Bytes of the machine's memory, where the system tells.
+fn machine_memory() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kib: u64 =
         info.lines().find_map(|l| l.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -12,7 +12,7 @@ use std::sync::{
 };
 
 use thalweg_ir::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Settings,
     backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     storage::{Region, Storage},
@@ -103,6 +103,8 @@ impl Backend for StrictCpu {
     }
 
     fn run(&self, program: &Program, bindings: &Bindings) -> Result<Vec<Region>> {
+        // Opening this device cannot fail.
+        Settings::get().checked()?;
         let values = interpret::run(program, bindings)?;
         let mut regions = Vec::with_capacity(program.outputs.len());
         // Written after everything is computed: a target may be the region of a leaf.

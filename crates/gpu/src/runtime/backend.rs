@@ -12,6 +12,7 @@ use thalweg_ir::{
     backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
     program::{Bindings, Program},
     schedule::{self, cache::PlanCache},
+    settings::{Limits, Settings},
     span::Span,
     storage::{Region, Storage},
 };
@@ -20,10 +21,10 @@ use super::{
     adapter::{Selector, select},
     context::{Context, lock},
     inner::Inner,
-    limits::Limits,
     pipelines::Pipelines,
-    plan::{Plan, Shared},
+    plan::Plan,
     pool::GpuBuffer,
+    shared::Shared,
     transfer::{Copy, Transfers, foreign},
 };
 
@@ -45,9 +46,9 @@ impl GpuBackend {
     /// Opens a device.
     ///
     /// # Errors
-    /// [`ErrorKind::NoDevice`] with what there is; a driver that refuses.
+    /// [`ErrorKind::NoDevice`] with what there is; a variable of the environment that means nothing; a driver that refuses.
     pub fn open(selector: &Selector) -> Result<GpuBackend> {
-        GpuBackend::open_limited(selector, Limits::from_env()?)
+        GpuBackend::open_limited(selector, Settings::get().limits)
     }
 
     /// As [`GpuBackend::open`], as if the device could do no more than this.
@@ -55,6 +56,7 @@ impl GpuBackend {
     /// # Errors
     /// As [`GpuBackend::open`].
     pub fn open_limited(selector: &Selector, limits: Limits) -> Result<GpuBackend> {
+        Settings::get().checked()?;
         let context = Context::open(&select(selector)?, limits)?;
         let inner =
             Inner { context, pool: Arc::default(), transfers: Transfers::default(), pipelines: Pipelines::default() };

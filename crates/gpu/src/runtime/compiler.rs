@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use thalweg_ir::{Error, ErrorKind, Result};
+use thalweg_ir::{
+    Error, ErrorKind, Result,
+    settings::{Print, Settings},
+};
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, BufferSize,
     ComputePipeline, ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor,
@@ -38,7 +41,7 @@ impl Compiler {
         text: &str,
         label: &str,
     ) -> Result<Pipeline> {
-        if std::env::var("THALWEG_DEBUG").is_ok_and(|v| v.split(',').any(|v| v == "wgsl")) {
+        if Settings::get().prints(Print::Wgsl) {
             eprintln!("// {label}\n{text}");
         }
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);

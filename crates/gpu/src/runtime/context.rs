@@ -9,12 +9,13 @@ use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Properties, Stats},
     schedule::ir::Check,
+    settings::{Limits, Settings},
 };
 use wgpu::{
     Adapter, Buffer, BufferUsages, Device, DeviceDescriptor, ExperimentalFeatures, Features, MemoryHints, Queue,
 };
 
-use super::{adapter::api, limits::Limits, probe};
+use super::{adapter::api, probe};
 use crate::templates::Caps;
 
 /// Counts since the device was opened.
@@ -62,9 +63,9 @@ impl Context {
     pub fn open(adapter: &Adapter, lowered: Limits) -> Result<Context> {
         let info = adapter.get_info();
         let software = info.device_type == wgpu::DeviceType::Cpu;
-        let no_f16 = std::env::var("THALWEG_NO_F16").is_ok_and(|v| v == "1");
+        let settings = Settings::get();
         let mut wanted = Features::SUBGROUP | Features::TIMESTAMP_QUERY;
-        if !no_f16 {
+        if !settings.no_f16 {
             wanted |= Features::SHADER_F16;
         }
         let features = wanted & adapter.features();
@@ -97,7 +98,7 @@ impl Context {
             max_binding: limits.max_storage_buffer_binding_size,
             max_bindings: limits.max_storage_buffers_per_shader_stage,
         };
-        lowered.apply(&mut caps);
+        caps.lower(lowered);
         let properties = Properties {
             name: info.name.clone(),
             api: api(info.backend),
@@ -109,7 +110,7 @@ impl Context {
             max_buffers: caps.max_bindings.clamp(4, 32) as usize - 2 - usize::from(software),
             max_binding_bytes: caps.max_binding,
             max_tensor_bytes: limits.max_buffer_size,
-            memory_bytes: std::env::var("THALWEG_MEMORY").ok().and_then(|text| bytes(&text)),
+            memory_bytes: settings.memory,
             scheduled: true,
         };
         let flags = device.create_buffer(&wgpu::BufferDescriptor {
@@ -200,18 +201,6 @@ impl Context {
     }
 }
 
-/// Bytes written as a number, with `K`, `M` or `G` for powers of 1024.
-fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (digits, shift) = match text.as_bytes().last()?.to_ascii_uppercase() {
-        b'K' => (&text[..text.len() - 1], 10),
-        b'M' => (&text[..text.len() - 1], 20),
-        b'G' => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    digits.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
 const LOST: &str = "the device was lost";
 
 /// Collects what the device reports by callback.
@@ -234,17 +223,4 @@ fn watch(device: &Device) -> Arc<Mutex<Option<ErrorKind>>> {
         }
     });
     trouble
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn memory_may_be_given_in_gibibytes() {
-        assert_eq!(bytes("8G"), Some(8 << 30));
-        assert_eq!(bytes(" 512 m"), Some(512 << 20));
-        assert_eq!(bytes("1000"), Some(1000));
-        assert_eq!(bytes("much"), None);
-    }
 }

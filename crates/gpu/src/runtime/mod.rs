@@ -6,16 +6,15 @@ mod backend;
 mod compiler;
 mod context;
 mod inner;
-mod limits;
 mod lower;
 mod pipelines;
 mod plan;
 mod pool;
 mod probe;
+mod shared;
 mod step;
 mod timestamps;
 mod transfer;
 
 pub use adapter::{AdapterInfo, Selector, adapters};
 pub use backend::GpuBackend;
-pub use limits::Limits;

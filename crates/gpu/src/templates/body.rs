@@ -10,190 +10,12 @@ use thalweg_ir::{
 };
 
 use super::{
-    kernel::{Builder, Source},
+    form::{Form, Forms},
+    kernel::Builder,
     ops,
     params::Word,
+    point::{Point, Value},
 };
-
-/// The points that code is written for.
-#[derive(Clone, Debug)]
-pub enum Point {
-    /// `count` points that follow one another along coordinate `axis`.
-    Along {
-        /// The first point: a `u32` expression (best an identifier) for each loop coordinate.
-        coords: Vec<String>,
-        /// Which coordinate runs. Unused when `count` is 1.
-        axis: usize,
-        /// 1, 2 or 4.
-        count: usize,
-        /// Whether the coordinate along `axis` of the first point is a multiple of 4, and `count` is 4.
-        aligned: bool,
-    },
-    /// Points that follow one another in memory wherever something is stored, each with its own coordinates. The first
-    /// has an even address; those for which the condition fails are beyond the end.
-    Each(Vec<(Vec<String>, String)>),
-}
-
-impl Point {
-    /// One point.
-    pub fn one(coords: Vec<String>) -> Point {
-        Point::Along { coords, axis: 0, count: 1, aligned: false }
-    }
-
-    /// How many.
-    pub fn count(&self) -> usize {
-        match self {
-            Point::Along { count, .. } => *count,
-            Point::Each(points) => points.len(),
-        }
-    }
-
-    /// The coordinates of point `i`.
-    fn coords(&self, i: usize) -> Vec<String> {
-        match self {
-            Point::Each(points) => points[i].0.clone(),
-            Point::Along { coords, axis, .. } => {
-                let mut coords = coords.clone();
-                if i > 0 {
-                    coords[*axis] = format!("({} + {i}u)", coords[*axis]);
-                }
-                coords
-            }
-        }
-    }
-
-    /// Whether a linear form is the same at all points.
-    pub fn same(&self, at: &Linear) -> bool {
-        match self {
-            Point::Along { count: 1, .. } => true,
-            Point::Along { axis, .. } => at.ignores(*axis),
-            Point::Each(points) => points.len() == 1 || at.coef.iter().all(|c| *c == 0),
-        }
-    }
-
-    fn same_access(&self, at: &Access) -> bool {
-        self.same(&at.base) && at.terms.iter().all(|t| self.same(&t.at))
-    }
-
-    /// Whether four elements can be read or written at once: neighbours, from a multiple of 4.
-    pub fn wide(&self, at: &Access, extra: &[i64]) -> bool {
-        let Point::Along { axis, count: 4, aligned: true, .. } = self else { return false };
-        at.base.coef[*axis] == 1
-            && at.base.offset % 4 == 0
-            && at.base.coef.iter().enumerate().all(|(d, c)| d == *axis || c % 4 == 0)
-            && at.terms.iter().all(|t| t.at.ignores(*axis) && t.stride % 4 == 0)
-            && extra.iter().all(|s| s % 4 == 0)
-    }
-}
-
-/// A value: one expression for all points, or one for each. Expressions are identifiers, components or literals.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// The same at all points.
-    One(String),
-    /// One for each point.
-    Many(Vec<String>),
-}
-
-impl Value {
-    /// The expression at point `i`.
-    pub fn at(&self, i: usize) -> &str {
-        match self {
-            Value::One(x) => x,
-            Value::Many(xs) => &xs[i],
-        }
-    }
-}
-
-/// A linear form with the names of its words.
-struct Form {
-    offset: Option<String>,
-    /// `None` where the factor is 0, an empty name where it is 1.
-    coef: Vec<Option<String>>,
-}
-
-impl Form {
-    fn new(k: &mut Builder, at: &Linear, buf: Option<BufId>) -> Form {
-        let offset = match buf {
-            Some(buf) => {
-                let binding = k.bind(Source::Buffer(buf));
-                Some(k.params.push(Word::Offset { elements: at.offset as u32, binding }))
-            }
-            None if at.offset == 0 => None,
-            None => Some(k.params.push(Word::Fixed(at.offset as u32))),
-        };
-        let coef = at.coef.iter().map(|c| match c {
-            0 => None,
-            1 if !k.shared => Some(String::new()),
-            c => Some(k.params.push(Word::Fixed(*c as u32))),
-        });
-        Form { offset, coef: coef.collect() }
-    }
-
-    /// The form at `coords`, modulo 2³²; negative positions are large.
-    fn at(&self, coords: &[String]) -> String {
-        let mut sum: Vec<String> = self.offset.iter().cloned().collect();
-        for (coef, i) in self.coef.iter().zip(coords) {
-            match coef.as_deref() {
-                None => {}
-                Some("") => sum.push(i.clone()),
-                Some(c) => sum.push(format!("{i} * {c}")),
-            }
-        }
-        if sum.is_empty() { "0u".into() } else { sum.join(" + ") }
-    }
-}
-
-/// An access with the names of its words.
-struct Forms {
-    base: Form,
-    /// Position, divisor (empty: 1), bound times divisor, stride (`None`: 0, empty: 1).
-    terms: Vec<(Form, String, String, Option<String>)>,
-}
-
-impl Forms {
-    fn new(k: &mut Builder, at: &Access, buf: Option<BufId>) -> Forms {
-        let base = Form::new(k, &at.base, buf);
-        let terms = at.terms.iter().map(|t| {
-            let form = Form::new(k, &t.at, None);
-            let div = if t.div == 1 { String::new() } else { k.params.push(Word::Fixed(t.div as u32)) };
-            let bound = k.params.push(Word::Fixed((t.bound * t.div) as u32));
-            let stride = match t.stride {
-                0 => None,
-                1 if !k.shared => Some(String::new()),
-                s => Some(k.params.push(Word::Fixed(s as u32))),
-            };
-            (form, div, bound, stride)
-        });
-        Forms { terms: terms.collect(), base }
-    }
-
-    /// Address and guard at `coords`; the address is 0 where the guard fails.
-    fn at(&self, k: &mut Builder, coords: &[String]) -> (String, Option<String>) {
-        let mut address = self.base.at(coords);
-        let mut guard: Vec<String> = Vec::new();
-        for (form, div, bound, stride) in &self.terms {
-            let at = k.name(form.at(coords));
-            guard.push(format!("{at} < {bound}"));
-            let mut step = at.clone();
-            if !div.is_empty() {
-                guard.push(format!("{at} % {div} == 0u"));
-                step = format!("{at} / {div}");
-            }
-            match stride.as_deref() {
-                None => {}
-                Some("") => address = format!("{address} + {step}"),
-                Some(s) => address = format!("{address} + {step} * {s}"),
-            }
-        }
-        if guard.is_empty() {
-            return (k.name(address), None);
-        }
-        let guard = k.name(guard.join(" && "));
-        let address = k.name(format!("select(0u, {address}, {guard})"));
-        (address, Some(guard))
-    }
-}
 
 /// Writes the code of a body's values into a kernel.
 pub struct Writer<'w> {
@@ -522,11 +344,6 @@ impl<'w> Writer<'w> {
         let value = self.written(*value).clone();
         let kind = k.kind(*buf);
         let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
-        let single = |i: usize| match value.at(i) {
-            // A literal needs its type where an accessor's argument gives none.
-            x if kind.class() == Class::Float && x.starts_with("vec") => x.to_string(),
-            x => x.to_string(),
-        };
         if point.wide(&access, &[]) {
             let at = k.name(form.at(&point.coords(0)));
             let ty = ops::register(kind.class());
@@ -536,11 +353,11 @@ impl<'w> Writer<'w> {
             if kind.packed() {
                 for i in (0..points.len()).step_by(2) {
                     let address = if i == 0 { at.clone() } else { format!("{at} + {i}u") };
-                    let y = format!("select(0.0, {}, {})", single(i + 1), points[i + 1].1);
+                    let y = format!("select(0.0, {}, {})", value.at(i + 1), points[i + 1].1);
                     if i > 0 {
                         k.open(format!("if {} {{", points[i].1));
                     }
-                    k.store2(*buf, &address, &single(i), &y);
+                    k.store2(*buf, &address, value.at(i), &y);
                     if i > 0 {
                         k.close();
                     }
@@ -548,7 +365,7 @@ impl<'w> Writer<'w> {
             } else {
                 for (i, (_, inside)) in points.iter().enumerate() {
                     k.open(format!("if {inside} {{"));
-                    k.store(*buf, &format!("{at} + {i}u"), &single(i));
+                    k.store(*buf, &format!("{at} + {i}u"), value.at(i));
                     k.close();
                 }
             }
@@ -556,7 +373,7 @@ impl<'w> Writer<'w> {
             let count = if point.same(at) { 1 } else { point.count() };
             for i in 0..count {
                 let at = k.name(form.at(&point.coords(i)));
-                k.store(*buf, &at, &single(i));
+                k.store(*buf, &at, value.at(i));
             }
         }
         self.stores[s] = Some(form);

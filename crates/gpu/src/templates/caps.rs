@@ -1,5 +1,7 @@
 //! What kernels may use.
 
+use thalweg_ir::settings::Limits;
+
 /// What a kernel's text may depend on. A description of the device, not the device: templates are testable without one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caps {
@@ -30,6 +32,17 @@ pub struct Caps {
     pub max_binding: u64,
     /// Largest number of storage bindings.
     pub max_bindings: u32,
+}
+
+impl Caps {
+    /// Takes away what is above these limits.
+    pub fn lower(&mut self, limits: Limits) {
+        let lower = |limit: &mut u32, to: Option<u32>| *limit = to.map_or(*limit, |to| to.min(*limit));
+        lower(&mut self.max_grid, limits.grid);
+        lower(&mut self.max_workgroup, limits.workgroup);
+        lower(&mut self.max_bindings, limits.bindings);
+        self.max_binding = limits.binding.map_or(self.max_binding, |to| to.min(self.max_binding));
+    }
 }
 
 impl Default for Caps {

@@ -4,12 +4,14 @@ pub mod body;
 mod caps;
 pub mod contract;
 pub mod custom;
+mod form;
 pub mod kernel;
 pub mod kind;
 pub mod nest;
 pub mod normalise;
 pub mod ops;
 pub mod params;
+pub mod point;
 pub mod reduce;
 pub mod segments;
 pub mod shape;
@@ -31,7 +33,7 @@ pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<V
     match &launch.kind {
         LaunchKind::Whole(whole) => Ok(match &whole.op {
             Primitive::Segments(of) => segments::kernels(of, whole, buffers, caps),
-            Primitive::Custom(op) => custom::kernels(op, whole, buffers, caps),
+            Primitive::Custom(op) => vec![custom::kernel(op, whole, buffers, caps)],
             Primitive::Scan(_) => unreachable!("a schedule has its steps"),
         }),
         LaunchKind::Repeat(_) => unreachable!("its launches have kernels, not it"),

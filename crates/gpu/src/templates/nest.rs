@@ -19,10 +19,11 @@ use thalweg_ir::{
 
 use super::{
     Caps,
-    body::{Point, Value, Writer},
+    body::Writer,
     kernel::{Builder, Kernel, decode, linear_grid},
     kind::Kind,
     normalise::normalise,
+    point::{Point, Value},
     reduce::Reduction,
     shape::{Lanes, MAX_ITERATIONS, Shape, choose, sweeps},
 };

@@ -2,7 +2,7 @@
 
 use thalweg_ir::schedule::ir::{Access, Inst, Loop};
 
-use super::{Caps, body::Point, kind::Kind};
+use super::{Caps, kind::Kind, point::Point};
 
 /// Loop iterations of one invocation beyond which software Vulkan silently stops (it does at 65,535), with a margin.
 pub const MAX_ITERATIONS: usize = 32_768;

@@ -17,6 +17,7 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 /// From here on the sigmoid in [`Tensor::gelu_tanh`] is 0 or 1 in F64 as well.
 const GELU_FLAT: f64 = 30.0;
 
+/// # Activations
 impl Tensor {
     /// `x · Φ(x)` with the normal distribution function `Φ(x) = erfc(-x/√2) / 2`, which keeps its digits in the left tail.
     ///
@@ -47,6 +48,7 @@ impl Tensor {
     /// # Source
     /// Hendrycks & Gimpel 2016, arXiv:1606.08415, §2.
     #[track_caller]
+    #[doc(alias = "approximate")]
     pub fn gelu_tanh(&self) -> Tensor {
         let _scope = Scope::composite("gelu_tanh");
         let x = match self.wide_floats("gelu_tanh") {
@@ -69,6 +71,7 @@ impl Tensor {
     /// # Source
     /// Elfwing et al. 2017, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941.
     #[track_caller]
+    #[doc(alias = "swish")]
     pub fn silu(&self) -> Tensor {
         let _scope = Scope::composite("silu");
         let x = match self.wide_floats("silu") {

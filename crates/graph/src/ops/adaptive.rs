@@ -14,6 +14,7 @@ fn members(like: &Tensor, out: usize, len: usize) -> (Tensor, Tensor) {
     (at.ge(start.unsqueeze(1)).and(at.lt(end.unsqueeze(1))), end - start)
 }
 
+/// # Pooling to a given size
 impl Tensor {
     /// The extents of a result with these last axes, and the first of them.
     #[track_caller]
@@ -42,6 +43,7 @@ impl Tensor {
     /// # Errors
     /// No extents, or more than axes; extents of 0; not floats.
     #[track_caller]
+    #[doc(alias("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"))]
     pub fn adaptive_avg_pool(&self, out: &[usize]) -> Tensor {
         let first = match self.adapting("adaptive_avg_pool", out) {
             Ok(first) => first,
@@ -74,6 +76,7 @@ impl Tensor {
     /// # Errors
     /// No extents, or more than axes; extents of 0.
     #[track_caller]
+    #[doc(alias("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"))]
     pub fn adaptive_max_pool(&self, out: &[usize]) -> Tensor {
         self.adaptive_max_pool_with_indices(out).0
     }
@@ -85,6 +88,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::adaptive_max_pool`].
     #[track_caller]
+    #[doc(alias = "return_indices")]
     pub fn adaptive_max_pool_with_indices(&self, out: &[usize]) -> (Tensor, Tensor) {
         let first = match self.adapting("adaptive_max_pool", out) {
             Ok(first) => first,

@@ -7,6 +7,7 @@ use thalweg_ir::{
 
 use crate::{shape::IntoAxis, tensor::Tensor};
 
+/// # Index tensors
 impl Tensor {
     /// The row-major positions within the first axes that index tensors name together, flat, and their common shape.
     #[track_caller]
@@ -104,7 +105,7 @@ impl Tensor {
     /// An axis that there is not; another number of axes; shapes that do not broadcast off the axis; an index that is not
     /// I32 or U32. Positions outside as in [`Tensor::gather`].
     #[track_caller]
-    #[doc(alias = "take_along_dim")]
+    #[doc(alias("take_along_dim", "take_along_axis"))]
     pub fn take_along(&self, axis: impl IntoAxis, index: &Tensor) -> Tensor {
         let axis = match self.axis("take_along", axis) {
             Ok(axis) => axis,
@@ -199,6 +200,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::searchsorted`].
     #[track_caller]
+    #[doc(alias = "digitize")]
     pub fn bucketize(&self, boundaries: &Tensor, right: bool) -> Tensor {
         boundaries.searchsorted(self, right)
     }

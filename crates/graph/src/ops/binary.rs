@@ -18,6 +18,7 @@ macro_rules! methods {
             }
         }
 
+        /// # Functions of two elements
         impl Tensor {
             $(
                 #[doc = $doc]

@@ -40,6 +40,7 @@ pub(crate) fn per_axis(setting: &[usize], n: usize) -> Option<Vec<usize>> {
     }
 }
 
+/// # Products and convolutions
 impl Tensor {
     /// The matrix product of the last two axes, batched over the others: `y_mn = Σ_k a_mk b_kn`. 16-bit floats
     /// are summed in F32.
@@ -116,6 +117,7 @@ impl Tensor {
     /// Ranks or channels that do not fit; a window larger than the padded input; settings that do not fit the axes, or
     /// zeros in them; integers.
     #[track_caller]
+    #[doc(alias("conv1d", "conv3d"))]
     pub fn conv(&self, weight: &Tensor, config: &ConvConfig) -> Tensor {
         let pads: Vec<(usize, usize)> = config.padding.iter().map(|p| (*p, *p)).collect();
         self.conv_padded(weight, config, &pads)
@@ -190,6 +192,7 @@ impl Tensor {
     /// # Errors
     /// Ranks or channels that do not fit; settings that do not fit the axes, or zeros in them; integers.
     #[track_caller]
+    #[doc(alias("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"))]
     pub fn conv_transpose(&self, weight: &Tensor, config: &ConvConfig, output_padding: &[usize]) -> Tensor {
         let (x, w) = match self.conv_operands("conv_transpose", weight) {
             Ok(pair) => pair,

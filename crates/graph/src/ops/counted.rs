@@ -15,6 +15,7 @@ pub struct Unique {
     pub counts: Tensor,
 }
 
+/// # Results whose shape depends on data
 impl Tensor {
     /// The elements where the mask holds, in row-major order. Differentiable.
     ///
@@ -41,6 +42,7 @@ impl Tensor {
     /// # Errors
     /// What evaluating this meets.
     #[track_caller]
+    #[doc(alias = "argwhere")]
     pub fn nonzero(&self) -> Result<Tensor> {
         self.check()?;
         let hits = self.truth().to_vec::<bool>()?;
@@ -74,6 +76,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; what evaluating this meets.
     #[track_caller]
+    #[doc(alias = "unique")]
     pub fn unique_along(&self, axis: impl IntoAxis) -> Result<Unique> {
         self.check()?;
         let axis = match axis.into().of(self.shape()) {

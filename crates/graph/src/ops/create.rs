@@ -100,6 +100,7 @@ impl Element for bool {
     }
 }
 
+/// # Making, placing and reading
 impl Tensor {
     /// A tensor with these elements, row-major.
     ///
@@ -156,6 +157,7 @@ impl Tensor {
     /// # Shapes
     /// → `shape`
     #[track_caller]
+    #[doc(alias = "full_like")]
     pub fn full(device: &Device, value: impl Number, shape: impl IntoShape, dtype: DType) -> Tensor {
         let shape = shape.into_shape();
         if let Some(problem) = excess(&shape) {
@@ -228,6 +230,7 @@ impl Tensor {
     /// # Errors
     /// What evaluating this meets; no memory on the other device.
     #[track_caller]
+    #[doc(alias("cuda", "cpu"))]
     pub fn to(&self, device: &Device) -> Tensor {
         if self.check().is_err() || self.device().same(device) {
             return self.clone();
@@ -345,7 +348,7 @@ impl Tensor {
     /// The error the tensor carries; a `T` that cannot hold the dtype, or an integer that an `f32` cannot; what went wrong on
     /// the device.
     #[track_caller]
-    #[doc(alias = "tolist")]
+    #[doc(alias("tolist", "numpy"))]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         here(self.check(), Location::caller())?;
         let bytes = self.read_bytes()?;

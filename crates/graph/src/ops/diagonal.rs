@@ -10,6 +10,7 @@ use crate::{
     tensor::Tensor,
 };
 
+/// # Diagonals and triangles
 impl Tensor {
     /// Column minus row at each element of a matrix, I32 `[rows, cols]`.
     #[track_caller]

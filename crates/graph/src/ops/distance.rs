@@ -4,6 +4,7 @@ use thalweg_ir::{ErrorKind, shape::broadcast};
 
 use crate::{scope::Scope, shape::IntoAxis, tensor::Tensor};
 
+/// # Distances
 impl Tensor {
     /// `x / max(‖x‖_p, ε)` with the norm along an axis. Where ε is the larger, no gradient passes through the norm.
     ///

@@ -2,6 +2,7 @@
 
 use crate::{operators::IntoTensor, tensor::Tensor};
 
+/// # Division and remainders
 impl Tensor {
     /// The remainder of `a / b` with the sign of b: `a - ⌊a / b⌋ b`; [`Tensor::fmod`] has the sign of a. Of integers by 0
     /// it is 0. Gradients are those of fmod: 1 for a, `-⌊a / b⌋` for b.

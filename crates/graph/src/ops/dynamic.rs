@@ -61,6 +61,7 @@ impl Offset for i32 {
     }
 }
 
+/// # Parts that start where data says
 impl Tensor {
     /// `len` positions of an axis from an offset that is data: `y_i = x_{start + i}`, with the start moved into
     /// `0 ..= extent - len`; a negative one counts from the back. Another offset is the same plan, so nothing is compiled.

@@ -7,6 +7,7 @@ use thalweg_ir::ErrorKind;
 
 use crate::tensor::Tensor;
 
+/// # Products by an equation
 impl Tensor {
     /// The sum of products that an equation names: `a.einsum("bij,bjk->bik", &[&b])` is a batched matrix product.
     ///

@@ -10,6 +10,7 @@ use crate::{
     tensor::Tensor,
 };
 
+/// # Element by element
 impl Tensor {
     /// A function of the table by its row, for code that walks [`UnaryOp::ALL`].
     ///
@@ -116,7 +117,7 @@ impl Tensor {
     /// # Errors
     /// F64 on a device that has none.
     #[track_caller]
-    #[doc(alias("type", "float", "half", "to"))]
+    #[doc(alias("type", "float", "half", "to", "astype", "double", "int", "bool"))]
     pub fn cast(&self, dtype: DType) -> Tensor {
         if self.check().is_err() || self.dtype() == dtype {
             return self.clone();
@@ -201,6 +202,7 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast; truth values as bounds.
     #[track_caller]
+    #[doc(alias = "clamp")]
     pub fn clamp_between(&self, min: impl IntoTensor, max: impl IntoTensor) -> Tensor {
         self.maximum(min).minimum(max)
     }

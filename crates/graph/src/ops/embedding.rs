@@ -25,6 +25,7 @@ impl Bags<'_> {
     }
 }
 
+/// # Embeddings
 impl Tensor {
     /// As [`Tensor::embedding`], where row `padding` gets no gradient.
     ///
@@ -33,6 +34,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::embedding`].
     #[track_caller]
+    #[doc(alias = "padding_idx")]
     pub fn embedding_padded(&self, ids: &Tensor, padding: usize) -> Tensor {
         let rows = self.embedding(ids);
         match rows.check() {

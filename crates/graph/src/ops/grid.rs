@@ -39,6 +39,7 @@ struct Taps {
     weight: Tensor,
 }
 
+/// # Sampling at points
 impl Tensor {
     /// Samples at positions of a grid, whose last axis holds x, y (and z) from -1 to 1: the last axis of the image first.
     ///

@@ -9,6 +9,7 @@ use crate::{
     tensor::{Rule, Tensor},
 };
 
+/// # Positions that are data
 impl Tensor {
     #[track_caller]
     pub(crate) fn index_of(&self, op: &'static str, index: &Tensor) -> Result<Tensor, Tensor> {

@@ -4,6 +4,7 @@ use thalweg_ir::{DType, ErrorKind};
 
 use crate::{operators::Number, ops::scatter::Scatter, shape::IntoAxis, tensor::Tensor};
 
+/// # Writing at positions
 impl Tensor {
     /// A vector of positions along an axis, and whether `src` has this tensor's shape with as many elements there.
     #[track_caller]

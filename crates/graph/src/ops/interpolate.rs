@@ -8,6 +8,7 @@ use thalweg_ir::{DType, ErrorKind};
 pub use self::resize::{Resample, Resize, Target};
 use crate::tensor::Tensor;
 
+/// # Resizing
 impl Tensor {
     /// Resamples the axes behind batch and channels. Every option of PyTorch's `interpolate`.
     ///
@@ -23,6 +24,7 @@ impl Tensor {
     /// Cubic: Keys 1981, "Cubic convolution interpolation for digital image processing"; coordinates and options are those
     /// of PyTorch's `interpolate`.
     #[track_caller]
+    #[doc(alias("upsample", "resize"))]
     pub fn interpolate(&self, resize: &Resize) -> Tensor {
         if self.check().is_err() {
             return self.clone();

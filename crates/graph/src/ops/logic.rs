@@ -4,6 +4,7 @@ use thalweg_ir::DType;
 
 use crate::{shape::IntoAxes, tensor::Tensor};
 
+/// # Truth values
 impl Tensor {
     /// Whether it is not 0.
     #[track_caller]

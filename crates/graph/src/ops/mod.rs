@@ -4,6 +4,7 @@ mod activation;
 mod adaptive;
 mod advanced;
 pub mod binary;
+mod concat;
 pub mod contraction;
 pub mod counted;
 pub mod create;
@@ -21,7 +22,7 @@ mod index_write;
 pub mod interpolate;
 mod logic;
 mod merge;
-pub mod movement;
+mod movement;
 mod norm;
 pub mod orthogonal;
 mod pad;
@@ -34,6 +35,7 @@ mod reduce;
 mod scan;
 pub mod scatter;
 mod segments;
+mod slice;
 mod sort;
 mod special;
 pub mod subscript;
@@ -81,7 +83,7 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
                 (0..x.rank()).filter(|d| x.shape()[*d] != g.shape()[*d]).map(|d| d as isize).collect();
             vec![Some(g.sum_keepdim(axes))]
         }
-        Op::Slice { start, step } => vec![Some(movement::slice_vjp(g, x.shape(), start, step))],
+        Op::Slice { start, step } => vec![Some(slice::slice_vjp(g, x.shape(), start, step))],
         Op::Pad { before, .. } => {
             vec![Some((0..x.rank()).fold(g.clone(), |g, d| g.strided(d, before[d], 1, x.shape()[d])))]
         }

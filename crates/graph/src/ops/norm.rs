@@ -6,6 +6,7 @@ use thalweg_ir::ErrorKind;
 
 use crate::{scope::Scope, shape::Axes, tensor::Tensor};
 
+/// # Normalisation
 impl Tensor {
     /// `y = (x - μ) / √(σ² + ε) · weight + bias` with mean and biased variance over the last axes, which have this shape.
     ///

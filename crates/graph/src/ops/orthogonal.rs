@@ -35,6 +35,7 @@ impl NewtonSchulz {
     }
 }
 
+/// # Orthogonal matrices
 impl Tensor {
     /// About `U Vᵀ` of `X = U S Vᵀ`, the nearest matrix with orthonormal rows or columns, whichever are fewer. With
     /// `X ← X / ‖X‖`, the norm over all elements of a matrix, `X ← a X + (b A + c A²) X` with `A = X Xᵀ` some times.
@@ -49,6 +50,7 @@ impl Tensor {
     /// Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; the iteration is that of Björck and Bowie
     /// 1971, "An iterative algorithm for computing the best estimate of an orthogonal matrix".
     #[track_caller]
+    #[doc(alias("orthogonalize", "newton_schulz"))]
     pub fn orthogonalise(&self, how: &NewtonSchulz) -> Tensor {
         if self.check().is_err() {
             return self.clone();

@@ -12,6 +12,7 @@ enum Border {
     Circular,
 }
 
+/// # Padding by what is there
 impl Tensor {
     /// Padded with its mirror image, the border itself not repeated: `c b | a b c | b a`. Pairs are as in [`Tensor::pad`];
     /// the gradient of an element is summed over its images.
@@ -21,6 +22,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::pad`]; padding that is not smaller than the axis.
     #[track_caller]
+    #[doc(alias = "reflection_pad")]
     pub fn pad_reflect(&self, pads: &[(isize, isize)]) -> Tensor {
         self.pad_border("pad_reflect", pads, Border::Reflect)
     }
@@ -32,6 +34,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::pad`]; an axis with no elements.
     #[track_caller]
+    #[doc(alias = "replication_pad")]
     pub fn pad_replicate(&self, pads: &[(isize, isize)]) -> Tensor {
         self.pad_border("pad_replicate", pads, Border::Replicate)
     }
@@ -43,6 +46,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::pad`]; padding larger than the axis.
     #[track_caller]
+    #[doc(alias = "circular_pad")]
     pub fn pad_circular(&self, pads: &[(isize, isize)]) -> Tensor {
         self.pad_border("pad_circular", pads, Border::Circular)
     }

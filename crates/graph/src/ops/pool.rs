@@ -43,6 +43,7 @@ impl Pool {
     }
 }
 
+/// # Pooling
 impl Tensor {
     /// The windows of the last `window.kernel.len()` axes: `[.., L..] → [.., O.., K..]`, `fill` outside.
     #[track_caller]
@@ -130,6 +131,7 @@ impl Tensor {
     /// Fewer axes than are pooled; a window larger than the padded input; padding above half of the window; settings that
     /// do not fit the axes, or zeros in them.
     #[track_caller]
+    #[doc(alias("max_pool1d", "max_pool3d"))]
     pub fn max_pool(&self, pool: &Pool) -> Tensor {
         let _scope = Scope::composite("max_pool");
         if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {
@@ -157,6 +159,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::max_pool`]; a divisor of 0; not floats.
     #[track_caller]
+    #[doc(alias("avg_pool1d", "avg_pool3d"))]
     pub fn avg_pool(&self, pool: &Pool) -> Tensor {
         let _scope = Scope::composite("avg_pool");
         if let Some(x) = self.in_fewer_axes(pool.kernel.len()) {

@@ -4,6 +4,7 @@ use thalweg_ir::{ErrorKind, shape::broadcast};
 
 use crate::tensor::Tensor;
 
+/// # Products of vectors
 impl Tensor {
     /// `Σ_i a_i b_i`.
     ///
@@ -12,6 +13,7 @@ impl Tensor {
     /// # Errors
     /// Something that is no vector; two lengths; dtypes as in [`Tensor::matmul`].
     #[track_caller]
+    #[doc(alias("inner", "vdot"))]
     pub fn dot(&self, other: &Tensor) -> Tensor {
         match self.two_vectors("dot", other) {
             Ok(()) if self.count() != other.count() => {
@@ -30,6 +32,7 @@ impl Tensor {
     /// # Errors
     /// Something that is no vector.
     #[track_caller]
+    #[doc(alias = "ger")]
     pub fn outer(&self, other: &Tensor) -> Tensor {
         self.two_vectors("outer", other).map_or_else(|failed| failed, |()| self.unsqueeze(1) * other)
     }

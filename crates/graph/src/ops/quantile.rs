@@ -23,6 +23,7 @@ pub enum Interpolation {
     Midpoint,
 }
 
+/// # Quantiles
 impl Tensor {
     /// The `q`-th quantile along an axis, which goes away: with `r = q·(n − 1)` and the elements `s₀ ≤ s₁ ≤ ..` in order,
     /// `s₍⌊r⌋₎ + (r − ⌊r⌋)·(s₍⌈r⌉₎ − s₍⌊r⌋₎)`, or what [`Interpolation`] says instead. NaN where an element is. The

@@ -10,6 +10,7 @@ use crate::{
     tensor::Tensor,
 };
 
+/// # Rearrangements
 impl Tensor {
     /// Moved by `shift` positions along an axis, around the end: `y_i = x_((i - shift) mod n)`.
     ///
@@ -130,6 +131,7 @@ impl Tensor {
     /// # Errors
     /// An axis that there is not; not one count for each element.
     #[track_caller]
+    #[doc(alias = "repeat_interleave")]
     pub fn repeat_interleave_each(&self, times: &[usize], axis: impl IntoAxis) -> Tensor {
         let axis = match self.axis("repeat_interleave", axis) {
             Ok(axis) => axis,

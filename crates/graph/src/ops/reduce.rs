@@ -11,6 +11,7 @@ use crate::{
     tensor::{Rule, Tensor},
 };
 
+/// # Reductions
 impl Tensor {
     #[track_caller]
     pub(crate) fn reduce(&self, name: &'static str, op: ReduceOp, axes: Axes, first: bool) -> Tensor {
@@ -95,6 +96,7 @@ impl Tensor {
 
     /// As [`Tensor::prod`] over axes that stay with extent 1.
     #[track_caller]
+    #[doc(alias = "keepdim")]
     pub fn prod_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce("prod", ReduceOp::Prod, axes.into(), false)
     }
@@ -217,6 +219,7 @@ impl Tensor {
     /// # Errors
     /// Axes that there are not, or named twice; not floats.
     #[track_caller]
+    #[doc(alias("unbiased", "correction"))]
     pub fn var(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
         let _scope = Scope::composite("var");
         let axes = axes.into();
@@ -253,6 +256,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::var`].
     #[track_caller]
+    #[doc(alias("unbiased", "correction"))]
     pub fn std(&self, axes: impl IntoAxes, correction: usize) -> Tensor {
         let _scope = Scope::composite("std");
         let axes = axes.into();
@@ -275,6 +279,7 @@ impl Tensor {
 
     /// As [`Tensor::logsumexp`] over axes that stay with extent 1.
     #[track_caller]
+    #[doc(alias = "keepdim")]
     pub fn logsumexp_keepdim(&self, axes: impl IntoAxes) -> Tensor {
         let _scope = Scope::composite("logsumexp");
         let axes = axes.into();

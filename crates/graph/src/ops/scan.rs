@@ -43,6 +43,7 @@ fn finite(m: &Tensor) -> Tensor {
     m.eq(f64::NEG_INFINITY).where_(0.0, m)
 }
 
+/// # Running sums, products and extremes
 impl Tensor {
     /// `ln x`, and -∞ without a gradient where `x = 0`.
     fn log_or_none(&self) -> Tensor {

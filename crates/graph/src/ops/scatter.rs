@@ -42,6 +42,7 @@ impl Scatter {
     }
 }
 
+/// # Scatters
 impl Tensor {
     /// The operands of a scatter, with the sources shaped as the index.
     #[track_caller]
@@ -114,6 +115,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::scatter`].
     #[track_caller]
+    #[doc(alias = "scatter")]
     pub fn scatter_value(&self, axis: impl IntoAxis, index: &Tensor, value: impl Number) -> Tensor {
         let value = value.number();
         let axis = match self.axis("scatter", axis) {

@@ -17,6 +17,7 @@ pub(super) struct Combined {
     pub rows: Tensor,
 }
 
+/// # Segments
 impl Tensor {
     /// The sums of the rows of each segment, in their order: `y_s = Σ_{j: ids_j = s} x_j`. A row of a segment that there is not
     /// belongs to none; a segment without rows is 0. The time is that of reading the rows and writing the segments.
@@ -26,12 +27,14 @@ impl Tensor {
     /// # Errors
     /// Ids that are no vector with a number for each row, or not I32 or U32.
     #[track_caller]
+    #[doc(alias("segment_reduce", "scatter_reduce"))]
     pub fn segment_sum(&self, ids: &Tensor, segments: usize) -> Tensor {
         self.by_segment("segment_sum", ReduceOp::Sum, ids, segments)
     }
 
     /// The products of the rows of each segment; 1 for one without rows. As [`Tensor::segment_sum`] in all else.
     #[track_caller]
+    #[doc(alias = "segment_reduce")]
     pub fn segment_prod(&self, ids: &Tensor, segments: usize) -> Tensor {
         self.by_segment("segment_prod", ReduceOp::Prod, ids, segments)
     }
@@ -39,6 +42,7 @@ impl Tensor {
     /// The largest elements of the rows of each segment, NaN if one is; `-∞`, or the least integer, for one without rows. Equal ones
     /// share the gradient. As [`Tensor::segment_sum`] in all else.
     #[track_caller]
+    #[doc(alias = "segment_reduce")]
     pub fn segment_max(&self, ids: &Tensor, segments: usize) -> Tensor {
         self.by_segment("segment_max", ReduceOp::Max, ids, segments)
     }
@@ -46,6 +50,7 @@ impl Tensor {
     /// The smallest elements of the rows of each segment; `∞`, or the greatest integer, for one without rows. As
     /// [`Tensor::segment_max`] in all else.
     #[track_caller]
+    #[doc(alias = "segment_reduce")]
     pub fn segment_min(&self, ids: &Tensor, segments: usize) -> Tensor {
         self.by_segment("segment_min", ReduceOp::Min, ids, segments)
     }

@@ -16,6 +16,7 @@ const SHORT: usize = 512;
 /// The longest axis at all: merging counts to twice its length, in I32.
 const LONGEST: usize = 1 << 30;
 
+/// # Order
 impl Tensor {
     /// The elements along an axis in order, and where each stood, I32. Equal elements keep their order, each with its own
     /// gradient. NaN stands behind all numbers, in front of them when descending.

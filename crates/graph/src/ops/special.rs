@@ -8,6 +8,7 @@ use thalweg_ir::ErrorKind;
 
 use crate::tensor::Tensor;
 
+/// # Special functions
 impl Tensor {
     /// `ψ₁(x) = d²/dx² ln |Γ(x)|`; ∞ at 0, -1, -2, ..
     ///
@@ -21,6 +22,7 @@ impl Tensor {
     /// # Source
     /// NIST Digital Library of Mathematical Functions, 5.15.5, 5.15.6, 5.15.8.
     #[track_caller]
+    #[doc(alias = "polygamma")]
     pub fn trigamma(&self) -> Tensor {
         if self.check().is_ok() && !self.dtype().is_float() {
             return self

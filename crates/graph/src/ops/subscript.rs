@@ -1,4 +1,22 @@
-//! Subscripts: [`s!`](crate::s), and [`Tensor::at`], which takes them.
+//! Subscripts: [`s!`](crate::s), and [`Tensor::at`], which takes them. The ways to read a part of a tensor are
+//!
+//! | method | positions | PyTorch | |
+//! |---|---|---|---|
+//! | [`Tensor::at`] | numbers and ranges, for each axis from the first | `x[1:, -1, None]` | view |
+//! | [`Tensor::select`] | one of an axis, which goes away | `x.select(dim, i)` | view |
+//! | [`Tensor::slice`] | a range of an axis, cut to what there is | `x[a:b]` | view |
+//! | [`Tensor::slice_step`] | every `k`-th of a range | `x[a:b:k]` | view |
+//! | [`Tensor::narrow`] | a range that must be there | `x.narrow(dim, start, len)` | view |
+//! | [`Tensor::dynamic_slice`] | a range that starts where data says | | copy |
+//! | [`Tensor::index_select`] | of an axis, a vector of data | `x.index_select(dim, ids)` | copy |
+//! | [`Tensor::embedding`] | rows of a table, data of any shape | `F.embedding(ids, x)` | copy |
+//! | [`Tensor::index_at`] | of the first axes together, a tensor of data each | `x[i, j]` | copy |
+//! | [`Tensor::take`] | of the flattened tensor, data of any shape | `x.take(index)` | copy |
+//! | [`Tensor::gather`] | of an axis, for each element of the result | `x.gather(dim, index)` | copy |
+//! | [`Tensor::take_along`] | the same, broadcast off the axis | `torch.take_along_dim(x, index, dim)` | copy |
+//! | [`Tensor::masked_select`] | where a mask holds | `x[mask]` | copy |
+//!
+//! A view costs nothing: whatever reads it computes other addresses.
 
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
@@ -137,10 +155,11 @@ macro_rules! s {
     }};
 }
 
+/// # Subscripts
 impl Tensor {
-    /// The part that a subscript names: `x.at(s![1..3, -1, .., NewAxis])`, or `x.at(1..3)` for the first axis alone. Positions count from the back when negative; ranges
-    /// are cut to what there is; a negative step walks from the range's end to its start; axes that are not named stay whole.
-    /// A view: nothing is copied.
+    /// The part that a subscript names: `x.at(s![1..3, -1, .., NewAxis])`; of the first axis alone `x.at(1..3)`, `x.at(-1)`.
+    /// Positions count from the back when negative; ranges are cut to what there is; a negative step walks from the range's end to its
+    /// start; axes that are not named stay whole. A view: nothing is copied.
     ///
     /// For positions that are data see [`Tensor::index_at`] and [`Tensor::dynamic_slice`].
     ///

@@ -20,6 +20,7 @@ macro_rules! methods {
             }
         }
 
+        /// # Functions of one element
         impl Tensor {
             $(
                 #[doc = $doc]

@@ -7,6 +7,7 @@ use thalweg_ir::{
 
 use crate::{ops::contraction::ConvConfig, shape::IntoAxis, tensor::Tensor};
 
+/// # Windows
 impl Tensor {
     /// Windows of `size` elements, `step` apart, along an axis: `y[.., i, .., k] = x[.., i · step + k, ..]`. PyTorch's
     /// `Tensor.unfold`.
@@ -73,6 +74,7 @@ impl Tensor {
     /// Another number of axes; settings that do not fit them, or zeros in them; a window larger than the padded input;
     /// groups.
     #[track_caller]
+    #[doc(alias = "im2col")]
     pub fn unfold(&self, kernel: &[usize], config: &ConvConfig) -> Tensor {
         if self.check().is_err() {
             return self.clone();
@@ -100,6 +102,7 @@ impl Tensor {
     /// # Errors
     /// A number of rows or columns that the windows do not have; else as [`Tensor::unfold`].
     #[track_caller]
+    #[doc(alias = "col2im")]
     pub fn fold(&self, image: &[usize], kernel: &[usize], config: &ConvConfig) -> Tensor {
         let n = image.len();
         let (window, out) = match self.unfolding("fold", image, kernel, config) {

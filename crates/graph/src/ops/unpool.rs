@@ -7,6 +7,7 @@ use thalweg_ir::{
 
 use crate::{ops::pool::Pool, tensor::Tensor};
 
+/// # Pooling with positions, and back
 impl Tensor {
     /// As [`Tensor::max_pool`], and where each maximum comes from: I32, row-major within the pooled axes.
     ///
@@ -15,6 +16,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::max_pool`].
     #[track_caller]
+    #[doc(alias = "return_indices")]
     pub fn max_pool_with_indices(&self, pool: &Pool) -> (Tensor, Tensor) {
         let n = pool.kernel.len();
         if let Some(x) = self.in_fewer_axes(n) {
@@ -56,6 +58,7 @@ impl Tensor {
     /// Shapes that differ; no extents, or more than axes; indices that are not I32 or U32. Positions outside as in
     /// [`Tensor::gather`].
     #[track_caller]
+    #[doc(alias("max_unpool1d", "max_unpool2d", "max_unpool3d"))]
     pub fn max_unpool(&self, indices: &Tensor, image: &[usize]) -> Tensor {
         if self.check().is_err() || indices.check().is_err() {
             return if self.check().is_err() { self.clone() } else { indices.clone() };
@@ -79,6 +82,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::avg_pool`]; a `p` that is 0 or not finite.
     #[track_caller]
+    #[doc(alias("lp_pool1d", "lp_pool2d"))]
     pub fn lp_pool(&self, p: f64, pool: &Pool) -> Tensor {
         if !p.is_finite() || p == 0.0 {
             return self.fail("lp_pool", ErrorKind::Invalid(format!("a norm of order {p}")));

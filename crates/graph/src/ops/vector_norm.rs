@@ -4,6 +4,7 @@ use thalweg_ir::ErrorKind;
 
 use crate::{scope::Scope, shape::IntoAxes, tensor::Tensor};
 
+/// # Norms
 impl Tensor {
     /// `(Σ |x|^p)^(1/p)` over axes, which go away; for `p = ±∞` the largest or smallest `|x|`, for `p = 0` how many
     /// elements are not 0.
@@ -25,6 +26,7 @@ impl Tensor {
 
     /// As [`Tensor::vector_norm`] over axes that stay with extent 1.
     #[track_caller]
+    #[doc(alias = "norm")]
     pub fn vector_norm_keepdim(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         let _scope = Scope::composite("vector_norm");
         let axes = axes.into();

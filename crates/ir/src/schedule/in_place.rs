@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::ir::{Access, BufId, Contract, Inst, Launch, LaunchKind, Linear, Loop, Place, Schedule};
-use crate::{dtype::DType, program::Program, storage::Span};
+use crate::{dtype::DType, program::Program, storage::Footprint};
 
 /// The outputs that must not be written in place.
 pub fn unproved(schedule: &Schedule, program: &Program) -> BTreeSet<usize> {
@@ -19,7 +19,7 @@ pub fn unproved(schedule: &Schedule, program: &Program) -> BTreeSet<usize> {
     for (t, launch) in schedule.launches.iter().enumerate() {
         for (written, memory) in launch.writes().into_iter().filter_map(|b| places[b].as_ref().map(|m| (b, m))) {
             let Some(output) = memory.output.filter(|output| !found.contains(output)) else { continue };
-            for (leaf, old) in leaves.iter().filter(|(_, old)| old.span.overlaps(&memory.span)) {
+            for (leaf, old) in leaves.iter().filter(|(_, old)| old.footprint.overlaps(&memory.footprint)) {
                 let read_later = || schedule.launches[t + 1..].iter().any(|l| l.reads().contains(leaf));
                 let read_here =
                     || launch.reads().contains(leaf) && !memory.written_as_read(launch, written, *leaf, old);
@@ -32,9 +32,9 @@ pub fn unproved(schedule: &Schedule, program: &Program) -> BTreeSet<usize> {
     found
 }
 
-/// Where a buffer is, if that is known: a leaf's or an output's span, or a window in one.
+/// Where a buffer is, if that is known: a leaf's or an output's footprint, or a window in one.
 struct Memory {
-    span: Span,
+    footprint: Footprint,
     /// The output that it is, or is a part of.
     output: Option<usize>,
 }
@@ -43,14 +43,17 @@ impl Memory {
     fn of(schedule: &Schedule, program: &Program, buf: BufId) -> Option<Memory> {
         let spec = &schedule.buffers[buf];
         match spec.place {
-            Place::Leaf(i) => Some(Memory { span: program.leaves[i].span, output: None }),
+            Place::Leaf(i) => Some(Memory { footprint: program.leaves[i].footprint, output: None }),
             Place::Output(i) => {
-                let span = program.outputs[i].target?;
-                Some(Memory { span, output: Some(i) })
+                let footprint = program.outputs[i].target?;
+                Some(Memory { footprint, output: Some(i) })
             }
             Place::Window { of, offset } => {
-                let Memory { span, output } = Memory::of(schedule, program, of)?;
-                Some(Memory { span: Span { offset: span.offset + offset, len: spec.len, ..span }, output })
+                let Memory { footprint, output } = Memory::of(schedule, program, of)?;
+                Some(Memory {
+                    footprint: Footprint { offset: footprint.offset + offset, len: spec.len, ..footprint },
+                    output,
+                })
             }
             Place::Slot(_) | Place::Zeroed | Place::Walk { .. } => None,
         }
@@ -59,11 +62,11 @@ impl Memory {
     /// Whether a launch that writes this memory reads each element of a leaf's only at the point that writes over it, and before.
     fn written_as_read(&self, launch: &Launch, written: BufId, leaf: BufId, old: &Memory) -> bool {
         let same_size = |a: DType, b: DType| a.size_bytes() == b.size_bytes();
-        if !same_size(self.span.dtype, old.span.dtype) {
+        if !same_size(self.footprint.dtype, old.footprint.dtype) {
             return false;
         }
         // Elements from the written buffer's start to the leaf's.
-        let shift = old.span.offset as i64 - self.span.offset as i64;
+        let shift = old.footprint.offset as i64 - self.footprint.offset as i64;
         match &launch.kind {
             LaunchKind::Loop(l) => in_loop(l, written, leaf, shift),
             LaunchKind::Contract(c) => in_contract(c, written, leaf, shift),

@@ -196,7 +196,7 @@ fn overwrites(graph: &Graph, program: &Program) -> buffers::Overwrites {
     let mut found = Vec::new();
     for (i, output) in program.outputs.iter().enumerate() {
         let Some(target) = &output.target else { continue };
-        let overlapping = program.leaves.iter().enumerate().filter(|(_, leaf)| leaf.span.overlaps(target));
+        let overlapping = program.leaves.iter().enumerate().filter(|(_, leaf)| leaf.footprint.overlaps(target));
         let leaves: Vec<NodeId> = overlapping.filter_map(|(slot, _)| leaf_nodes.get(&slot).copied()).collect();
         if !leaves.is_empty() {
             found.push((graph.outputs[i], leaves));

@@ -6,16 +6,16 @@ use super::{
     graph::Graph,
     ir::{LaunchKind, Schedule},
 };
+use crate::settings::{Print, Settings};
 
-/// Prints to standard error what the environment asks for.
+/// Prints to standard error what [`Settings`] ask for.
 pub fn debug(graph: &Graph, schedule: &Schedule) {
-    let Ok(wanted) = std::env::var("THALWEG_DEBUG") else { return };
-    for part in wanted.split(',') {
-        match part.trim() {
-            "graph" => eprint!("{}", graph_text(graph)),
-            "schedule" => eprint!("{}", schedule_text(schedule)),
-            "memory" => eprint!("{}", memory_text(schedule)),
-            _ => {}
+    for part in &Settings::get().printed {
+        match part {
+            Print::Graph => eprint!("{}", graph_text(graph)),
+            Print::Schedule => eprint!("{}", schedule_text(schedule)),
+            Print::Memory => eprint!("{}", memory_text(schedule)),
+            Print::Launches | Print::Wgsl => {}
         }
     }
 }

@@ -5,471 +5,62 @@
 //! - The rest is cut into tiles by shape: per tile the windows are packed (a cache-sized im2col), multiplied step by step
 //!   along k by one thread, and the body is applied.
 
+mod planes;
+mod product;
+mod scratch;
 pub mod side;
 pub mod stencil;
+mod sums;
 pub mod tile;
 
-use std::cell::RefCell;
+use thalweg_ir::schedule::ir::{BufId, BufferSpec, Contract};
 
-use rayon::prelude::*;
-use thalweg_ir::{
-    DType,
-    schedule::ir::{Access, Body, BufId, BufferSpec, Contract, Inst, Linear, Loop, Operand},
-};
-
-use side::{Shape, Side, Source};
+use planes::Planes;
+use product::Product;
 use stencil::Stencil;
-use tile::{Tiling, set_box, stride};
 
 use super::{
-    kernel::{
-        access::{MAX_COORDS, Region, Sparse},
-        machine::Bind,
-        program::{Options, Program},
-    },
+    kernel::{access::Region, code::LoopCode, lower::Options, machine::Bind},
     pool::Pool,
 };
-use crate::gemm::{Matrix, Memory, View, add, is_long, matmul, matmul_long};
-
-/// Bytes of a packed tile: half of a common second-level cache.
-const TILE_BYTES: usize = 256 << 10;
-/// Columns of a tile at most.
-const TILE_COLUMNS: usize = 512;
-/// Products (m · n · k) from which one batch is worth several threads.
-const LARGE: usize = 1 << 24;
 
 /// A compiled contraction.
 #[derive(Debug)]
 pub enum ContractKernel {
     /// As a loop with a sum.
-    Loop(Program),
+    Loop(LoopCode),
     /// As shifted sums of planes.
     Planes(Box<Planes>),
     /// As matrix products.
     Product(Box<Product>),
 }
 
-/// See [`ContractKernel::Planes`].
-#[derive(Debug)]
-pub struct Planes {
-    stencil: Stencil,
-    batch: Vec<usize>,
-    /// One tile for each plane.
-    n: Tiling,
-    direct: Option<Direct>,
-    epilogue: Epilogue,
-    sums: BufId,
-}
-
-/// See [`ContractKernel::Product`].
-#[derive(Debug)]
-pub struct Product {
-    batches: usize,
-    m: usize,
-    n: Tiling,
-    k: Tiling,
-    a: Side,
-    b: Side,
-    /// Whether a batch is one product on several threads; else tiles are spread over threads.
-    whole: bool,
-    /// Where the sums go when nothing else is done with them.
-    direct: Option<Direct>,
-    epilogue: Epilogue,
-    /// Numbers of the buffers that exist only during the launch: sums, and copies of both sides.
-    sums: BufId,
-}
-
-/// A store of the bare sums: a strided matrix per batch.
-#[derive(Debug)]
-struct Direct {
-    buf: BufId,
-    at: Sparse,
-    batch: Vec<usize>,
-    n: Vec<usize>,
-    n_start: usize,
-    rows: i64,
-    cols: i64,
-}
-
-/// The body, as a loop over `batch ++ m ++ n` that loads the sums.
-#[derive(Debug)]
-struct Epilogue {
-    program: Program,
-    /// Collapsed extents of the three groups.
-    groups: [Vec<usize>; 3],
-}
-
-/// How many buffers a launch adds to those of the schedule.
-pub const EXTRA: usize = 3;
-
 impl ContractKernel {
     /// Chooses how to run a contraction.
     pub fn new(c: &Contract, buffers: &[BufferSpec]) -> Result<ContractKernel, String> {
         if let Some(stencil) = Stencil::new(c, buffers) {
-            let (n, sums) = (Tiling::new(&c.n, stencil.plane_len()), buffers.len());
-            let epilogue = Epilogue::new(c, buffers, sums, 1, n.count, &n, false)?;
-            let direct = Direct::new(c, buffers, &n).filter(|d| d.cols == 1);
-            let batch = c.batch.clone();
-            return Ok(ContractKernel::Planes(Box::new(Planes { stencil, batch, n, direct, epilogue, sums })));
+            return Ok(ContractKernel::Planes(Box::new(Planes::new(stencil, c, buffers)?)));
         }
         let mut c = c.clone();
         c.a.at.drop_guards(&[&c.batch[..], &c.m, &c.k].concat());
         c.b.at.drop_guards(&[&c.batch[..], &c.k, &c.n].concat());
-        let c = &c;
-        let count = |x: &[usize]| x.iter().product::<usize>();
-        let (m, n, k) = (count(&c.m), count(&c.n), count(&c.k));
+        let [m, n, k] = [&c.m, &c.n, &c.k].map(|extents| extents.iter().product::<usize>());
         if m <= 1 || n <= 1 || k == 0 {
             let dtype_of = |buf: BufId| buffers[buf].dtype;
-            return Ok(ContractKernel::Loop(Program::new(&c.as_loop(buffers), &Options::default(), &dtype_of)?));
+            return Ok(ContractKernel::Loop(LoopCode::new(&c.as_loop(buffers), &Options::default(), &dtype_of)?));
         }
-        let sums = buffers.len();
-        let plain = |o: &Operand| o.at.terms.is_empty();
-        let batches = count(&c.batch);
-        // Whole products where both sides are matrices; tiles where windows have to be packed.
-        let whole_tiles = (Tiling::whole(&c.n), Tiling::whole(&c.k));
-        let (mut n_tiles, mut k_tiles) = whole_tiles;
-        let sides = |n: &Tiling, k: &Tiling| -> Result<(Side, Side), String> {
-            let a = Shape { batch: &c.batch, own: &c.m, k: &c.k, own_cut: 0, k_cut: k.cut, k_first: false };
-            let b = Shape { batch: &c.batch, own: &c.n, k: &c.k, own_cut: n.cut, k_cut: k.cut, k_first: true };
-            Ok((Side::new(&c.a, &a, buffers, sums + 1)?, Side::new(&c.b, &b, buffers, sums + 2)?))
-        };
-        let (mut a, mut b) = sides(&n_tiles, &k_tiles)?;
-        let packed = |s: &Side| matches!(s.source, Source::Packed(_));
-        let copied = |s: &Side| matches!(s.source, Source::Copied(_));
-        let retile = packed(&a) || packed(&b) || (copied(&b) && plain(&c.b)) || (copied(&a) && plain(&c.a));
-        if retile {
-            // Enough columns for the product to be efficient, enough tiles for the threads, and a tile that fits.
-            let columns = n.div_ceil(4).clamp(64, TILE_COLUMNS);
-            let (tn, tk) = match packed(&a) {
-                false => {
-                    let tn = Tiling::new(&c.n, columns);
-                    let room = TILE_BYTES / size_of::<f32>() / tn.len.max(1);
-                    (tn, Tiling::new(&c.k, room.max(256)))
-                }
-                true => (Tiling::new(&c.n, columns), Tiling::new(&c.k, 512)),
-            };
-            let (ta, tb) = sides(&tn, &tk)?;
-            // Cutting pays when it avoids packing or copying, or when there is no way around it.
-            let better = packed(&a) || packed(&b) || (copied(&a) && !copied(&ta)) || (copied(&b) && !copied(&tb));
-            if better {
-                (n_tiles, k_tiles, a, b) = (tn, tk, ta, tb);
-            }
-        }
-        let one_tile = n_tiles.tiles() <= 1 && k_tiles.tiles() <= 1;
-        let whole = one_tile && !packed(&a) && !packed(&b) && (batches < 4 || m * n * k >= LARGE);
-        let epilogue = Epilogue::new(c, buffers, sums, m, n, &n_tiles, whole)?;
-        let direct = Direct::new(c, buffers, &n_tiles);
-        Ok(ContractKernel::Product(Box::new(Product {
-            batches,
-            m,
-            n: n_tiles,
-            k: k_tiles,
-            a,
-            b,
-            whole,
-            direct,
-            epilogue,
-            sums,
-        })))
+        Ok(ContractKernel::Product(Box::new(Product::new(&c, buffers)?)))
     }
 
-    /// Runs it. `views` has room for [`EXTRA`] buffers behind those of the schedule.
+    /// Runs it. `views` has room for `EXTRA` buffers behind those of the schedule.
     pub fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         match self {
-            ContractKernel::Loop(program) => {
-                program.execute(bind, &Region::whole(&program.extents), true);
+            ContractKernel::Loop(code) => {
+                code.execute(bind, &Region::whole(&code.extents), true);
                 Ok(())
             }
             ContractKernel::Planes(planes) => planes.execute(bind, pool),
             ContractKernel::Product(product) => product.execute(bind, pool),
         }
     }
-}
-
-impl Epilogue {
-    fn new(
-        c: &Contract,
-        buffers: &[BufferSpec],
-        sums: BufId,
-        m: usize,
-        n: usize,
-        tiles: &Tiling,
-        whole: bool,
-    ) -> Result<Epilogue, String> {
-        let outer = [&c.batch[..], &c.m, &c.n].concat();
-        // Whole products keep the sums of every batch, tiles those of one.
-        let row = if whole { n } else { tiles.len };
-        let along = |extents: &[usize], step: usize| {
-            thalweg_ir::shape::strides(extents).into_iter().map(move |s| (s * step) as i64).collect::<Vec<_>>()
-        };
-        let batch = if whole { along(&c.batch, m * n) } else { vec![0; c.batch.len()] };
-        let coef = [batch, along(&c.m, row), along(&c.n, 1)].concat();
-        let at = Access { base: Linear { offset: 0, coef }, terms: Vec::new(), fill: 0.0 };
-        let mut body = Body { insts: vec![Inst::Load { buf: sums, at }], dtypes: vec![DType::F32], ..Body::default() };
-        body.append(&c.body, 0);
-        let l = Loop { outer, inner: Vec::new(), body };
-        let dtype_of = |buf: BufId| if buf == sums { DType::F32 } else { buffers[buf].dtype };
-        let options = Options { groups: vec![c.batch.len(), c.m.len()] };
-        let mut program = Program::new(&l, &options, &dtype_of)?;
-        let groups = [0, 1, 2].map(|g| program.groups.get(g).cloned().unwrap_or_default());
-        // A tile's sums begin at its own first column.
-        program.shift_loads(sums, MAX_COORDS - 1, -1);
-        Ok(Epilogue { program, groups })
-    }
-
-    /// Applies the body to a tile of one batch, or to everything.
-    fn apply(&self, bind: Bind<'_>, batch: (usize, usize), m: usize, (n, n_len): (usize, usize), parallel: bool) {
-        let [b, mm, nn] = &self.groups;
-        let (mut lo, mut hi) = ([0; MAX_COORDS], [1; MAX_COORDS]);
-        set_box(b, 0, batch.0, batch.1, &mut lo, &mut hi);
-        set_box(mm, b.len(), 0, m, &mut lo, &mut hi);
-        set_box(nn, b.len() + mm.len(), n, n_len, &mut lo, &mut hi);
-        lo[MAX_COORDS - 1] = n;
-        hi[MAX_COORDS - 1] = n + 1;
-        self.program.execute(bind, &Region { lo, hi }, parallel);
-    }
-}
-
-impl Direct {
-    fn new(c: &Contract, buffers: &[BufferSpec], tiles: &Tiling) -> Option<Direct> {
-        let [store] = &c.body.stores[..] else { return None };
-        let mut value = store.value;
-        while let Inst::Cast(x) = c.body.insts[value] {
-            if c.body.dtypes[value] != DType::F32 {
-                return None;
-            }
-            value = x;
-        }
-        if c.body.insts[value] != Inst::Acc || buffers[store.buf].dtype != DType::F32 {
-            return None;
-        }
-        let (b, m) = (c.batch.len(), c.m.len());
-        Some(Direct {
-            buf: store.buf,
-            at: Sparse::new(&store.at),
-            batch: c.batch.clone(),
-            n: c.n.clone(),
-            n_start: b + m,
-            rows: stride(&c.m, &store.at.coef[b..b + m])?,
-            cols: stride(&c.n[tiles.cut..], &store.at.coef[b + m + tiles.cut..])?,
-        })
-    }
-
-    fn matrix<'a>(&self, view: View<'a>, batch: usize, (n, n_len): (usize, usize)) -> Matrix<'a> {
-        let (mut coords, mut unused) = ([0; MAX_COORDS], [0; MAX_COORDS]);
-        set_box(&self.batch, 0, batch, 1, &mut coords, &mut unused);
-        set_box(&self.n, self.n_start, n, n_len, &mut coords, &mut unused);
-        Matrix { view, start: self.at.at(&coords) as usize, rows: self.rows as isize, cols: self.cols as isize }
-    }
-}
-
-thread_local! {
-    /// Scratch tiles that this thread's last task left behind.
-    static TILES: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A scratch tile of at least `len` f32.
-fn scratch(len: usize) -> Option<Memory> {
-    let bytes = len * size_of::<f32>();
-    let spare = TILES.with(|t| {
-        let mut tiles = t.borrow_mut();
-        tiles.iter().position(|m| m.bytes() >= bytes).map(|i| tiles.swap_remove(i))
-    });
-    spare.or_else(|| Memory::zeroed(bytes))
-}
-
-fn give_back(memory: Memory) {
-    TILES.with(|t| {
-        let mut tiles = t.borrow_mut();
-        tiles.push(memory);
-        if tiles.len() > 4 {
-            tiles.sort_by_key(|m| std::cmp::Reverse(m.bytes()));
-            tiles.truncate(4);
-        }
-    });
-}
-
-impl Planes {
-    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
-        let mut views = bind.views.to_vec();
-        views.resize(self.sums + EXTRA, pool.empty());
-        let direct = self.direct.as_ref().filter(|d| !views[d.buf].overlaps(&views[self.stencil.x]));
-        let (tiles, plane) = (self.n.tiles(), self.n.len);
-        let count = self.batch.iter().product::<usize>() * tiles;
-        let chunk = ((1 << 15) / plane.max(1)).max(count.div_ceil(64)).max(1);
-        let task = |t: usize| -> Option<()> {
-            let mut views = views.clone();
-            let frame = scratch(self.stencil.frame_len())?;
-            let sums = scratch(plane)?;
-            for index in t * chunk..((t + 1) * chunk).min(count) {
-                let (batch, n) = (index / tiles, self.n.tile(index % tiles));
-                let (mut coords, mut unused) = ([0; MAX_COORDS], [0; MAX_COORDS]);
-                set_box(&self.batch, 0, batch, 1, &mut coords, &mut unused);
-                set_box(&self.stencil.planes, self.batch.len(), index % tiles, 1, &mut coords, &mut unused);
-                let (to, start) = match direct {
-                    Some(direct) => (views[direct.buf], direct.matrix(views[direct.buf], batch, n).start),
-                    None => (sums.view(), 0),
-                };
-                let to = to.slice_mut::<f32>(start, plane);
-                self.stencil.run(pulp::Arch::new(), &views, &coords, frame.view(), to);
-                if direct.is_none() {
-                    views[self.sums] = sums.view();
-                    self.epilogue.apply(Bind { views: &views, ..bind }, (batch, 1), 1, n, false);
-                }
-            }
-            [frame, sums].into_iter().for_each(give_back);
-            Some(())
-        };
-        let done = (0..count.div_ceil(chunk)).into_par_iter().with_max_len(1).map(task).all(|done| done.is_some());
-        if done { Ok(()) } else { Err(super::pool::exhausted(plane * size_of::<f32>())) }
-    }
-}
-
-impl Product {
-    fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
-        if self.batches == 0 {
-            return Ok(());
-        }
-        let copy_a = pool.scratch(self.a.copy_len() * size_of::<f32>())?;
-        let copy_b = pool.scratch(self.b.copy_len() * size_of::<f32>())?;
-        let mut views = bind.views.to_vec();
-        views.resize(self.sums + EXTRA, pool.empty());
-        views[self.sums + 1] = copy_a.view();
-        views[self.sums + 2] = copy_b.view();
-        for side in [&self.a, &self.b] {
-            if let Source::Copied(program) = &side.source {
-                program.execute(Bind { views: &views, ..bind }, &Region::whole(&program.extents), true);
-            }
-        }
-        let direct = self.direct.as_ref().filter(|d| {
-            // Sums must not be written over what is still to be read.
-            let to = views[d.buf];
-            !to.overlaps(&views[self.a.buf]) && !to.overlaps(&views[self.b.buf])
-        });
-        if self.whole {
-            return self.execute_whole(bind, &mut views, direct, pool);
-        }
-        let tiles = self.n.tiles();
-        let count = self.batches * tiles;
-        let work = self.m * self.n.len * self.k.count;
-        // Small products go several to a task.
-        let chunk = ((1 << 18) / work.max(1)).clamp(1, count.div_ceil(16).max(1));
-        let task = |t: usize| -> Option<()> {
-            let mut views = views.clone();
-            let packed = |s: &Side, own: usize| match &s.source {
-                Source::Packed(_) => scratch(own * self.k.len).map(Some),
-                _ => Some(None),
-            };
-            let tile_a = packed(&self.a, self.m)?;
-            let tile_b = packed(&self.b, self.n.len)?;
-            let sums = if direct.is_none() { Some(scratch(self.m * self.n.len)?) } else { None };
-            let long = is_long([self.m, self.n.len, self.k.count]);
-            let part = if long { Some(scratch(self.m * self.n.len)?) } else { None };
-            for index in t * chunk..((t + 1) * chunk).min(count) {
-                let (batch, n) = (index / tiles, self.n.tile(index % tiles));
-                let c = match (direct, &sums) {
-                    (Some(direct), _) => direct.matrix(views[direct.buf], batch, n),
-                    (None, sums) => {
-                        Matrix { view: sums.as_ref().map(Memory::view)?, start: 0, rows: self.n.len as isize, cols: 1 }
-                    }
-                };
-                for step in 0..self.k.tiles() {
-                    let k = self.k.tile(step);
-                    let a = self.a.tile(
-                        views[self.a.buf],
-                        Some(views[self.sums + 1]),
-                        tile_a.as_ref().map(Memory::view),
-                        batch,
-                        (0, self.m),
-                        k,
-                    );
-                    let b = self.b.tile(
-                        views[self.b.buf],
-                        Some(views[self.sums + 2]),
-                        tile_b.as_ref().map(Memory::view),
-                        batch,
-                        n,
-                        k,
-                    );
-                    let b = Matrix { rows: b.cols, cols: b.rows, ..b };
-                    match &part {
-                        Some(part) => matmul_long([self.m, n.1, k.1], c, step > 0, a, b, part.view()),
-                        None => matmul([self.m, n.1, k.1], c, step > 0, a, b, false),
-                    }
-                }
-                if let (None, Some(sums)) = (direct, &sums) {
-                    views[self.sums] = sums.view();
-                    self.epilogue.apply(Bind { views: &views, ..bind }, (batch, 1), self.m, n, false);
-                }
-            }
-            [tile_a, tile_b, sums, part].into_iter().flatten().for_each(give_back);
-            Some(())
-        };
-        let tasks = count.div_ceil(chunk);
-        let done = if tasks > 1 && work.saturating_mul(count) > 1 << 16 {
-            (0..tasks).into_par_iter().with_max_len(1).map(task).all(|done| done.is_some())
-        } else {
-            (0..tasks).all(|t| task(t).is_some())
-        };
-        if done { Ok(()) } else { Err(super::pool::exhausted(self.m * self.n.len * size_of::<f32>())) }
-    }
-
-    fn execute_whole<'a>(
-        &self,
-        bind: Bind<'_>,
-        views: &mut [View<'a>],
-        direct: Option<&Direct>,
-        pool: &'a Pool,
-    ) -> Result<(), thalweg_ir::Error> {
-        let n = (0, self.n.count);
-        let (all_k, all_m) = ((0, self.k.count), (0, self.m));
-        let sums = pool.scratch(if direct.is_some() { 0 } else { self.batches * self.m * n.1 * size_of::<f32>() })?;
-        for batch in 0..self.batches {
-            let c = match direct {
-                Some(direct) => direct.matrix(views[direct.buf], batch, n),
-                None => Matrix { view: sums.view(), start: batch * self.m * n.1, rows: n.1 as isize, cols: 1 },
-            };
-            let a = self.a.tile(views[self.a.buf], Some(views[self.sums + 1]), None, batch, all_m, all_k);
-            let b = self.b.tile(views[self.b.buf], Some(views[self.sums + 2]), None, batch, n, all_k);
-            let b = Matrix { rows: b.cols, cols: b.rows, ..b };
-            let dims = [self.m, n.1, self.k.count];
-            if is_long(dims) { whole_long(dims, c, a, b, pool)? } else { matmul(dims, c, false, a, b, true) }
-        }
-        if direct.is_none() {
-            let mut views = views.to_vec();
-            views[self.sums] = sums.view();
-            self.epilogue.apply(Bind { views: &views, ..bind }, (0, self.batches), self.m, n, true);
-        }
-        Ok(())
-    }
-}
-
-/// Most parts of k that [`whole_long`] hands out.
-const PARTS: usize = 8;
-
-/// `C = A · B` with few results and a long k: threads take parts of k, whose number and order depend on the shape alone.
-fn whole_long(
-    [m, n, k]: [usize; 3],
-    c: Matrix<'_>,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    pool: &Pool,
-) -> Result<(), thalweg_ir::Error> {
-    let parts = (k / 512).clamp(1, PARTS);
-    let chunk = k.div_ceil(parts);
-    let bytes = m * n * size_of::<f32>();
-    let sums = pool.scratch(2 * parts * bytes)?;
-    (0..parts).into_par_iter().with_max_len(1).for_each(|p| {
-        let (first, len) = (p * chunk, chunk.min(k - p * chunk));
-        let own = sums.view().bytes_at(2 * p * bytes, 2 * bytes);
-        let to = Matrix { view: own, start: 0, rows: n as isize, cols: 1 };
-        let a = Matrix { start: (a.start as isize + first as isize * a.cols) as usize, ..a };
-        let b = Matrix { start: (b.start as isize + first as isize * b.rows) as usize, ..b };
-        matmul_long([m, n, len], to, false, a, b, own.bytes_at(bytes, bytes));
-    });
-    matmul([m, n, 0], c, false, a, b, false);
-    for p in 0..parts {
-        add([m, n], c, sums.view().slice(2 * p * m * n, m * n));
-    }
-    Ok(())
 }

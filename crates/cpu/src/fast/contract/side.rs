@@ -13,8 +13,9 @@ use crate::{
     fast::kernel::{
         access::{Coords, MAX_COORDS, Reach, Region, Sparse},
         alu,
+        code::LoopCode,
+        lower::Options,
         machine::fill_lanes,
-        program::{Options, Program},
     },
     gemm::{Matrix, View},
 };
@@ -25,7 +26,7 @@ pub enum Source {
     /// In the buffer itself: each tile is a strided matrix.
     Direct { at: Sparse, own: i64, k: i64 },
     /// In a copy in f32, `[batch, own, k]`, made before the product.
-    Copied(Box<Program>),
+    Copied(Box<LoopCode>),
     /// In a scratch tile, filled element by element through guards and windows.
     Packed(Box<Pack>),
 }
@@ -90,7 +91,7 @@ impl Side {
             _ if volume <= 2 * buffers[operand.buf].len => {
                 let l = copy(operand.buf, dtype, &casts, &at, shape, scratch);
                 let dtype_of = |buf: BufId| if buf == scratch { DType::F32 } else { buffers[buf].dtype };
-                Source::Copied(Box::new(Program::new(&l, &Options::default(), &dtype_of)?))
+                Source::Copied(Box::new(LoopCode::new(&l, &Options::default(), &dtype_of)?))
             }
             _ => Source::Packed(Box::new(Pack::new(&at, shape)?)),
         };

@@ -1,4 +1,4 @@
-//! Running a program over its loop nest, in parallel.
+//! Running the code of a loop over its loop nest, in parallel.
 //!
 //! How the nest is cut into tasks, and the order in which partial results are combined, follow from its extents alone; so
 //! the bits of a result do not depend on the number of threads.
@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::{
     access::Region,
+    code::{Kind, LoopCode},
     machine::{Bind, Machine},
-    program::{Kind, Program},
     reduce::{Acc, WIDTH},
 };
 
@@ -23,8 +23,8 @@ const ROW_SEGMENT: usize = 32;
 /// Steps of a column that share an accumulator.
 const COLUMN_SEGMENT: usize = 256;
 
-impl Program {
-    /// Runs the program on a box of its outer coordinates (all of `inner`).
+impl LoopCode {
+    /// Runs it on a box of its outer coordinates (all of `inner`).
     pub fn execute(&self, bind: Bind<'_>, region: &Region, parallel: bool) {
         let shape = Shape::new(self, region);
         if shape.items == 0 {
@@ -63,7 +63,7 @@ impl Program {
     }
 }
 
-/// How a program's nest is cut, on one box.
+/// How a loop nest is cut, on one box.
 struct Shape {
     /// Rows, or blocks of rows.
     items: usize,
@@ -80,27 +80,27 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(program: &Program, region: &Region) -> Shape {
-        let all = program.extents.len();
-        let lanes = region.count(program.lanes.clone());
-        let blocks = lanes.div_ceil(program.block);
-        match program.kind {
+    fn new(code: &LoopCode, region: &Region) -> Shape {
+        let all = code.extents.len();
+        let lanes = region.count(code.lanes.clone());
+        let blocks = lanes.div_ceil(code.block);
+        match code.kind {
             Kind::Rows => Shape {
-                items: region.count(0..program.outer),
+                items: region.count(0..code.outer),
                 rows: 1,
                 blocks,
                 lanes,
-                lanes_per_item: lanes.min(program.block),
-                units: region.count(program.outer..program.lanes.start) * blocks,
+                lanes_per_item: lanes.min(code.block),
+                units: region.count(code.outer..code.lanes.start) * blocks,
                 segment: ROW_SEGMENT,
             },
             Kind::Columns => Shape {
-                items: region.count(0..program.lanes.start) * blocks,
-                rows: region.count(0..program.lanes.start),
+                items: region.count(0..code.lanes.start) * blocks,
+                rows: region.count(0..code.lanes.start),
                 blocks,
                 lanes,
-                lanes_per_item: lanes.min(program.block),
-                units: region.count(program.outer..all),
+                lanes_per_item: lanes.min(code.block),
+                units: region.count(code.outer..all),
                 segment: COLUMN_SEGMENT,
             },
         }
@@ -110,20 +110,20 @@ impl Shape {
 impl Machine<'_> {
     /// One row, or one block of rows.
     fn item(&mut self, shape: &Shape, item: usize, parallel: bool) {
-        let program = self.program;
-        match program.kind {
-            Kind::Rows => self.region.decode(0..program.outer, item, &mut self.coords),
+        let code = self.code;
+        match code.kind {
+            Kind::Rows => self.region.decode(0..code.outer, item, &mut self.coords),
             Kind::Columns => {
-                let (row, block) = if program.down {
+                let (row, block) = if code.down {
                     (item % shape.rows, item / shape.rows)
                 } else {
                     (item / shape.blocks, item % shape.blocks)
                 };
-                self.region.decode(0..program.lanes.start, row, &mut self.coords);
+                self.region.decode(0..code.lanes.start, row, &mut self.coords);
                 self.block(shape, block);
             }
         }
-        for (s, sweep) in program.sweeps.iter().enumerate() {
+        for (s, sweep) in code.sweeps.iter().enumerate() {
             self.rewind();
             self.run(&sweep.before);
             if !sweep.reductions.is_empty() || !sweep.puts.is_empty() {
@@ -131,33 +131,33 @@ impl Machine<'_> {
             }
         }
         self.rewind();
-        for put in &program.puts {
+        for put in &code.puts {
             self.put(put);
         }
     }
 
     /// Back to the start of `inner`.
     fn rewind(&mut self) {
-        let program = self.program;
-        for d in program.outer..program.extents.len() {
+        let code = self.code;
+        for d in code.outer..code.extents.len() {
             self.coords[d] = self.region.lo[d];
         }
-        if program.kind == Kind::Rows {
+        if code.kind == Kind::Rows {
             self.n = 1;
         }
     }
 
     /// Moves to a block of lanes; gives the position of its first lane.
     fn block(&mut self, shape: &Shape, block: usize) -> usize {
-        let first = block * self.program.block;
-        self.region.decode(self.program.lanes.clone(), first, &mut self.coords);
-        self.n = self.program.block.min(shape.lanes - first);
+        let first = block * self.code.block;
+        self.region.decode(self.code.lanes.clone(), first, &mut self.coords);
+        self.n = self.code.block.min(shape.lanes - first);
         first
     }
 
     /// One sweep, by segments that each have accumulators of their own.
     fn sweep(&mut self, shape: &Shape, s: usize, parallel: bool) {
-        let reductions = &self.program.sweeps[s].reductions;
+        let reductions = &self.code.sweeps[s].reductions;
         let segments = shape.units.div_ceil(shape.segment).max(1);
         let units = |segment: usize| segment * shape.segment..((segment + 1) * shape.segment).min(shape.units);
         let arch = self.arch;
@@ -191,7 +191,7 @@ impl Machine<'_> {
             }
         }
         for (acc, r) in total.iter_mut().zip(reductions) {
-            if self.program.kind == Kind::Rows {
+            if self.code.kind == Kind::Rows {
                 acc.fold_lanes(arch, r.op, r.class);
             }
             let result = acc.finish(r.op);
@@ -207,9 +207,9 @@ impl Machine<'_> {
 
     /// Blocks of a row, or steps of a column, into fresh accumulators.
     fn segment(&mut self, shape: &Shape, s: usize, units: Range<usize>) {
-        let program = self.program;
-        let sweep = &program.sweeps[s];
-        let (row, arch) = (program.kind == Kind::Rows, self.arch);
+        let code = self.code;
+        let sweep = &code.sweeps[s];
+        let (row, arch) = (code.kind == Kind::Rows, self.arch);
         let mut accs = std::mem::take(&mut self.accs);
         accs.resize_with(sweep.reductions.len(), Acc::default);
         for (acc, r) in accs.iter_mut().zip(&sweep.reductions) {
@@ -222,14 +222,14 @@ impl Machine<'_> {
             };
             acc.reset(r.op, r.class, lanes);
         }
-        let all = program.extents.len();
+        let all = code.extents.len();
         if !row {
-            self.region.decode(program.outer..all, units.start, &mut self.coords);
+            self.region.decode(code.outer..all, units.start, &mut self.coords);
         }
         for unit in units {
             let position = if row {
                 let (mid, block) = (unit / shape.blocks, unit % shape.blocks);
-                self.region.decode(program.outer..program.lanes.start, mid, &mut self.coords);
+                self.region.decode(code.outer..code.lanes.start, mid, &mut self.coords);
                 mid * shape.lanes + self.block(shape, block)
             } else {
                 unit
@@ -242,7 +242,7 @@ impl Machine<'_> {
                 self.put(put);
             }
             if !row {
-                self.advance(program.outer..all);
+                self.advance(code.outer..all);
             }
         }
         self.accs = accs;

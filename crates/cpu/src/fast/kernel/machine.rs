@@ -14,13 +14,13 @@ use thalweg_ir::{Class, DType};
 use super::{
     access::{Coords, MAX_COORDS, Reach, Region, Valid, runs},
     alu,
-    program::{Instr, Program, Put, Src, What},
+    code::{Instr, LoopCode, Put, Src, What},
     random,
     reduce::Acc,
 };
 use crate::gemm::View;
 
-/// What a run binds to a program.
+/// What a run binds to the code.
 #[derive(Clone, Copy)]
 pub struct Bind<'a> {
     /// The buffers, by [`thalweg_ir::schedule::ir::BufId`].
@@ -70,7 +70,7 @@ struct Register<'a> {
 
 /// The state of one task.
 pub struct Machine<'a> {
-    pub program: &'a Program,
+    pub code: &'a LoopCode,
     pub bind: Bind<'a>,
     pub region: Region,
     pub arch: Arch,
@@ -83,20 +83,20 @@ pub struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(program: &'a Program, bind: Bind<'a>, region: Region) -> Machine<'a> {
+    pub fn new(code: &'a LoopCode, bind: Bind<'a>, region: Region) -> Machine<'a> {
         let mut spare = SPARE.with(|s| std::mem::take(&mut *s.borrow_mut()));
         let registers =
-            (0..program.registers).map(|_| Register { own: spare.pop().unwrap_or_default(), lent: None }).collect();
+            (0..code.registers).map(|_| Register { own: spare.pop().unwrap_or_default(), lent: None }).collect();
         SPARE.with(|s| *s.borrow_mut() = spare);
         let mut machine =
-            Machine { program, bind, region, arch: Arch::new(), coords: region.lo, n: 1, registers, accs: Vec::new() };
-        machine.run(&program.prologue);
+            Machine { code, bind, region, arch: Arch::new(), coords: region.lo, n: 1, registers, accs: Vec::new() };
+        machine.run(&code.prologue);
         machine
     }
 
     /// A second machine at the same row, for a part of a sweep.
     pub fn fork(&self) -> Machine<'a> {
-        let mut machine = Machine::new(self.program, self.bind, self.region);
+        let mut machine = Machine::new(self.code, self.bind, self.region);
         machine.coords = self.coords;
         machine.n = self.n;
         for (to, from) in machine.registers.iter_mut().zip(&self.registers) {
@@ -138,7 +138,7 @@ impl<'a> Machine<'a> {
                 What::Gather { .. } => self.gather(dst, what),
                 What::Within { index, bound, check } => self.within(dst, *index, *bound, *check),
                 What::InBounds(at) => self.set(dst, |m, y| {
-                    let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
+                    let lanes = if dst.uniform { 0..0 } else { m.code.lanes.clone() };
                     inside(at, (&m.region, &lanes, &m.coords), y);
                 }),
                 What::Word(word) => self.set(dst, |_, y| y.fill(*word)),
@@ -181,20 +181,20 @@ impl<'a> Machine<'a> {
         if y.len() == 1 {
             return fill(&self.coords, y);
         }
-        runs(&self.region, &self.program.lanes, &self.coords, y.len(), |coords, lane, len| {
+        runs(&self.region, &self.code.lanes, &self.coords, y.len(), |coords, lane, len| {
             fill(coords, &mut y[lane..lane + len]);
         });
     }
 
     /// Whether a buffer shares memory with one that is written.
     fn is_written(&self, view: &View<'_>) -> bool {
-        self.program.writes.iter().any(|written| self.bind.views[*written].overlaps(view))
+        self.code.writes.iter().any(|written| self.bind.views[*written].overlaps(view))
     }
 
     fn load(&mut self, dst: Src, buf: usize, dtype: DType, at: &Reach, fill: u32) {
         let view = self.bind.views[buf];
         let n = if dst.uniform { 1 } else { self.n };
-        let last = self.program.lanes.clone().last();
+        let last = self.code.lanes.clone().last();
         let whole = last.is_none_or(|d| n <= self.region.hi[d] - self.coords[d]);
         if whole && dtype.size_bytes() == 4 && (n == 1 || at.unguarded_step() == Some(1)) && !self.is_written(&view) {
             // The elements lie as a block already.
@@ -204,7 +204,7 @@ impl<'a> Machine<'a> {
             }
         }
         self.set(dst, |m, y| {
-            let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
+            let lanes = if dst.uniform { 0..0 } else { m.code.lanes.clone() };
             fill_lanes(at, &view, dtype, (&m.region, &lanes, &m.coords), fill, y);
         });
     }
@@ -229,7 +229,7 @@ impl<'a> Machine<'a> {
                 }
                 get_word(&view, *dtype, address + i64::from(i).clamp(0, *bound - 1) * stride)
             };
-            let lanes = if dst.uniform { 0..0 } else { m.program.lanes.clone() };
+            let lanes = if dst.uniform { 0..0 } else { m.code.lanes.clone() };
             if at.irregular() {
                 return runs(&m.region, &lanes, &m.coords, y.len(), |coords, lane, len| {
                     let mut coords = *coords;
@@ -288,7 +288,7 @@ impl<'a> Machine<'a> {
     pub fn put(&self, put: &Put) {
         let view = self.bind.views[put.buf];
         let src = self.get(put.src);
-        let Some(last) = self.program.lanes.clone().last() else {
+        let Some(last) = self.code.lanes.clone().last() else {
             if put.ignored.iter().all(|d| self.coords[*d] == 0) {
                 put_run(&view, put.dtype, put.at.at(&self.coords), 0, src);
             }
@@ -297,7 +297,7 @@ impl<'a> Machine<'a> {
         if put.ignored.is_empty() && put.step != 0 && !put.src.uniform && put.dtype.size_bytes() == 4 {
             return put.reach.walk_rows(
                 &self.region,
-                &self.program.lanes,
+                &self.code.lanes,
                 &self.coords,
                 self.n,
                 |lane, len, rows, valid, next| {
@@ -313,7 +313,7 @@ impl<'a> Machine<'a> {
                 },
             );
         }
-        runs(&self.region, &self.program.lanes, &self.coords, self.n, |coords, lane, len| {
+        runs(&self.region, &self.code.lanes, &self.coords, self.n, |coords, lane, len| {
             if put.ignored.iter().any(|d| coords[*d] != 0) {
                 return;
             }

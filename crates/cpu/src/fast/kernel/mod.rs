@@ -1,13 +1,15 @@
 //! Loops, compiled to code on blocks of lanes.
 //!
-//! `program` turns values into registers and code, `exec` cuts the nest into tasks,
-//! `machine` runs code on a block, `access` finds the elements of a block, `alu` and `math` compute, `reduce` combines.
+//! `lower` turns values into registers and code (`code`), `lanes` says along which coordinates blocks are, `exec` cuts the nest into
+//! tasks, `machine` runs code on a block, `access` finds the elements of a block, `alu` and `math` compute, `reduce` combines.
 
 pub mod access;
 pub mod alu;
+pub mod code;
 pub mod exec;
+mod lanes;
+pub mod lower;
 pub mod machine;
 pub mod math;
-pub mod program;
 pub mod random;
 pub mod reduce;

@@ -4,8 +4,9 @@ use thalweg_ir::schedule::ir::{Inst, Val};
 
 use super::{
     super::{
-        body::{Point, Value, Writer},
+        body::Writer,
         kernel::{Builder, decode},
+        point::{Point, Value},
     },
     normal::Normal,
 };

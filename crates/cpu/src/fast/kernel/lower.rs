@@ -1,16 +1,12 @@
-//! From a [`Loop`] to code on blocks of lanes.
-//!
-//! Lanes are the last coordinates of `inner` (rows: each row is swept in blocks) or of `outer` (columns: a block of rows
-//! at once, one step of `inner` after the other; loops without `inner` are of this kind). A value that does not change
-//! along the lanes is *uniform*: one word that stands for all.
+//! From a [`Loop`] to its code: what is computed when, and in which register.
 
 use std::ops::Range;
 
 use thalweg_ir::{
-    Class, DType, ReduceOp,
+    DType,
     op::{binary::BinaryOp, unary::UnaryOp},
     schedule::{
-        ir::{Access, BufId, Inst, Level, Loop, Val},
+        ir::{Access, BufId, Inst, Level, Loop, Store, Val},
         transform::{Ones, merge},
     },
 };
@@ -18,153 +14,25 @@ use thalweg_ir::{
 use super::{
     access::{MAX_COORDS, Reach, Sparse},
     alu,
+    code::{Instr, Kind, LoopCode, Put, Reduction, Src, Sweep, What},
+    lanes::{BLOCK, ROW, bits, kind, suffix, varies},
 };
 
-/// Lanes of a block, where rows are longer than [`ROW`].
-pub const BLOCK: usize = 512;
-/// Rows up to this length are one block, so that every value of a row is computed once and stays in cache.
-const ROW: usize = 4096;
 /// Lanes of a block of a transpose: few enough for their cache lines and pages to stay while the rows go by.
 const TRANSPOSED: usize = 64;
 /// Steps of a column from which blocks are as long as rows may be.
 const LONG_COLUMN: usize = 1024;
 
-/// A register, and whether it holds one lane for all.
-#[derive(Clone, Copy, Debug)]
-pub struct Src {
-    pub reg: usize,
-    pub uniform: bool,
-}
-
-/// What an instruction does; registers instead of values.
-#[derive(Clone, Debug)]
-pub enum What {
-    Load {
-        buf: BufId,
-        dtype: DType,
-        at: Reach,
-        fill: u32,
-    },
-    Gather {
-        buf: BufId,
-        dtype: DType,
-        at: Reach,
-        fill: u32,
-        index: Src,
-        along: bool,
-        stride: i64,
-        bound: i64,
-        check: usize,
-    },
-    Within {
-        index: Src,
-        bound: i64,
-        check: usize,
-    },
-    InBounds(Reach),
-    Word(u32),
-    Scalar(usize),
-    Index {
-        at: Sparse,
-        step: i64,
-        class: Class,
-    },
-    Random {
-        at: Sparse,
-        step: i64,
-        stream: [Src; 4],
-    },
-    Unary(UnaryOp, Class, Src),
-    Binary(BinaryOp, Class, Src, Src),
-    Select(Src, Src, Src),
-    Cast(Class, DType, Src),
-    Splat(Src),
-}
-
-/// One instruction.
-#[derive(Clone, Debug)]
-pub struct Instr {
-    pub what: What,
-    pub dst: Src,
-}
-
-/// A value combined over a sweep.
-#[derive(Clone, Debug)]
-pub struct Reduction {
-    pub op: ReduceOp,
-    pub class: Class,
-    pub src: Src,
-    pub dst: Src,
-}
-
-/// A value written to a buffer.
-#[derive(Clone, Debug)]
-pub struct Put {
-    pub buf: BufId,
-    pub dtype: DType,
-    pub at: Sparse,
-    pub step: i64,
-    /// The same address, to be walked.
-    pub reach: Reach,
-    pub src: Src,
-    /// Coordinates that the address ignores: the element is written where they are all 0.
-    pub ignored: Vec<usize>,
-}
-
-/// Code that is run at every block, or step, of a sweep, and the code before it, once per row.
-#[derive(Clone, Debug, Default)]
-pub struct Sweep {
-    pub before: Vec<Instr>,
-    pub code: Vec<Instr>,
-    pub reductions: Vec<Reduction>,
-    pub puts: Vec<Put>,
-}
-
-/// Where the lanes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Along `inner`.
-    Rows,
-    /// Along `outer`.
-    Columns,
-}
-
-/// A compiled loop.
-#[derive(Clone, Debug)]
-pub struct Program {
-    pub kind: Kind,
-    pub extents: Vec<usize>,
-    /// How many of the coordinates are outer.
-    pub outer: usize,
-    /// The coordinates of lanes.
-    pub lanes: Range<usize>,
-    /// Most lanes of a block.
-    pub block: usize,
-    /// Whether blocks go down the rows first: a load steps by one element from row to row, and far along the lanes.
-    pub down: bool,
-    pub prologue: Vec<Instr>,
-    pub sweeps: Vec<Sweep>,
-    /// Per-row results.
-    pub puts: Vec<Put>,
-    pub registers: usize,
-    /// Buffers that are written.
-    pub writes: Vec<BufId>,
-    /// Instructions per lane and step of a sweep, weighted.
-    pub weight: usize,
-    /// Extents of each group of outer coordinates, merged.
-    pub groups: Vec<Vec<usize>>,
-}
-
-/// How a program is to be compiled.
+/// How a loop is to be compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Groups of outer coordinates that must not be merged with each other; empty for one group.
     pub groups: Vec<usize>,
 }
 
-impl Program {
+impl LoopCode {
     /// Compiles a loop. `dtype_of` gives the element type of each buffer. `Err` is a reason why it cannot be done.
-    pub fn new(l: &Loop, options: &Options, dtype_of: &dyn Fn(BufId) -> DType) -> Result<Program, String> {
+    pub fn new(l: &Loop, options: &Options, dtype_of: &dyn Fn(BufId) -> DType) -> Result<LoopCode, String> {
         let mut l = l.clone();
         let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
         for inst in &mut l.body.insts {
@@ -191,22 +59,9 @@ impl Program {
         if l.body.dtypes.contains(&DType::F64) {
             return Err("f64 is for the strict CPU executor".into());
         }
-        let mut program = Builder::new(&l, dtype_of).build();
-        program.groups = groups;
-        Ok(program)
-    }
-
-    /// Makes the address of every load from a buffer depend on a coordinate that no loop counts: the caller of
-    /// [`Program::execute`] sets it in the region.
-    pub fn shift_loads(&mut self, from: BufId, coordinate: usize, factor: i64) {
-        let sweeps = self.sweeps.iter_mut().flat_map(|s| s.before.iter_mut().chain(&mut s.code));
-        for instr in self.prologue.iter_mut().chain(sweeps) {
-            if let What::Load { buf, at, .. } = &mut instr.what
-                && *buf == from
-            {
-                at.shift(coordinate, factor);
-            }
-        }
+        let mut code = Builder::new(&l, dtype_of).build();
+        code.groups = groups;
+        Ok(code)
     }
 }
 
@@ -255,7 +110,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(mut self) -> Program {
+    fn build(mut self) -> LoopCode {
         let l = self.l;
         let extents: Vec<usize> = l.outer.iter().chain(&l.inner).copied().collect();
         let outer = l.outer.len();
@@ -263,7 +118,7 @@ impl<'a> Builder<'a> {
         let is_reduce = |v: Val| matches!(l.body.insts[v], Inst::Reduce(..));
 
         // What is stored in a sweep, and what at the end of a row.
-        let store_sweep = |s: &thalweg_ir::schedule::ir::Store| {
+        let store_sweep = |s: &Store| {
             let along_inner = (outer..extents.len()).any(|d| !s.at.ignores(d) && extents[d] > 1);
             (along_inner || !self.levels[s.value].per_row).then_some(self.levels[s.value].sweep)
         };
@@ -339,7 +194,7 @@ impl<'a> Builder<'a> {
             }
         }
 
-        let mut program = Program {
+        let mut compiled = LoopCode {
             kind: self.kind,
             outer,
             lanes: self.lanes.clone(),
@@ -354,17 +209,17 @@ impl<'a> Builder<'a> {
             groups: Vec::new(),
             extents,
         };
-        let lane_count: usize = self.lanes.clone().map(|d| program.extents[d]).product();
-        program.down = self.transposes();
-        program.block = match self.kind {
-            _ if program.down => lane_count.min(TRANSPOSED),
+        let lane_count: usize = self.lanes.clone().map(|d| compiled.extents[d]).product();
+        compiled.down = self.transposes();
+        compiled.block = match self.kind {
+            _ if compiled.down => lane_count.min(TRANSPOSED),
             Kind::Rows if self.single => lane_count,
             // Long columns: whole rows of the matrix, so that memory is read in order.
             Kind::Columns if l.cols() >= LONG_COLUMN => lane_count.min(ROW),
             _ => lane_count.min(BLOCK),
         }
         .max(1);
-        program.prologue = self.emit(&sections, 0, &last_use);
+        compiled.prologue = self.emit(&sections, 0, &last_use);
         for s in 0..=last_level {
             let before = self.emit(&sections, 1 + 2 * s, &last_use);
             let mut code = self.emit(&sections, 2 + 2 * s, &last_use);
@@ -389,22 +244,22 @@ impl<'a> Builder<'a> {
             let mut puts = Vec::new();
             for (store, sweep) in l.body.stores.iter().zip(&store_sweeps) {
                 if *sweep == Some(s) {
-                    puts.push(self.put(store, &program.extents, 0));
+                    puts.push(self.put(store, &compiled.extents, 0));
                 }
             }
             self.release(2 + 2 * s, &last_use);
-            program.sweeps.push(Sweep { before, code, reductions, puts });
+            compiled.sweeps.push(Sweep { before, code, reductions, puts });
         }
         for (store, sweep) in l.body.stores.iter().zip(&store_sweeps) {
             if sweep.is_none() {
-                program.puts.push(self.put(store, &program.extents, inner_bits));
+                compiled.puts.push(self.put(store, &compiled.extents, inner_bits));
             }
         }
-        program.registers = self.registers;
-        program.weight = program.sweeps.iter().flat_map(|s| s.before.iter().chain(&s.code)).map(weight).sum();
-        program.weight +=
-            program.puts.len() + program.sweeps.iter().map(|s| s.puts.len() + s.reductions.len()).sum::<usize>();
-        program
+        compiled.registers = self.registers;
+        compiled.weight = compiled.sweeps.iter().flat_map(|s| s.before.iter().chain(&s.code)).map(weight).sum();
+        compiled.weight +=
+            compiled.puts.len() + compiled.sweeps.iter().map(|s| s.puts.len() + s.reductions.len()).sum::<usize>();
+        compiled
     }
 
     /// Whether an elementwise loop reads a matrix across its rows.
@@ -516,7 +371,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn put(&self, store: &thalweg_ir::schedule::ir::Store, extents: &[usize], skip: u32) -> Put {
+    fn put(&self, store: &Store, extents: &[usize], skip: u32) -> Put {
         let at = Sparse::new(&store.at);
         let ignored = (0..extents.len())
             .filter(|d| store.at.ignores(*d) && extents[*d] > 1 && skip >> d & 1 == 0)
@@ -547,70 +402,6 @@ fn mark(l: &Loop, v: Val, needed: &mut [bool]) {
             }
         }
     }
-}
-
-/// A set of coordinates.
-fn bits(coords: Range<usize>) -> u32 {
-    coords.fold(0, |set, d| set | 1 << d)
-}
-
-/// The coordinates each value changes along.
-fn varies(l: &Loop) -> Vec<u32> {
-    let all = l.outer.len() + l.inner.len();
-    let inner = bits(l.outer.len()..all);
-    let mut varies: Vec<u32> = Vec::with_capacity(l.body.insts.len());
-    for inst in &l.body.insts {
-        let own = match inst {
-            Inst::Load { at, .. } | Inst::Gather { at, .. } | Inst::InBounds(at) => {
-                (0..all).filter(|d| !at.ignores(*d)).fold(0, |s, d| s | 1 << d)
-            }
-            Inst::Index(at) | Inst::Random { at, .. } => {
-                (0..all).filter(|d| !at.ignores(*d)).fold(0, |s, d| s | 1 << d)
-            }
-            _ => 0,
-        };
-        let set = inst.operands().iter().fold(own, |s, x| s | varies[*x]);
-        varies.push(if matches!(inst, Inst::Reduce(..)) { set & !inner } else { set });
-    }
-    varies
-}
-
-/// The shortest tail of some coordinates with enough lanes for a block.
-fn suffix(coords: Range<usize>, extents: &[usize]) -> Range<usize> {
-    let mut lanes = 1;
-    let mut start = coords.end;
-    while start > coords.start && lanes < BLOCK / 4 {
-        start -= 1;
-        lanes *= extents[start];
-    }
-    start..coords.end
-}
-
-/// Lanes along `inner` or along `outer`: whichever makes long blocks of neighbouring elements.
-fn kind(l: &Loop) -> Kind {
-    let (rows, cols) = (l.rows(), l.cols());
-    if l.inner.is_empty() || l.body.insts.iter().all(|i| !matches!(i, Inst::Reduce(..))) {
-        return Kind::Columns;
-    }
-    if l.outer.is_empty() {
-        return Kind::Rows;
-    }
-    let (last_outer, last_inner) = (l.outer.len() - 1, l.outer.len() + l.inner.len() - 1);
-    let (mut along_outer, mut along_inner) = (0, 0);
-    for inst in &l.body.insts {
-        if let Inst::Load { at, .. } | Inst::Gather { at, .. } = inst {
-            let stride = |d: usize| {
-                at.base.coef[d].abs() + at.terms.iter().map(|t| (t.stride * t.at.coef[d] / t.div).abs()).sum::<i64>()
-            };
-            along_outer += usize::from(stride(last_outer) == 1);
-            along_inner += usize::from(stride(last_inner) == 1);
-        }
-    }
-    // Short rows are swept many at a time even if their elements then lie apart.
-    if cols < 32 && rows >= 32 {
-        return Kind::Columns;
-    }
-    if along_outer > along_inner && l.outer[last_outer] >= 8 { Kind::Columns } else { Kind::Rows }
 }
 
 /// About how many plain operations an instruction is worth.
