@@ -26,8 +26,6 @@ use super::{
 };
 use crate::{key::Key, op::Op};
 
-/// Nodes of a graph that is grouped as a whole.
-const WHOLE: usize = 1024;
 /// Computed nodes of a piece, at least and at most.
 const SHORTEST: usize = 16;
 const LONGEST: usize = 64;
@@ -52,15 +50,27 @@ pub struct Grouped {
 pub struct Pieces {
     known: Recent<Vec<Grouped>>,
     grouped: u64,
+    /// Nodes of the largest graph that is grouped as a whole.
+    longest: usize,
 }
 
 impl Default for Pieces {
     fn default() -> Self {
-        Pieces { known: Recent::new(usize::MAX, NODES), grouped: 0 }
+        Pieces { known: Recent::new(usize::MAX, NODES), grouped: 0, longest: usize::MAX }
     }
 }
 
 impl Pieces {
+    /// Graphs of more nodes are cut from now on.
+    pub fn cut_longer_than(&mut self, nodes: usize) {
+        self.longest = nodes;
+    }
+
+    /// Whether a graph of so many nodes is cut.
+    pub fn cuts(&self, nodes: usize) -> bool {
+        nodes > self.longest
+    }
+
     /// How many were grouped so far.
     pub fn grouped(&self) -> u64 {
         self.grouped
@@ -76,7 +86,7 @@ impl Pieces {
     ) -> Option<Vec<Grouped>> {
         // What is computed a second time is not to be kept, and what crosses a cut is.
         let saves_memory = graph.nodes.iter().any(|node| matches!(node.op, Op::Again(_)));
-        if graph.nodes.len() <= WHOLE || saves_memory {
+        if !self.cuts(graph.nodes.len()) || saves_memory {
             return whole(graph, overwrites, options, copies);
         }
         let mut launches = Vec::new();
@@ -411,6 +421,7 @@ mod tests {
     #[test]
     fn a_longer_loop_is_made_of_the_same_pieces() {
         let mut pieces = Pieces::default();
+        pieces.cut_longer_than(1000);
         let mut group = |turns: usize| {
             let before = pieces.grouped();
             let launches = pieces.group(&unrolled(turns), &Vec::new(), &OPTIONS, &HashSet::new());

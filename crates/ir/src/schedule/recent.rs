@@ -28,15 +28,16 @@ impl<V> Recent<V> {
     }
 
     /// The value of a key.
-    pub fn get(&mut self, key: &[u64]) -> Option<&V> {
+    pub fn get(&mut self, key: &[u64]) -> Option<&mut V> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;
         entry.used = self.clock;
-        Some(&entry.value)
+        Some(&mut entry.value)
     }
 
-    /// Keeps a value under a new key; returns how many went to make room.
+    /// Keeps a value under a key, in place of one that is there; returns how many went to make room.
     pub fn insert(&mut self, key: Vec<u64>, value: V, weight: usize) -> u64 {
+        self.weight -= self.entries.remove(&key).map_or(0, |entry| entry.weight);
         let mut gone = 0;
         while self.entries.len() >= self.most || self.weight + weight > self.heaviest {
             let Some(oldest) = self.entries.iter().min_by_key(|(_, e)| e.used).map(|(key, _)| key.clone()) else {
@@ -61,7 +62,7 @@ mod tests {
         let mut recent = Recent::new(3, 10);
         let gone = [(1, 2), (2, 2), (3, 2)].map(|(key, weight)| recent.insert(vec![key], key, weight));
         assert_eq!(gone, [0; 3]);
-        assert_eq!(recent.get(&[1]), Some(&1));
+        assert_eq!(recent.get(&[1]), Some(&mut 1));
         // Too many: 2 was used before 1.
         assert_eq!(recent.insert(vec![4], 4, 2), 1);
         assert_eq!([1, 2, 3, 4].map(|key| recent.get(&[key]).is_some()), [true, false, true, true]);
@@ -70,6 +71,10 @@ mod tests {
         assert_eq!([1, 3, 4, 5].map(|key| recent.get(&[key]).is_some()), [false, false, true, true]);
         // Heavier than all that is allowed: it is alone.
         assert_eq!(recent.insert(vec![6], 6, 99), 2);
-        assert_eq!(recent.get(&[6]), Some(&6));
+        assert_eq!(recent.get(&[6]), Some(&mut 6));
+        // In place of itself.
+        assert_eq!(recent.insert(vec![6], 7, 4), 0);
+        assert_eq!(recent.get(&[6]), Some(&mut 7));
+        assert_eq!(recent.insert(vec![7], 7, 6), 0);
     }
 }
