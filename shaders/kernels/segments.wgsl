@@ -1,11 +1,11 @@
 // Rows combined by the segment that each belongs to: sorted by segment, so that the rows of one stand side by side, in their order.
 //
-//   segment   7 3 7 1 9 3                              x: rows 0 … 5
+//   segment   7 3 7 1 9 3                      x: rows 0 … 5
 //
-//   order     each row, within its block:              slots 1 3 7 | 3 7 9      rows 3 1 0 | …      here 4 and 2 are the blocks' rows
-//   merge     each place of two sorted runs:           slots 1 3 3 7 7 9        rows 3 1 5 0 2 4    a launch for each level
-//   starts    each slot, and one more:                 where its rows begin: those of 3 at 1, of 4 at 3
-//   combine   each element of y, or four of them:      y[3] = x[1] + x[5]
+//   order     each row, within its block:      slots 1 3 7 7 | 3 9     rows 3 1 0 2 | 5 4     blocks of four
+//   merge     each place of two sorted runs:   slots 1 3 3 7 7 9       rows 3 1 5 0 2 4       a launch for each level
+//   starts    each slot, and one more:         where its rows begin: those of 3 at 1, of 4 at 3
+//   combine   each element of y, or four:      y[3] = x[1] + x[5]
 //
 // No atomics: every place and every sum has one writer and one order. A slot is a segment of a batch; rows of a segment that there is
 // not have the slot behind the last.
