@@ -5,7 +5,7 @@ use std::hash::Hash;
 use crate::{
     key::Key,
     op::{Op, recorded::Recorded},
-    program::{Node, NodeId, Program},
+    program::{Node, NodeId, Program, phases},
     shape::Type,
 };
 
@@ -25,6 +25,7 @@ impl Fragment {
     pub fn recorded(self) -> Recorded {
         let mut key = Key::default();
         (&self.nodes, self.inputs, &self.outputs).hash(&mut key);
+        phases(&self.nodes, &mut key);
         let types = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(|id| self.nodes[id].type_of()).collect();
         let inputs: Vec<Type> = types(&mut (0..self.inputs));
         let outputs: Vec<Type> = types(&mut self.outputs.iter().copied());

@@ -292,10 +292,17 @@ impl Draft {
         let (outputs, targets): (Vec<Output>, _) = outputs.into_iter().map(output).unzip();
         let mut key = Key::default();
         (&nodes, &leaves, &outputs).hash(&mut key);
+        phases(&nodes, &mut key);
         let (key, plan) = (key.words, PlanSlot::default());
         let program = Program { nodes, leaves, scalars, outputs, step, key, plan };
         (program, Bindings { leaves: regions, scalars: numbers, targets })
     }
+}
+
+/// In mixed precision a plan depends on what gradients read of the forward pass.
+pub(crate) fn phases(nodes: &[Node], key: &mut Key) {
+    let mixed = nodes.iter().filter(|node| node.compute.is_some() && node.dtype == DType::F32);
+    mixed.for_each(|node| node.label.phase.hash(key));
 }
 
 /// Where a program that runs more than once keeps its plan, so that nobody looks for it by its key.

@@ -16,12 +16,26 @@ pub fn autocast(graph: Graph) -> Graph {
         |_, node| dtype(node).is_some(),
         |builder: &mut Builder, mut node: Node| -> NodeId {
             if let Some(dtype) = dtype(&node) {
-                for input in &mut node.inputs {
-                    let like = builder.graph.nodes[*input].clone();
-                    *input = builder.make(Op::Cast, vec![*input], like.shape.clone(), dtype, &like);
-                }
+                node.inputs.iter_mut().for_each(|input| *input = rounded(builder, *input, dtype));
             }
             builder.add(node)
         },
     )
+}
+
+/// A node in this dtype. Of a view it is the view of what it shows in this dtype: that is rounded once, and can be stored so.
+fn rounded(builder: &mut Builder, id: NodeId, dtype: DType) -> NodeId {
+    let node = builder.graph.nodes[id].clone();
+    let moves = match &node.op {
+        Op::Reshape | Op::Permute(_) | Op::Expand | Op::Slice { .. } | Op::Detach => true,
+        Op::Pad { fill, .. } | Op::Windows { fill, .. } => dtype.round(fill.0) == fill.0,
+        _ => false,
+    };
+    match moves && node.dtype == DType::F32 {
+        true => {
+            let input = rounded(builder, node.inputs[0], dtype);
+            builder.make(node.op.clone(), vec![input], node.shape.clone(), dtype, &node)
+        }
+        false => builder.make(Op::Cast, vec![id], node.shape.clone(), dtype, &node),
+    }
 }

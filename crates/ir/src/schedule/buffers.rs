@@ -21,7 +21,7 @@ const MAX_INLINE: usize = 48;
 const MAX_ROW: usize = 64;
 
 /// Operations that are cheap enough to do again instead of a store and a load.
-const MAX_AGAIN: usize = 4;
+pub const MAX_AGAIN: usize = 4;
 
 /// The same for a node of one element.
 const MAX_SINGLE: usize = 12;
@@ -45,10 +45,7 @@ pub struct Planner<'g> {
 impl<'g> Planner<'g> {
     pub fn new(graph: &'g Graph, overwrites: &'g Overwrites, options: &'g Options, forced: &HashSet<NodeId>) -> Self {
         let n = graph.nodes.len();
-        let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); n];
-        for (id, node) in graph.nodes.iter().enumerate() {
-            node.inputs.iter().for_each(|i| users[*i].push(id));
-        }
+        let users = graph.users();
         let mut wanted_outside = vec![false; n];
         graph.outputs.iter().for_each(|o| wanted_outside[*o] = true);
         let mut materialised = vec![false; n];
@@ -59,7 +56,7 @@ impl<'g> Planner<'g> {
         let mut constant = vec![true; n];
         let mut row = vec![0usize; n];
         for (id, node) in graph.nodes.iter().enumerate() {
-            let is_view = node.op.is_view();
+            let is_view = node.op.is_view() || graph.widens(id);
             constant[id] = !matches!(node.op, Op::Leaf) && node.inputs.iter().all(|i| constant[*i]);
             for i in &node.inputs {
                 row[id] = row[id].max(row[*i] + 1);
@@ -82,6 +79,8 @@ impl<'g> Planner<'g> {
                 _ if forced.contains(&id) || is_output || row[id] > MAX_ROW => true,
                 _ if constant[id] => false,
                 _ if is_view => false,
+                // The result is stored as whoever reads it wants it.
+                Op::Cast if narrows(graph, &users, id) => true,
                 _ => {
                     let (fan, repeated) = fan(graph, &users, id);
                     // A single number is worth computing again for every reader rather than a launch.
@@ -235,14 +234,24 @@ impl<'g> Planner<'g> {
     }
 }
 
+/// Whether a node rounds the result of a reduction or contraction to 16 bits, which nobody reads otherwise.
+fn narrows(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> bool {
+    let (node, input) = (&graph.nodes[id], graph.nodes[id].inputs[0]);
+    let op = &graph.nodes[input].op;
+    node.dtype.size_bytes() == 2
+        && (op.is_contraction() || matches!(op, Op::Reduce(..)))
+        && users[input] == [id]
+        && !graph.outputs.contains(&input)
+}
+
 /// How many computations read a node, through views; and whether one of them reads an element more than once.
-fn fan(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> (usize, bool) {
+pub fn fan(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> (usize, bool) {
     let (mut fan, mut repeated) = (0, false);
     let mut stack = vec![id];
     while let Some(id) = stack.pop() {
         for user in &users[id] {
             match &graph.nodes[*user].op {
-                op if op.is_view() => {
+                op if op.is_view() || graph.widens(*user) => {
                     repeated |= matches!(op, Op::Expand | Op::Windows { .. } | Op::WindowsAdjoint(_));
                     stack.push(*user);
                 }

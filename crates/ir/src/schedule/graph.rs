@@ -108,6 +108,12 @@ impl Builder {
             |i: usize| (input(i).shape == node.shape && input(i).dtype == node.dtype).then_some(node.inputs[i]);
         match &node.op {
             Op::Detach | Op::Reshape | Op::Expand | Op::Cast if same_as(0).is_some() => same_as(0),
+            // Widened and narrowed again.
+            Op::Cast
+                if self.graph.widens(node.inputs[0]) && self.graph.nodes[input(0).inputs[0]].dtype == node.dtype =>
+            {
+                Some(input(0).inputs[0])
+            }
             Op::Reshape if input(0).op == Op::Reshape => {
                 let inputs = input(0).inputs.clone();
                 Some(self.add(Node { inputs, ..node.clone() }))
@@ -189,6 +195,21 @@ impl Graph {
         }
         builder.graph.outputs = self.outputs.iter().map(|o| ids[*o]).collect();
         builder.graph
+    }
+
+    /// Whether a node has the value of its input, a 16-bit float, in f32: whoever reads it may as well read that.
+    pub fn widens(&self, id: NodeId) -> bool {
+        let Node { op: Op::Cast, dtype: DType::F32, inputs, .. } = &self.nodes[id] else { return false };
+        matches!(self.nodes[inputs[0]].dtype, DType::F16 | DType::BF16)
+    }
+
+    /// For each node those that read it, once for each input that it is.
+    pub fn users(&self) -> Vec<Vec<NodeId>> {
+        let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|i| users[*i].push(id));
+        }
+        users
     }
 
     /// Which nodes some output needs.

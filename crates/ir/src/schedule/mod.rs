@@ -1,6 +1,6 @@
 //! From a graph to a backend-neutral [`ir::Schedule`]: grouping, order and memory.
 
-mod buffers;
+pub(crate) mod buffers;
 pub mod cache;
 mod checks;
 mod coordinates;
@@ -13,7 +13,7 @@ mod in_place;
 pub mod ir;
 mod kernel;
 mod memory;
-mod options;
+pub(crate) mod options;
 mod parts;
 pub mod pieces;
 mod precedence;
@@ -59,6 +59,7 @@ pub fn build_of(program: &Program, options: &Options, pieces: &mut Pieces) -> Re
     graph = passes::autocast::autocast(graph);
     graph = passes::split::split(graph);
     graph = passes::join::join(graph, options.max_buffers);
+    graph = passes::store::store(graph, options);
     graph = graph.rewrite(|builder, node| builder.push(node));
     graph = give_parts_their_own_nodes(graph);
     take_views_for_what_they_show(&mut graph);
