@@ -1,49 +1,79 @@
-// Rows combined by the segment that each belongs to. Three kernels, an invocation for each segment, each row, and each element of y,
-// or four of them.
+// Rows combined by the segment that each belongs to: sorted by segment, so that the rows of one stand side by side, in their order.
 //
-//   segment   7 3 7 1 9 3        x: rows 0 … 5
+//   segment   7 3 7 1 9 3                      x: rows 0 … 5
 //
-//   clear     each segment:      rows = 0, first = none
-//   tally     each row:          rows += 1, first = min(first, row)       integers: whoever comes first, the result is one
-//   combine   each element:      walks on from the first row of its segment until it has met all of them
-//                                y[7] = x[0] + x[2]    rows 2, first 0
-//                                y[3] = x[1] + x[5]    rows 2, first 1
+//   order     each row, within its block:      slots 1 3 7 7 | 3 9     rows 3 1 0 2 | 5 4     blocks of four
+//   merge     each place of two sorted runs:   slots 1 3 3 7 7 9       rows 3 1 5 0 2 4       a launch for each level
+//   starts    each slot, and one more:         where its rows begin: those of 3 at 1, of 4 at 3
+//   combine   each element of y, or four:      y[3] = x[1] + x[5]
 //
-// No sort, no float atomics: every sum has one writer and one order.
+// No atomics: every place and every sum has one writer and one order. A slot is a segment of a batch; rows of a segment that there is
+// not have the slot behind the last.
 //
-// Tallies are words: `rows` of each of the `slots` segments of all batches, then `first` of each.
-// Holes: load_segment, load_x, store_y, store_count; load_tally, store_tally, add_tally, min_tally; Value, which has `width` elements;
-// identity, combined(y, x).
+// Words: runs of slots and of rows, `rows` of each, twice; then `slots + 1` starts.
+// Holes: load_segment, load_x, store_y, store_count; load_word, store_word; Value, which has `width` elements; identity,
+// combined(y, x); BLOCK, the invocations of a workgroup; sh_slots, as many words of workgroup memory.
 
-fn clear(slot: u32, slots: u32, length: u32) {
-    store_tally(slot, 0u);
-    store_tally(slots + slot, length);
+// `row` counts through all batches of `length` rows. All invocations of a workgroup come here.
+fn order(row: u32, lid: u32, rows: u32, length: u32, segments: u32, slots: u32, segment_at: u32, to: u32) {
+    var slot = slots;
+    if row < rows {
+        let segment = load_segment(segment_at + row);
+        if segment >= 0 && segment < i32(segments) { slot = row / length * segments + u32(segment); }
+    }
+    sh_slots[lid] = slot;
+    workgroupBarrier();
+    if row >= rows { return; }
+    let first = row - lid;
+    let count = min(BLOCK, rows - first);
+    var place = first;
+    for (var other = 0u; other < count; other++) {
+        // Of equal ones the first stays in front.
+        if sh_slots[other] < slot + u32(other < lid) { place++; }
+    }
+    store_word(to + place, slot);
+    store_word(to + rows + place, row);
 }
 
-// `row` counts through all batches of `length` rows.
-fn tally(row: u32, slots: u32, length: u32, segments: u32, segment_at: u32) {
-    let segment = load_segment(segment_at + row);
-    if segment < 0 || segment >= i32(segments) { return; }
-    let slot = row / length * segments + u32(segment);
-    add_tally(slot, 1u);
-    min_tally(slots + slot, row % length);
+// `run` is the length of the sorted runs, a power of two.
+fn merge(place: u32, rows: u32, run: u32, source: u32, to: u32) {
+    let slot = load_word(source + place);
+    let first = place & ~(2u * run - 1u);
+    let middle = min(first + run, rows);
+    let is_left = place < middle;
+    // The other run's places that stay in front: of equal slots those of the left run.
+    var low = select(first, middle, is_left);
+    var high = select(middle, min(middle + run, rows), is_left);
+    while low < high {
+        let at = (low + high) / 2u;
+        if load_word(source + at) < slot + u32(!is_left) { low = at + 1u; } else { high = at; }
+    }
+    let merged = place + low - middle;
+    store_word(to + merged, slot);
+    store_word(to + rows + merged, load_word(source + rows + place));
+}
+
+// The first place of this slot, or of a later one.
+fn starts(slot: u32, rows: u32, sorted: u32, starts_at: u32) {
+    var low = 0u;
+    var high = rows;
+    while low < high {
+        let at = (low + high) / 2u;
+        if load_word(sorted + at) < slot { low = at + 1u; } else { high = at; }
+    }
+    store_word(starts_at + slot, low);
 }
 
 // `column` is in units of what one invocation combines: one element, or four.
-fn combine(slot: u32, column: u32, slots: u32, length: u32, columns: u32, segments: u32, x_at: u32, segment_at: u32, y_at: u32) {
+fn combine(slot: u32, column: u32, columns: u32, sorted_rows: u32, starts_at: u32, x_at: u32, y_at: u32) {
     var y = Value(identity);
-    var left = load_tally(slot);
-    if left > 0u {
-        let batch = slot / segments;
-        let segment = i32(slot - batch * segments);
-        for (var row = load_tally(slots + slot); left > 0u && row < length; row++) {
-            if load_segment(segment_at + batch * length + row) == segment {
-                y = combined(y, load_x(x_at + ((batch * length + row) * columns + column) * width));
-                left--;
-            }
-        }
+    let end = load_word(starts_at + slot + 1u);
+    for (var place = load_word(starts_at + slot); place < end; place++) {
+        y = combined(y, load_x(x_at + (load_word(sorted_rows + place) * columns + column) * width));
     }
     store_y(y_at + (slot * columns + column) * width, y);
 }
 
-fn count(slot: u32, count_at: u32) { store_count(count_at + slot, i32(load_tally(slot))); }
+fn count(slot: u32, starts_at: u32, count_at: u32) {
+    store_count(count_at + slot, i32(load_word(starts_at + slot + 1u) - load_word(starts_at + slot)));
+}

@@ -1,7 +1,7 @@
 //! Scans: what they give, and their gradients, are those of the steps written out.
 
 use thalweg_device::DeviceExt;
-use thalweg_graph::{DType, Device, Result, Tensor, checkpoint, scan, scan_back};
+use thalweg_graph::{ConvConfig, DType, Device, Grads, Result, Tensor, checkpoint, scan, scan_back};
 use thalweg_tests::{cpu, strict, test_gpu};
 
 fn numbers(device: &Device, salt: usize, shape: &[usize]) -> Tensor {
@@ -201,6 +201,44 @@ fn gradients_have_gradients() -> Result<()> {
     let want = run(&strict(), true)?;
     for device in [strict(), cpu(), test_gpu!()] {
         close(&run(&device, false)?, &want, &format!("second derivatives on {device}"));
+    }
+    Ok(())
+}
+
+/// The gradients of a weight that a step uses twice, of one for each of a batch, and of a kernel of a convolution, which are taken over
+/// the rows of all steps; and those of their squares.
+#[test]
+fn weights_are_summed_behind_the_walk() -> Result<()> {
+    let run = |device: &Device, how: How| -> Result<Vec<Vec<f32>>> {
+        let shapes = [vec![24, 24], vec![2, 24, 24], vec![3, 3, 3], vec![24], vec![2, 3, 24], vec![6, 2, 3, 24]];
+        let all = shapes.iter().enumerate().map(|(salt, shape)| (numbers(device, salt, shape) * 0.3).track());
+        let all: Vec<Tensor> = all.collect();
+        let [w, v, k, b, start, xs] = &all[..] else { unreachable!("there are six") };
+        let conv = ConvConfig { padding: vec![1], ..ConvConfig::default() };
+        let step = |h: &Tensor, x: &Tensor| {
+            let twice = (h.matmul(w) + b).tanh().matmul(w);
+            (twice + h.matmul(v) + h.conv(k, &conv) + x).tanh()
+        };
+        let end = match how {
+            How::Forwards => scan(&[start], &[xs], |h, x| (vec![step(&h[0], &x[0])], vec![]))?.0.remove(0),
+            How::Backwards => scan_back(&[start], &[xs], |h, x| (vec![step(&h[0], &x[0])], vec![]))?.0.remove(0),
+            How::Unrolled { back } => {
+                (0..6).fold(start.clone(), |h, i| step(&h, &xs.narrow(0, if back { 5 - i } else { i }, 1).squeeze(0)))
+            }
+            How::Recomputed => unreachable!("it is not asked for"),
+        };
+        let first = end.square().sum(..).backward()?;
+        let of = |grads: &Grads| all.iter().map(|x| grads.get(x).expect("they count").clone()).collect::<Vec<Tensor>>();
+        let firsts = of(&first);
+        let squares = firsts.iter().map(|g| g.square().sum(..)).reduce(|sum, more| sum + more);
+        let second = squares.expect("there are six").backward()?;
+        firsts.iter().chain(&of(&second)).map(|t| t.to_vec()).collect()
+    };
+    for (back, how) in [(false, How::Forwards), (true, How::Backwards)] {
+        let want = run(&strict(), How::Unrolled { back })?;
+        for device in [strict(), cpu(), test_gpu!()] {
+            close(&run(&device, how)?, &want, &format!("weights on {device}, back {back}"));
+        }
     }
     Ok(())
 }

@@ -22,7 +22,8 @@ const INSTRUCTIONS: usize = 1 << 15;
 /// A compiled launch, over buffers and host scalars in order of appearance.
 #[derive(Debug)]
 pub enum Kernel {
-    Loop(LoopCode),
+    /// In parts.
+    Loop(Vec<LoopCode>),
     Contract(ContractKernel),
 }
 
@@ -96,7 +97,11 @@ impl Kernels {
         }
         let dtype_of = |buf: BufId| specs[buf].dtype;
         let kernel = match &kind {
-            LaunchKind::Loop(l) => LoopCode::new(l, &Options::default(), &dtype_of).map(Kernel::Loop),
+            LaunchKind::Loop(l) => {
+                let parts = l.parts();
+                let code = parts.iter().map(|part| LoopCode::new(part, &Options::default(), &dtype_of));
+                code.collect::<Result<Vec<_>, _>>().map(Kernel::Loop)
+            }
             LaunchKind::Contract(c) => ContractKernel::new(c, &specs).map(Kernel::Contract),
             LaunchKind::Whole(_) | LaunchKind::Repeat(_) => unreachable!("neither is compiled to a kernel"),
         };

@@ -127,7 +127,7 @@ impl FastCpu {
 
     fn plan(&self, program: &Program) -> Result<Arc<Plan>> {
         self.plans.get_or_build(program, |pieces| {
-            let options = schedule::Options::of(&self.properties);
+            let options = schedule::Options { laid_out: true, ..schedule::Options::of(&self.properties) };
             let schedule = schedule::build_of(program, &options, pieces)?;
             Plan::new(schedule, program.outputs.len(), &mut lock(&self.kernels), &self.pool)
         })

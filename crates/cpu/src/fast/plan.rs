@@ -210,7 +210,9 @@ impl Run<'_> {
                 let scalars: Vec<u32> = scalars.iter().map(|slot| self.scalars[*slot]).collect();
                 let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
                 match &**kernel {
-                    Kernel::Loop(nest) => nest.execute(bind, &access::Region::whole(&nest.extents), true),
+                    Kernel::Loop(parts) => {
+                        parts.iter().for_each(|nest| nest.execute(bind, &access::Region::whole(&nest.extents), true));
+                    }
                     Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
                 }
             }

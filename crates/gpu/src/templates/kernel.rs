@@ -20,7 +20,7 @@ pub enum Source {
     Flags,
     /// f32 memory that the kernels of one launch share: partial sums. [`Kernel::scratch_len`] says how much.
     Scratch,
-    /// The same memory as words: tallies.
+    /// The same memory as words: sorted rows.
     Words,
 }
 
@@ -255,13 +255,6 @@ impl<'a> Builder<'a> {
         let n = self.bind(from.into());
         self.sources[n].1.store4 = true;
         format!("st4_{n}")
-    }
-
-    /// The names of the functions by which all invocations add to a word, and make it smaller.
-    pub fn tallies(&mut self, from: impl Into<Source>) -> [String; 2] {
-        let n = self.bind(from.into());
-        self.sources[n].1.tally = true;
-        ["add", "min"].map(|f| format!("{f}_{n}"))
     }
 
     /// The word of where a buffer's elements begin in its binding.

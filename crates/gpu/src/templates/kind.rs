@@ -42,14 +42,12 @@ pub struct Uses {
     pub store2: bool,
     /// `st4`.
     pub store4: bool,
-    /// `add` and `min`, which all invocations may call at once.
-    pub tally: bool,
 }
 
 impl Uses {
     /// Whether anything is written.
     pub fn writes(self) -> bool {
-        self.store || self.store2 || self.store4 || self.tally
+        self.store || self.store2 || self.store4
     }
 }
 
@@ -92,10 +90,9 @@ impl Kind {
         }
     }
 
-    /// A single half cannot be written without touching its neighbour, whose writer is another invocation; and a tally is touched by
-    /// many.
+    /// A single half cannot be written without touching its neighbour, whose writer is another invocation.
     pub fn atomic(self, uses: Uses) -> bool {
-        self.packed() && uses.store || uses.tally
+        self.packed() && uses.store
     }
 
     /// The type of the array's elements.
@@ -105,7 +102,6 @@ impl Kind {
             (true, _) if self.atomic(uses) => "atomic<u32>".into(),
             (true, true) => "vec2u".into(),
             (true, false) => "u32".into(),
-            (false, _) if uses.tally => "atomic<u32>".into(),
             (false, true) => format!("vec4<{}>", self.scalar()),
             (false, false) => self.scalar().into(),
         }
@@ -149,11 +145,6 @@ impl Kind {
         let mut text = String::new();
         if self.packed() {
             self.packed_functions(caps, n, uses, &mut text);
-            return text;
-        }
-        if uses.tally {
-            let _ = writeln!(text, "fn add_{n}(i: u32, x: u32) {{ atomicAdd(&b{n}[i], x); }}");
-            let _ = writeln!(text, "fn min_{n}(i: u32, x: u32) {{ atomicMin(&b{n}[i], x); }}");
             return text;
         }
         let wide = uses.load4 || uses.store4;

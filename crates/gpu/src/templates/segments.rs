@@ -15,7 +15,13 @@ use super::{
     reduce::Reduction,
 };
 
-/// Clears the tallies, makes them, and reads each result from them.
+/// Invocations of a workgroup that combines.
+const MANY: usize = 64;
+/// Slots that a workgroup combines one after the other, at most, and workgroups that keep a device busy.
+const TURNS: usize = 16;
+const GROUPS: usize = 1 << 12;
+
+/// Sorts the rows by segment, finds where those of each begin, and reads each result from that.
 pub fn kernels(of: &Segments, whole: &Whole, buffers: &[BufferSpec], caps: &Caps) -> Vec<Kernel> {
     let shape = &whole.inputs[0].shape;
     let launch = Launch {
@@ -29,9 +35,17 @@ pub fn kernels(of: &Segments, whole: &Whole, buffers: &[BufferSpec], caps: &Caps
         buffers,
         caps,
     };
-    let mut kernels = vec![launch.clear(), launch.tally()];
+    // Runs stand in one half of the words and are merged into the other.
+    let (mut run, mut from, mut to) = (launch.wg(), 0, 2 * launch.rows);
+    let mut kernels = vec![launch.order(from)];
+    while run < launch.rows {
+        kernels.push(launch.merge(run, from, to));
+        (from, to) = (to, from);
+        run *= 2;
+    }
+    kernels.push(launch.starts(from));
     if let Some(y) = &whole.outputs[0] {
-        kernels.push(launch.combine(y.buf));
+        kernels.push(launch.combine(y.buf, from + launch.rows));
     }
     if let Some(counts) = &whole.outputs[1] {
         kernels.push(launch.count(counts.buf));
@@ -56,37 +70,51 @@ struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    fn clear(&self) -> Kernel {
+    fn order(&self, to: usize) -> Kernel {
         let mut k = self.builder();
-        let store = k.storer(Source::Words);
-        let words = [self.slots, self.length].map(|n| k.params.fixed(n));
-        self.finish(k, ["clear", "segments_clear"], &[("store_tally", &store)], &words, self.slots)
+        let (load, store) = (k.loader(self.segment), k.storer(Source::Words));
+        let wg = self.wg();
+        let _ = writeln!(k.globals, "var<workgroup> sh_slots: array<u32, {wg}>;");
+        let [rows, length, segments, slots] =
+            [self.rows, self.length, self.of.count, self.slots].map(|n| k.params.fixed(n));
+        let words = [rows, length, segments, slots, k.start(self.segment), k.params.fixed(to)];
+        let block = format!("{wg}u");
+        let holes = [("load_segment", load.as_str()), ("store_word", &store), ("BLOCK", &block)];
+        k.functions.push_str(&function(SEGMENTS, "order", &holes));
+        k.line(format!("order((wid.y * nwg.x + wid.x) * {wg}u + lid, lid, {});", words.join(", ")));
+        k.finish("segments_order", [wg as u32, 1, 1], linear_grid(self.rows.div_ceil(wg), self.caps.max_grid))
     }
 
-    fn tally(&self) -> Kernel {
+    fn merge(&self, run: usize, from: usize, to: usize) -> Kernel {
         let mut k = self.builder();
-        let load = k.loader(self.segment);
-        let [add, min] = k.tallies(Source::Words);
-        let [slots, length, segments] = [self.slots, self.length, self.of.count].map(|n| k.params.fixed(n));
-        let words = [slots, length, segments, k.start(self.segment)];
-        let holes = [("load_segment", &load), ("add_tally", &add), ("min_tally", &min)];
-        self.finish(k, ["tally", "segments_tally"], &holes, &words, self.rows)
+        let (load, store) = (k.loader(Source::Words), k.storer(Source::Words));
+        let words = [self.rows, run, from, to].map(|n| k.params.fixed(n));
+        let holes = [("load_word", load.as_str()), ("store_word", &store)];
+        self.finish(k, ["merge", "segments_merge"], &holes, &words, self.rows)
     }
 
-    /// Workgroups of one segment each where rows are wide, else of elements one by one.
-    fn combine(&self, y: BufId) -> Kernel {
+    fn starts(&self, sorted: usize) -> Kernel {
         let mut k = self.builder();
-        let wg = self.wg() as usize;
+        let (load, store) = (k.loader(Source::Words), k.storer(Source::Words));
+        let words = [self.rows, sorted, self.starts_at()].map(|n| k.params.fixed(n));
+        let holes = [("load_word", load.as_str()), ("store_word", &store)];
+        self.finish(k, ["starts", "segments_starts"], &holes, &words, self.slots + 1)
+    }
+
+    /// A workgroup has a block of columns of some slots, one after the other.
+    fn combine(&self, y: BufId, sorted_rows: usize) -> Kernel {
+        let mut k = self.builder();
+        let wg = self.wg();
         let width = if self.columns.is_multiple_of(4) { 4 } else { 1 };
         let columns = self.columns / width;
-        let (load_segment, load_tally) = (k.loader(self.segment), k.loader(Source::Words));
+        let load_word = k.loader(Source::Words);
         let [load_x, store_y] = match width {
             4 => [k.loader4(self.x), k.storer4(y)],
             _ => [k.loader(self.x), k.storer(y)],
         };
-        let words = [self.slots, self.length, columns, self.of.count].map(|n| k.params.fixed(n));
-        let [slots_word, _, columns_word, _] = words.clone();
-        let words = [&words[..], &[k.start(self.x), k.start(self.segment), k.start(y)]].concat();
+        let words = [columns, sorted_rows, self.starts_at()].map(|n| k.params.fixed(n));
+        let columns_word = words[0].clone();
+        let words = [&words[..], &[k.start(self.x), k.start(y)]].concat();
         let how = Reduction { op: self.of.op, class: k.kind(self.x).class() };
         let scalar = register(how.class);
         let value = if width == 4 { format!("vec4<{scalar}>") } else { scalar.to_string() };
@@ -96,48 +124,59 @@ impl<'a> Launch<'a> {
         }
         let _ = writeln!(k.functions, "fn combined(y: {value}, x: {value}) -> {value} {{ return {combined}; }}");
         let holes = [
-            ("load_segment", load_segment.as_str()),
-            ("load_x", &load_x),
-            ("load_tally", &load_tally),
+            ("load_x", load_x.as_str()),
+            ("load_word", &load_word),
             ("store_y", &store_y),
             ("identity", &how.init()),
             ("Value", &value),
             ("width", &format!("{width}u")),
         ];
         k.functions.push_str(&function(SEGMENTS, "combine", &holes));
-        let group = "(wid.y * nwg.x + wid.x)";
-        let groups = if columns >= wg / 2 {
-            let blocks = columns.div_ceil(wg);
-            let block = k.params.fixed(blocks);
-            k.line(format!("let slot = {group} / {block};"));
-            k.line(format!("let column = ({group} - slot * {block}) * {wg}u + lid;"));
-            self.slots * blocks
-        } else {
-            k.line(format!("let i = {group} * {wg}u + lid;"));
-            k.line(format!("let slot = i / {columns_word};"));
-            k.line(format!("let column = i - slot * {columns_word};"));
-            (self.slots * columns).div_ceil(wg)
-        };
-        k.line(format!("if slot >= {slots_word} || column >= {columns_word} {{ return; }}"));
-        k.line(format!("combine(slot, column, {});", words.join(", ")));
-        k.finish("segments_combine", [wg as u32, 1, 1], linear_grid(groups, self.caps.max_grid))
+        // Powers of two, so that an invocation finds its own without a division; a whole workgroup has one slot at a time where rows
+        // are wide, and so looks for its rows once.
+        let along = columns.next_power_of_two().min(wg);
+        let beside = (MANY.min(wg) / along).max(1);
+        let blocks = columns.div_ceil(along);
+        let turns = (self.slots * blocks / (beside * GROUPS)).clamp(1, TURNS);
+        let [slots_word, blocks_word, turns_word] = [self.slots, blocks, turns].map(|n| k.params.fixed(n));
+        let own = if beside > 1 { format!(" + lid / {along}u") } else { String::new() };
+        k.line("let group = wid.y * nwg.x + wid.x;");
+        k.line(format!("let slots = group / {blocks_word};"));
+        k.line(format!("let column = (group - slots * {blocks_word}) * {along}u + lid % {along}u;"));
+        k.open(format!("for (var turn = 0u; turn < {turns_word}; turn++) {{"));
+        k.line(format!("let slot = (slots * {turns_word} + turn) * {beside}u{own};"));
+        k.line(format!(
+            "if slot < {slots_word} && column < {columns_word} {{ combine(slot, column, {}); }}",
+            words.join(", ")
+        ));
+        k.close();
+        let groups = self.slots.div_ceil(beside * turns) * blocks;
+        let size = (along * beside) as u32;
+        k.finish("segments_combine", [size, 1, 1], linear_grid(groups, self.caps.max_grid))
     }
 
     fn count(&self, counts: BufId) -> Kernel {
         let mut k = self.builder();
         let (load, store) = (k.loader(Source::Words), k.storer(counts));
-        let words = [k.start(counts)];
-        let holes = [("load_tally", &load), ("store_count", &store)];
+        let words = [k.params.fixed(self.starts_at()), k.start(counts)];
+        let holes = [("load_word", load.as_str()), ("store_count", &store)];
         self.finish(k, ["count", "segments_count"], &holes, &words, self.slots)
     }
 
-    fn wg(&self) -> u32 {
-        self.caps.max_workgroup.min(64)
+    /// Invocations of a workgroup: a power of two.
+    fn wg(&self) -> usize {
+        let most = self.caps.max_workgroup.min(256);
+        1 << most.ilog2()
+    }
+
+    /// The word where the starts begin.
+    fn starts_at(&self) -> usize {
+        4 * self.rows
     }
 
     fn builder(&self) -> Builder<'a> {
         let mut k = Builder::new(self.caps, self.buffers);
-        k.scratch_len = 2 * self.slots;
+        k.scratch_len = self.starts_at() + self.slots + 1;
         k
     }
 
@@ -146,17 +185,16 @@ impl<'a> Launch<'a> {
         &self,
         mut k: Builder<'a>,
         [name, entry]: [&'static str; 2],
-        holes: &[(&str, &String)],
+        holes: &[(&str, &str)],
         words: &[String],
         total: usize,
     ) -> Kernel {
-        let holes: Vec<(&str, &str)> = holes.iter().map(|(hole, with)| (*hole, with.as_str())).collect();
-        k.functions.push_str(&function(SEGMENTS, name, &holes));
+        k.functions.push_str(&function(SEGMENTS, name, holes));
         let wg = self.wg();
         let end = k.params.fixed(total);
         k.line(format!("let i = (wid.y * nwg.x + wid.x) * {wg}u + lid;"));
         k.line(format!("if i >= {end} {{ return; }}"));
         k.line(format!("{name}(i, {});", words.join(", ")));
-        k.finish(entry, [wg, 1, 1], linear_grid(total.div_ceil(wg as usize), self.caps.max_grid))
+        k.finish(entry, [wg as u32, 1, 1], linear_grid(total.div_ceil(wg), self.caps.max_grid))
     }
 }

@@ -69,8 +69,6 @@ pub fn functions(kind: Kind, caps: &Caps, n: usize, uses: Uses, windows: Windows
     choose(uses.store, "st", &format!(", x: {ty}"), ", x", None);
     choose(uses.store2, "st2", &format!(", x: {ty}, y: {ty}"), ", x, y", None);
     choose(uses.store4, "st4", &format!(", v: vec4<{ty}>"), ", v", None);
-    choose(uses.tally, "add", ", x: u32", ", x", None);
-    choose(uses.tally, "min", ", x: u32", ", x", None);
     text
 }
 

@@ -12,7 +12,7 @@ const ALIGN: usize = 4;
 
 /// For `t = 0 … T-1`, or backwards, `(carry, y_t) = step(carry, x_t, constants)`.
 ///
-/// Inputs: what each carry starts with; each sequence, `[T, row]`; the constants. Results: what each carry ends with; each carry
+/// Inputs: what each carry starts with; each sequence, `[T, row]` or longer; the constants. Results: what each carry ends with; each carry
 /// before every step, `[T + 1, row]`; each `y`, `[T, row]`. A row is what one step takes or gives, flat, and as much behind it that its
 /// length is a multiple of four. Of the carries before every step, entry `t` is what step `t` takes when it goes forwards, and entry
 /// `t + 1` when it goes backwards; the one entry left is the end.

@@ -14,6 +14,7 @@ pub mod ir;
 mod kernel;
 mod memory;
 pub(crate) mod options;
+mod parts;
 pub mod pieces;
 mod precedence;
 mod print;
@@ -256,7 +257,8 @@ fn with_steps(launches: Vec<Launch>, specs: &mut Vec<BufferSpec>, options: &Opti
             LaunchKind::Whole(whole) if let Primitive::Scan(scan) = &whole.op.clone() => {
                 let step: &Fragment = scan.step.program()?;
                 let body = build(&step.program(&repeat::wanted(scan, &whole)), options).ok()?;
-                all.extend(repeat::launches(scan, whole, (&launch.label, &launch.members), body, specs));
+                let name = (&launch.label[..], &launch.members[..]);
+                all.extend(repeat::launches(scan, whole, name, body, specs, options.laid_out));
             }
             kind => all.push(Launch { kind, ..launch }),
         }

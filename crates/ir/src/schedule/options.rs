@@ -11,12 +11,14 @@ pub struct Options {
     pub max_binding_bytes: u64,
     /// Whether primitives are made of other ops even where a kernel of their own is faster: the one is held against the other so.
     pub composed: bool,
+    /// Whether what all steps of a scan multiply by is laid out once, in F32 and in the order in which it is read.
+    pub laid_out: bool,
 }
 
 impl Options {
     /// What a device asks for.
     pub fn of(properties: &Properties) -> Options {
         let Properties { max_buffers, max_binding_bytes, .. } = *properties;
-        Options { max_buffers, max_binding_bytes, composed: false }
+        Options { max_buffers, max_binding_bytes, composed: false, laid_out: false }
     }
 }

@@ -404,7 +404,7 @@ mod tests {
         graph
     }
 
-    const OPTIONS: Options = Options { max_buffers: 16, max_binding_bytes: u64::MAX, composed: false };
+    const OPTIONS: Options = Options { max_buffers: 16, max_binding_bytes: u64::MAX, composed: false, laid_out: false };
 
     #[test]
     fn every_node_is_computed_once_and_behind_what_it_reads() {

@@ -1,15 +1,15 @@
 //! A recorded step in a schedule: it is planned once, in buffers that lie elsewhere at every step.
 //!
 //! ```text
-//! copy  start ──────▶ carries[0]
+//! copy  start ──────▶ carries[0],  constants ──▶ as they are multiplied by
 //! times 0 … T-1:      carries[t], xs[t], constants ──▶ carries[t+1], ys[t]
 //! copy  carries[T] ──▶ end
 //! ```
 
 use super::{
     ir::{
-        Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Place, Repeat, Schedule, Store,
-        Whole,
+        Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Operand, Place, Repeat,
+        Schedule, Store, Whole,
     },
     memory::TEMPORARY,
 };
@@ -17,6 +17,7 @@ use crate::{
     dtype::DType,
     op::scan::{Part, Scan, Walk, row},
     program::NodeId,
+    shape::{count, strides},
 };
 
 /// Which results of a step somebody needs: every carry, and each `y` that is asked for.
@@ -33,12 +34,12 @@ pub fn launches(
     (label, members): (&str, &[NodeId]),
     body: Schedule,
     specs: &mut Vec<BufferSpec>,
+    laid_out: bool,
 ) -> Vec<Launch> {
     let carried: Vec<Carried> = (0..scan.carries).map(|c| Carried::of(scan, &whole, c, specs)).collect();
-    let copied = |from: (BufId, usize), to: (BufId, usize), carried: &Carried| Launch {
-        kind: copy(from, to, carried.len, carried.dtype),
-        label: label.to_string(),
-        members: members.to_vec(),
+    let launch = |kind: LaunchKind| Launch { kind, label: label.to_string(), members: members.to_vec() };
+    let copied = |from: (BufId, usize), to: (BufId, usize), carried: &Carried| {
+        launch(copy(from, to, carried.len, carried.dtype))
     };
     let before = carried.iter().zip(&whole.inputs).map(|(c, start)| copied((start.buf, 0), (c.buf, c.read.start), c));
     let mut all: Vec<Launch> = before.collect();
@@ -86,11 +87,63 @@ pub fn launches(
         // They come from no node of the program that is run.
         launch.checks_mut().iter_mut().for_each(|check| check.node = usize::MAX);
     }
-    let scratch = carried.iter().filter(|c| c.read.period > 0).map(|c| c.buf).chain(slots).collect();
-    let kind = LaunchKind::Repeat(Repeat { times: scan.steps, launches, whole, scratch });
-    all.push(Launch { kind, label: label.to_string(), members: members.to_vec() });
+    let mut scratch: Vec<BufId> = carried.iter().filter(|c| c.read.period > 0).map(|c| c.buf).chain(slots).collect();
+    if laid_out {
+        let constants: Vec<BufId> = whole.inputs[scan.carries + scan.sequences..].iter().map(|of| of.buf).collect();
+        for (buf, kind) in lay_out(&mut launches, &constants, specs) {
+            scratch.push(buf);
+            all.push(launch(kind));
+        }
+    }
+    all.push(launch(LaunchKind::Repeat(Repeat { times: scan.steps, launches, whole, scratch })));
     all.extend(after);
     all
+}
+
+/// Has contractions read constants from copies: in F32, what is next to one another in the order in which it is read. Gives the copies.
+fn lay_out(launches: &mut [Launch], constants: &[BufId], specs: &mut Vec<BufferSpec>) -> Vec<(BufId, LaunchKind)> {
+    let mut known: Vec<(Operand, Vec<usize>, BufId)> = Vec::new();
+    let mut copies = Vec::new();
+    for launch in launches {
+        let LaunchKind::Contract(c) = &mut launch.kind else { continue };
+        let (left, right) = ([&c.batch[..], &c.m, &c.k].concat(), [&c.batch[..], &c.k, &c.n].concat());
+        for (operand, extents) in [(&mut c.a, left), (&mut c.b, right)] {
+            let from = &specs[operand.buf];
+            let next = extents.iter().zip(&operand.at.base.coef).rev().find(|(extent, _)| **extent > 1);
+            let plain = from.dtype == DType::F32 && operand.casts.is_empty();
+            let as_read = plain && next.is_none_or(|(_, step)| *step == 1);
+            // Windows, and what is repeated, are larger than what they are of.
+            let once = operand.at.terms.is_empty() && count(&extents) <= from.len;
+            if as_read || !once || !constants.contains(&operand.buf) {
+                continue;
+            }
+            let found = known.iter().find(|(of, along, _)| (of, along) == (&*operand, &extents)).map(|known| known.2);
+            let buf = found.unwrap_or_else(|| {
+                let to = temporary(specs, count(&extents), DType::F32);
+                copies.push((to, LaunchKind::Loop(dense(operand, &extents, specs[operand.buf].dtype, to))));
+                known.push((operand.clone(), extents.clone(), to));
+                to
+            });
+            let base = Linear { offset: 0, coef: strides(&extents).into_iter().map(|s| s as i64).collect() };
+            *operand = Operand { buf, at: Access { base, terms: vec![], fill: 0.0 }, casts: vec![] };
+        }
+    }
+    copies
+}
+
+/// Elements of an operand, rounded as it says, in the order in which it is read.
+fn dense(operand: &Operand, extents: &[usize], dtype: DType, to: BufId) -> Loop {
+    let load = Inst::Load { buf: operand.buf, at: operand.at.clone() };
+    let mut body = Body { insts: vec![load], dtypes: vec![dtype], stores: vec![], checks: vec![] };
+    for cast in operand.casts.iter().chain([&DType::F32]) {
+        if body.dtypes.last() != Some(cast) {
+            body.insts.push(Inst::Cast(body.insts.len() - 1));
+            body.dtypes.push(*cast);
+        }
+    }
+    let at = Linear { offset: 0, coef: strides(extents).into_iter().map(|s| s as i64).collect() };
+    body.stores.push(Store { buf: to, at, value: body.insts.len() - 1 });
+    Loop { outer: extents.to_vec(), inner: vec![], body }
 }
 
 /// Where a carry is kept.

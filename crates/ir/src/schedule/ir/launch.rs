@@ -143,7 +143,7 @@ pub struct Repeat {
     pub launches: Vec<Launch>,
     /// What all steps together read and write.
     pub whole: Whole,
-    /// What they write beside.
+    /// What they need beside, of which nothing is wanted behind them.
     pub scratch: Vec<BufId>,
 }
 

@@ -1,0 +1,87 @@
+//! A step as a piece of a program.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use thalweg_ir::{Fragment, Node, Op};
+
+use crate::{
+    eval::label,
+    tensor::{Role, Tensor},
+};
+
+/// A step as a piece of a program, and what it reads that is the same in all steps.
+pub struct Piece {
+    pub fragment: Fragment,
+    pub constants: Vec<Tensor>,
+}
+
+impl Piece {
+    /// What computes these from what the step takes.
+    pub fn of(taken: &[&Tensor], given: &[&Tensor]) -> Piece {
+        let all = reachable(given);
+        // What depends on what the step takes is done in every step.
+        let mut varies: HashSet<u64> = taken.iter().map(|t| t.id()).collect();
+        for (id, tensor) in &all {
+            if !tensor.is_evaluated() && tensor.inputs().iter().any(|input| varies.contains(&input.id())) {
+                varies.insert(*id);
+            }
+        }
+        // So are numbers, and views of what is outside: they cost nothing.
+        let (mut inside, mut constants) = (BTreeMap::new(), BTreeMap::new());
+        let mut stack: Vec<Tensor> = given.iter().map(|t| (*t).clone()).collect();
+        while let Some(tensor) = stack.pop() {
+            let is_number = matches!(tensor.0.role, Role::Plain) && matches!(tensor.0.op, Op::Scalar(_) | Op::Iota(_));
+            let free = !tensor.is_evaluated() && (is_number || tensor.0.op.is_view());
+            let is_taken = matches!(tensor.0.role, Role::Taken) && varies.contains(&tensor.id());
+            if is_taken || inside.contains_key(&tensor.id()) {
+                continue;
+            }
+            if varies.contains(&tensor.id()) || free {
+                stack.extend(tensor.inputs());
+                inside.insert(tensor.id(), tensor);
+            } else {
+                constants.insert(tensor.id(), tensor);
+            }
+        }
+        let constants: Vec<Tensor> = constants.into_values().collect();
+        let leaves = taken.iter().copied().chain(&constants);
+        let mut nodes: Vec<Node> =
+            leaves.clone().enumerate().map(|(slot, leaf)| node(leaf, Op::Leaf, vec![], Some(slot))).collect();
+        let mut at: HashMap<u64, usize> = leaves.enumerate().map(|(i, leaf)| (leaf.id(), i)).collect();
+        let inputs = nodes.len();
+        let mut parts: HashMap<u64, u64> = HashMap::new();
+        for (id, tensor) in inside {
+            let op = match &tensor.0.op {
+                // By order of appearance, so that the next recording is found to be the same.
+                Op::Again(part) => {
+                    let next = parts.len() as u64;
+                    Op::Again(*parts.entry(*part).or_insert(next))
+                }
+                op => op.clone(),
+            };
+            let read = tensor.inputs().iter().map(|input| at[&input.id()]).collect();
+            at.insert(id, nodes.len());
+            nodes.push(node(&tensor, op, read, None));
+        }
+        let outputs = given.iter().map(|t| at[&t.id()]).collect();
+        Piece { fragment: Fragment { nodes, inputs, outputs }, constants }
+    }
+}
+
+fn node(tensor: &Tensor, op: Op, inputs: Vec<usize>, slot: Option<usize>) -> Node {
+    let (shape, dtype, compute) = (tensor.shape().to_vec(), tensor.dtype(), tensor.0.compute);
+    Node { op, inputs, shape, dtype, compute, label: label(tensor), source: 0, slot }
+}
+
+/// These and all that they need, by id.
+fn reachable(of: &[&Tensor]) -> BTreeMap<u64, Tensor> {
+    let mut all = BTreeMap::new();
+    let mut stack: Vec<Tensor> = of.iter().map(|t| (*t).clone()).collect();
+    while let Some(tensor) = stack.pop() {
+        if !tensor.is_evaluated() && !all.contains_key(&tensor.id()) {
+            stack.extend(tensor.inputs());
+        }
+        all.insert(tensor.id(), tensor);
+    }
+    all
+}
