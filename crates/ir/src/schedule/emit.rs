@@ -358,6 +358,8 @@ impl<'g> Emitter<'g> {
     /// Follows views and casts from a contraction's operand to a buffer: the buffer, its access, and the casts.
     pub fn operand_access(&self, id: NodeId, forms: &[Form]) -> Outcome<(BufId, Access, Vec<DType>)> {
         let (mut id, mut forms, mut casts) = (id, forms.to_vec(), Vec::new());
+        // What is computed is stored as it is wanted: rounded, if that is the next thing that happens to it.
+        let mut stored = id;
         loop {
             let node = &self.graph.nodes[id];
             if let Some(buf) = self.dense(id) {
@@ -378,7 +380,7 @@ impl<'g> Emitter<'g> {
             match through? {
                 // Where the source has one element for all positions, a guard would be lost with the position.
                 Some((_, inner)) if guards(&inner) < guards(&forms) => return Err(Trouble::Materialise(id)),
-                Some((source, inner)) => (id, forms) = (source, inner),
+                Some((source, inner)) => (id, stored, forms) = (source, source, inner),
                 // Truth values and integers are other bits: only floats are converted on the way.
                 None if node.op == Op::Cast
                     && node.dtype.is_float()
@@ -386,8 +388,9 @@ impl<'g> Emitter<'g> {
                 {
                     casts.push(node.dtype);
                     id = node.inputs[0];
+                    stored = if node.dtype.size_bytes() == 2 { stored } else { id };
                 }
-                None => return Err(Trouble::Materialise(id)),
+                None => return Err(Trouble::Materialise(stored)),
             }
         }
     }
