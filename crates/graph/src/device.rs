@@ -18,7 +18,8 @@ use thalweg_ir::{
 pub enum Precision {
     /// Everything in f32.
     F32,
-    /// Contractions read and write f16 with f32 accumulation; the rest is f32. Needs loss scaling, which the optimizer does.
+    /// Contractions read f16 and sum in f32, and what waits in memory between them is f16: activations for the backward pass, gradients on
+    /// their way. Statistics, losses, parameters and the optimizer are f32. Needs loss scaling, which the optimizer does.
     MixedF16,
     /// The same with bf16, which needs no loss scaling.
     MixedBf16,

@@ -12,8 +12,9 @@ use crate::{
 /// `f(inputs)`, whose intermediate values the backward pass computes again instead of keeping them: less memory for some time.
 ///
 /// What is differentiated through `f` is the recorded graph, computed twice; `f` itself runs once, so draws (dropout) are the same
-/// both times, and states (running statistics) are set once. Gradients have the same bits as without. Nothing is computed again
-/// for a part whose value was read before `backward`, beyond what that has let go of.
+/// both times, and states (running statistics) are set once. Gradients have the same bits as without; in mixed precision, in which
+/// what is kept is rounded, they are as good. Nothing is computed again for a part whose value was read before `backward`, beyond what
+/// that has let go of.
 ///
 /// # Errors
 /// The error that an input or the result carries.

@@ -126,7 +126,7 @@ impl Scope {
 }
 
 /// What `f` gives. Contractions that are recorded in it compute in f32 whatever the precision of their device, and so do their
-/// gradients: for a head whose logits need their digits, say.
+/// gradients; what it computes and what it reads is stored in f32. For a head whose logits need their digits, say.
 ///
 /// ```ignore
 /// let logits = keep_f32(|| self.head.forward(&x));

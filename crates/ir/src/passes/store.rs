@@ -4,9 +4,9 @@
 //! them next, and for gradients: most of what a training step needs memory for. Such a value is rounded once, for all its readers.
 //!
 //! ```text
-//! 16 bits        ┌─────┐        ┌─────┐   ┌─── … ───┐
-//!     x ─── conv ┘     └ norm ──┘     └ conv        └ head ─── loss
-//! f32                    │ statistics                 logits    …        results that are asked for, sums, updates
+//!          ┌─────── 16 bits ───────┐
+//! x ─── conv ─── norm ─── relu ─── conv ─── … ─── head ─── loss
+//!                  └ mean, deviation: f32           └ f32 ──┘
 //! ```
 
 use std::collections::HashSet;
