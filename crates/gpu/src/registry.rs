@@ -90,7 +90,7 @@ fn primitives(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Whole)> {
 fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
     let spec = |dtype, i| BufferSpec { dtype, len: 1 << 20, place: Place::Leaf(i) };
     let buffers = vec![spec(dtype, 0), spec(dtype, 1), spec(DType::I32, 2)];
-    let at = |coef: &[i64]| Linear { offset: 0, coef: coef.to_vec() };
+    let at = |coef: &[i64]| Linear::new(0, coef);
     let access = |coef: &[i64]| Access { base: at(coef), terms: vec![], fill: 0.0 };
     let load = |coef: &[i64]| Inst::Load { buf: 0, at: access(coef) };
     let map = |outer: &[usize], from: Inst, to: &[i64]| {
@@ -124,7 +124,7 @@ fn launches(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Loop)> {
     ];
     let window = Access {
         base: at(&[64, 0, 0]),
-        terms: vec![Term { at: Linear { offset: -1, coef: vec![0, 2, 1] }, div: 2, bound: 64, stride: 1 }],
+        terms: vec![Term { at: Linear::new(-1, &[0, 2, 1]), div: 2, bound: 64, stride: 1 }],
         fill: if dtype.is_float() { f64::NEG_INFINITY } else { 0.0 },
     };
     let mut pool = reduce(ReduceOp::Max, 64, &[3], &[64, 1]);

@@ -73,7 +73,7 @@ enum Body0 {
 }
 
 fn linear(offset: i64, coef: Vec<i64>) -> Linear {
-    Linear { offset, coef }
+    Linear::new(offset, &coef)
 }
 
 fn plain(coef: Vec<i64>) -> Access {

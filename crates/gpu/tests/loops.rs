@@ -71,7 +71,7 @@ fn integers_and_truth_values() {
         let s = c.inst(Inst::Select(m, s, x), DType::I32);
         let big = c.inst(Inst::Binary(BinaryOp::Gt, s, five), DType::Bool);
         let both = c.inst(Inst::Binary(BinaryOp::Xor, big, m), DType::Bool);
-        let i = c.inst(Inst::Index(Linear { offset: 3, coef: vec![2] }), DType::U32);
+        let i = c.inst(Inst::Index(Linear::new(3, &[2])), DType::U32);
         c.store(a, 0, &[1], s);
         c.store(b, 0, &[1], both);
         c.store(d, 0, &[1], i);
@@ -160,9 +160,9 @@ fn guards_pad_and_window() {
             let mut c = Case::new(3);
             let x = c.leaf(dtype, noise(5, 4 * h));
             let (best, where_) = (c.output(dtype, 4 * out), c.output(DType::I32, 4 * out));
-            let at = Linear { offset: -(pad as i64), coef: vec![0, stride as i64, 1] };
+            let at = Linear::new(-(pad as i64), &[0, stride as i64, 1]);
             let term = Term { at, div: 1, bound: h as i64, stride: 1 };
-            let base = Linear { offset: 0, coef: vec![h as i64, 0, 0] };
+            let base = Linear::new(0, &[h as i64, 0, 0]);
             let access = Access { base, terms: vec![term], fill: f64::NEG_INFINITY };
             let inside = c.inst(Inst::InBounds(access.clone()), DType::Bool);
             let v = c.inst(Inst::Load { buf: x, at: access }, dtype);
@@ -185,9 +185,9 @@ fn divided_guards_are_the_adjoint_of_a_strided_window() {
     let mut c = Case::new(2);
     let x = c.leaf(DType::F32, noise(5, outs * kernel));
     let y = c.output(DType::F32, l);
-    let at = Linear { offset: pad, coef: vec![1, -1] };
+    let at = Linear::new(pad, &[1, -1]);
     let term = Term { at, div: stride, bound: outs as i64, stride: kernel as i64 };
-    let base = Linear { offset: 0, coef: vec![0, 1] };
+    let base = Linear::new(0, &[0, 1]);
     let v = c.inst(Inst::Load { buf: x, at: Access { base, terms: vec![term], fill: 0.0 } }, DType::F32);
     let s = c.inst(Inst::Reduce(ReduceOp::Sum, v), DType::F32);
     c.store(y, 0, &[1, 0], s);
@@ -280,7 +280,7 @@ fn random_words_are_those_of_the_reference() {
         c.scalars = vec![0x1234_5678, 0x9abc_def0, 3, 70_000];
         let y = c.output(DType::U32, n);
         let stream = [0, 1, 2, 3].map(|i| c.inst(Inst::Scalar(i), DType::U32));
-        let r = c.inst(Inst::Random { at: Linear { offset: 0, coef: vec![1] }, stream }, DType::U32);
+        let r = c.inst(Inst::Random { at: Linear::new(0, &[1]), stream }, DType::U32);
         c.store(y, 0, &[1], r);
         c.check(gpu, &[n], &[], 0.0, &format!("random {n}"));
     }
@@ -299,7 +299,7 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
         let index = c.leaf(DType::I32, vec![3.0, 0.0, 7.0, 7.0, if bad { -1.0 } else { 1.0 }, last]);
         let y = c.output(DType::F32, n * 8);
         let i = c.load(index, 0, &[1, 0]);
-        let at = Access { base: Linear { offset: 0, coef: vec![0, 1] }, terms: vec![], fill: 0.0 };
+        let at = Access { base: Linear::new(0, &[0, 1]), terms: vec![], fill: 0.0 };
         let index = Indirect { index: i, stride: width, bound: table as i64, check: 0 };
         let label = Label::here("embedding");
         c.body.checks.push(Check { label, axis: 0, node: usize::MAX });
@@ -333,7 +333,7 @@ fn grids_above_the_limit_are_folded() {
     let n = 65_535 * 256 + 7;
     let mut c = Case::new(1);
     let y = c.output(DType::U32, n);
-    let i = c.inst(Inst::Index(Linear { offset: 0, coef: vec![1] }), DType::U32);
+    let i = c.inst(Inst::Index(Linear::new(0, &[1])), DType::U32);
     c.store(y, 0, &[1], i);
     let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
     c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "iota".into(), members: vec![] });

@@ -123,8 +123,14 @@ impl Node {
             (Op::Scalar(_), Op::Scalar(_)) if self.slot.is_some() => true,
             (a, b) => a == b,
         };
-        (&self.inputs, &self.shape, self.dtype, self.slot) == (&other.inputs, &other.shape, other.dtype, other.slot)
+        (&self.inputs, &self.shape, self.dtype, self.rounds(), self.slot)
+            == (&other.inputs, &other.shape, other.dtype, other.rounds(), other.slot)
             && same_op()
+    }
+
+    /// The dtype that a contraction rounds its operands to.
+    fn rounds(&self) -> Option<DType> {
+        self.compute.filter(|_| self.op.is_contraction())
     }
 
     /// Whether both are results of one computation.
@@ -144,8 +150,7 @@ impl Hash for Node {
             Op::Scalar(_) if self.slot.is_some() => &ANY_NUMBER,
             op => op,
         };
-        let compute = self.compute.filter(|_| op.is_contraction());
-        (op, &self.inputs, &self.shape, self.dtype, compute, self.slot).hash(state);
+        (op, &self.inputs, &self.shape, self.dtype, self.rounds(), self.slot).hash(state);
     }
 }
 

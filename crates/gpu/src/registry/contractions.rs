@@ -31,7 +31,7 @@ pub fn contractions(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Contrac
 }
 
 fn at(coef: &[i64]) -> Linear {
-    Linear { offset: 0, coef: coef.to_vec() }
+    Linear::new(0, coef)
 }
 
 fn plain(coef: &[i64]) -> Access {
@@ -74,7 +74,7 @@ fn conv(side: usize, stride: usize) -> Contract {
         let mut coef = vec![0; 6];
         coef[1 + d] = 1;
         coef[4 + d] = stride as i64;
-        Linear { offset: -1, coef }
+        Linear::new(-1, &coef)
     };
     let x = window(along, 1, [s * s, 0, 0, 64 * s * s, 0, 0], s);
     contract([vec![64], vec![8, out, out], vec![64, 3, 3]], plain(&[576, 9, 3, 1]), x)
@@ -87,7 +87,7 @@ fn conv_input(side: usize, stride: usize) -> Contract {
         let mut coef = vec![0; 6];
         coef[1 + d] = -1;
         coef[4 + d] = 1;
-        Linear { offset: 1, coef }
+        Linear::new(1, &coef)
     };
     let dy = window(along, stride as i64, [out * out, 0, 0, 64 * out * out, 0, 0], out);
     contract([vec![64], vec![8, side, side], vec![64, 3, 3]], plain(&[9, 576, 3, 1]), dy)
@@ -100,7 +100,7 @@ fn conv_weight(side: usize, stride: usize) -> Contract {
         let mut coef = vec![0; 6];
         coef[1 + d] = stride as i64;
         coef[4 + d] = 1;
-        Linear { offset: -1, coef }
+        Linear::new(-1, &coef)
     };
     let x = window(along, 1, [64 * s * s, 0, 0, s * s, 0, 0], s);
     let dy = plain(&[out * out, 64 * out * out, out, 1]);

@@ -278,7 +278,7 @@ impl<'w> Writer<'w> {
     }
 
     fn in_bounds(&mut self, k: &mut Builder, v: Val, at: &Access, point: &Point) -> Value {
-        let guards_only = Access { base: Linear { offset: 0, coef: vec![0; at.base.coef.len()] }, ..at.clone() };
+        let guards_only = Access { base: Linear::zero(at.base.coef.len()), ..at.clone() };
         let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, &guards_only, None));
         let mut guard = |i: usize| forms.at(k, &point.coords(i)).1.unwrap_or_else(|| "true".into());
         let value = if point.same_access(&guards_only) {

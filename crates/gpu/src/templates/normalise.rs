@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     fn copy(outer: &[usize], from: &[i64], to: &[i64]) -> Loop {
-        let at = |coef: &[i64]| Linear { offset: 0, coef: coef.to_vec() };
+        let at = |coef: &[i64]| Linear::new(0, coef);
         Loop {
             outer: outer.to_vec(),
             inner: vec![],
@@ -62,6 +62,6 @@ mod tests {
     fn a_transpose_stays_and_follows_the_store() {
         let l = normalise(&copy(&[5, 7], &[7, 1], &[1, 5]));
         assert_eq!(l.outer, [7, 5]);
-        assert_eq!(l.body.stores[0].at.coef, [5, 1]);
+        assert_eq!(l.body.stores[0].at.coef[..], [5, 1]);
     }
 }

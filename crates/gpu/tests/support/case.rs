@@ -53,7 +53,7 @@ impl Case {
 
     pub fn linear(&self, offset: i64, coef: &[i64]) -> Linear {
         assert_eq!(coef.len(), self.rank);
-        Linear { offset, coef: coef.to_vec() }
+        Linear::new(offset, coef)
     }
 
     pub fn load(&mut self, buf: BufId, offset: i64, coef: &[i64]) -> Val {

@@ -3,7 +3,7 @@
 //! A node is *materialised* if it is an output, a reduction, a contraction, or an elementwise node that several kernels would
 //! otherwise compute again. Everything else is inlined into its consumers.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     emit::Trouble,
@@ -116,15 +116,17 @@ impl<'g> Planner<'g> {
         self.materialised[id] || matches!(self.graph.nodes[id].op, Op::Leaf | Op::Pack(_))
     }
 
-    /// What each materialised node reads when it is computed alone, and in how many instructions; or nodes that must be materialised
-    /// first.
-    pub fn analyse(&self) -> Result<(Vec<BTreeSet<NodeId>>, Vec<usize>), BTreeSet<NodeId>> {
+    /// What each materialised node reads when it is computed alone, and how that is done; or nodes that must be materialised first.
+    pub fn analyse(&self) -> Result<(Vec<BTreeSet<NodeId>>, HashMap<NodeId, LaunchKind>), BTreeSet<NodeId>> {
         let mut reads = vec![BTreeSet::new(); self.graph.nodes.len()];
-        let mut sizes = vec![0; self.graph.nodes.len()];
+        let mut launches = HashMap::new();
         let mut forced = BTreeSet::new();
         for id in (0..self.graph.nodes.len()).filter(|id| self.materialised[*id]) {
             match self.reads(id) {
-                Ok((found, size)) => (reads[id], sizes[id]) = (found, size),
+                Ok((found, launch)) => {
+                    reads[id] = found;
+                    launches.insert(id, launch);
+                }
                 // What a buffer of this round may mend is seen in the next.
                 Err(node) if self.inlined(id).is_disjoint(&forced) => drop(forced.insert(node)),
                 Err(_) => {}
@@ -138,16 +140,16 @@ impl<'g> Planner<'g> {
                 reads[id] = node.inputs.iter().map(|i| pack_source(self.graph, *i)).collect();
             }
         }
-        Ok((reads, sizes))
+        Ok((reads, launches))
     }
 
-    /// What a materialised node reads, and in how many instructions, or a node that must be materialised first.
-    fn reads(&self, id: NodeId) -> Result<(BTreeSet<NodeId>, usize), NodeId> {
+    /// What a materialised node reads, and how it is computed, or a node that must be materialised first.
+    fn reads(&self, id: NodeId) -> Result<(BTreeSet<NodeId>, LaunchKind), NodeId> {
         match self.emit(&Kernel::of(self.graph, id), &|_| true) {
             Ok(launch) => {
                 let reads = launch.reads();
                 let bound = reads.iter().map(|n| self.bindings(*n)).sum::<usize>() + self.bindings(id) - 1;
-                self.too_wide(id, bound).map_or(Ok((reads, launch.size())), Err)
+                self.too_wide(id, bound).map_or(Ok((reads, launch)), Err)
             }
             Err(Trouble::Materialise(node)) => Err(node),
             // Too large an expression: cut it at the largest inlined input.

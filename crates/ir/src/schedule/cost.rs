@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn at(coef: &[i64]) -> Linear {
-        Linear { offset: 0, coef: coef.to_vec() }
+        Linear::new(0, coef)
     }
 
     fn load(coef: &[i64]) -> Access {

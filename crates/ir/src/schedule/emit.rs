@@ -86,7 +86,7 @@ impl<'g> Emitter<'g> {
 
     /// The zero form.
     pub fn zero(&self) -> Linear {
-        Linear { offset: 0, coef: vec![0; self.extents.len()] }
+        Linear::zero(self.extents.len())
     }
 
     /// Loop coordinate `d`.

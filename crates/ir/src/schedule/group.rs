@@ -9,6 +9,7 @@ use super::{
     buffers::{Overwrites, Planner},
     emit::Trouble,
     graph::{Graph, NodeId},
+    ir::LaunchKind,
     kernel::{Domain, Kernel, without_ones},
     options::Options,
     precedence::Precedence,
@@ -22,6 +23,8 @@ const MAX_TRIES: usize = 16;
 /// The result of grouping: kernels in topological order, and what each reads.
 pub struct Groups {
     pub kernels: Vec<Kernel>,
+    /// For each the launch that was written for it last.
+    pub launches: Vec<Option<LaunchKind>>,
     /// Which nodes have a buffer.
     pub materialised: Vec<bool>,
     /// The nodes whose value a kernel must store.
@@ -43,19 +46,24 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: 
                     return None;
                 }
             }
-            Ok((reads, sizes)) => return merge(&plan, reads, sizes, copies),
+            Ok((reads, launches)) => return merge(&plan, reads, launches, copies),
         }
     }
 }
 
-/// Joins kernels, of nodes that read these and have so many instructions when they are computed alone.
-fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, sizes: Vec<usize>, copies: &HashSet<NodeId>) -> Option<Groups> {
+/// Joins kernels, of nodes that read these and are launched so when they are computed alone.
+fn merge(
+    plan: &Planner,
+    reads: Vec<BTreeSet<NodeId>>,
+    launches: HashMap<NodeId, LaunchKind>,
+    copies: &HashSet<NodeId>,
+) -> Option<Groups> {
     let n = plan.graph.nodes.len();
     let again: Vec<BTreeSet<NodeId>> = (0..n).map(|id| plan.read_again(id)).collect();
     let mut merger = Merger {
         planner: plan,
         reads: &reads,
-        sizes,
+        launches,
         leaves_of: plan.overwrites.iter().map(|(writer, leaves)| (*writer, leaves.as_slice())).collect(),
         precedence: Precedence::new(&reads, plan.overwrites, |id| plan.materialised[id]),
         domains: BTreeMap::new(),
@@ -81,6 +89,7 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, sizes: Vec<usize>, copies
         merger.domains.remove(&k).map(|domain| Kernel { members: merger.precedence.members(k).to_vec(), domain })
     };
     let kernels: Vec<Kernel> = order.into_iter().filter_map(kernel).collect();
+    let launches = kernels.iter().map(|kernel| merger.launches.remove(&kernel.members[0])).collect();
     let mut stored = plan.wanted_outside.clone();
     for (id, reads) in reads.iter().enumerate() {
         for read in reads.iter().filter(|r| plan.materialised[**r]) {
@@ -88,7 +97,7 @@ fn merge(plan: &Planner, reads: Vec<BTreeSet<NodeId>>, sizes: Vec<usize>, copies
             stored[*read] |= own.is_none() || merger.precedence.kernel_of(*read) != own;
         }
     }
-    Some(Groups { kernels, materialised: plan.materialised.clone(), stored })
+    Some(Groups { kernels, launches, materialised: plan.materialised.clone(), stored })
 }
 
 struct Merger<'p, 'g> {
@@ -100,8 +109,8 @@ struct Merger<'p, 'g> {
     precedence: Precedence,
     /// What each kernel runs over.
     domains: BTreeMap<usize, Domain>,
-    /// By a kernel's name, its instructions.
-    sizes: Vec<usize>,
+    /// By a kernel's name, its launch.
+    launches: HashMap<usize, LaunchKind>,
     /// By a kernel's name, the instructions of the smallest kernel with which it was too large.
     refused: HashMap<usize, usize>,
     /// Nodes that stay alone.
@@ -130,7 +139,7 @@ impl Merger<'_, '_> {
         }
         let joined = Kernel { members, domain };
         match self.planner.emit(&joined, &|id| self.leaves(id, &joined.members)) {
-            Ok(launch) => self.sizes[joined.members[0]] = launch.size(),
+            Ok(launch) => drop(self.launches.insert(joined.members[0], launch)),
             Err(trouble) => {
                 if trouble == Trouble::Large {
                     self.refuse(a, b);
@@ -147,14 +156,19 @@ impl Merger<'_, '_> {
     }
 
     fn refuse(&mut self, kernel: usize, other: usize) {
-        let size = self.sizes[other];
+        let size = self.size(other);
         self.refused.entry(kernel).and_modify(|least| *least = size.min(*least)).or_insert(size);
     }
 
     /// Whether one of two kernels was too large with another that is no larger than this one.
     fn refuses(&self, a: usize, b: usize) -> bool {
-        let refused = |a: usize, b: usize| self.refused.get(&a).is_some_and(|least| *least <= self.sizes[b]);
+        let refused = |a: usize, b: usize| self.refused.get(&a).is_some_and(|least| *least <= self.size(b));
         refused(a, b) || refused(b, a)
+    }
+
+    /// The instructions of a kernel.
+    fn size(&self, kernel: usize) -> usize {
+        self.launches.get(&kernel).map_or(0, LaunchKind::size)
     }
 
     /// How many buffers a kernel of these members binds.

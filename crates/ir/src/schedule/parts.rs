@@ -113,9 +113,9 @@ mod tests {
         };
         let mut sum = None;
         for p in 0..parts {
-            let at = Linear { offset: -32 * p as i64, coef: vec![0, 1] };
+            let at = Linear::new(-32 * p as i64, &[0, 1]);
             let term = Term { at, div: 1, bound: 32, stride: 1 };
-            let at = Access { base: Linear { offset: 0, coef: vec![32, 0] }, terms: vec![term], fill: 0.0 };
+            let at = Access { base: Linear::new(0, &[32, 0]), terms: vec![term], fill: 0.0 };
             let inside = push(Inst::InBounds(at.clone()), DType::Bool);
             let x = push(Inst::Load { buf: p, at }, DType::F32);
             let y = push(Inst::Unary(UnaryOp::Exp, x), DType::F32);
@@ -123,7 +123,7 @@ mod tests {
             let y = push(Inst::Select(inside, y, zero), DType::F32);
             sum = Some(sum.map_or(y, |sum| push(Inst::Binary(BinaryOp::Add, sum, y), DType::F32)));
         }
-        let at = Linear { offset: 0, coef: vec![32 * parts as i64, 1] };
+        let at = Linear::new(0, &[32 * parts as i64, 1]);
         body.stores.push(Store { buf: parts, at, value: sum.unwrap_or(0) });
         Loop { outer: vec![rows, 32 * parts], inner: vec![], body }
     }

@@ -117,11 +117,18 @@ impl Pieces {
 fn whole(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Option<Vec<Grouped>> {
     let groups = group::group(graph, overwrites, options, copies)?;
     let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
-    let emit = |kernel: kernel::Kernel| {
-        let kind = kernel::emit_kernel(graph, &kernel, &in_buffer, &|id| groups.stored[id]).ok()?;
+    let stores = |id: NodeId| groups.stored[id];
+    let emit = |(kernel, launch): (kernel::Kernel, Option<LaunchKind>)| {
+        // What was thought to be stored may turn out to be read in the kernel alone.
+        let is_wanted =
+            |launch: &LaunchKind| launch.writes() == kernel.members.iter().copied().filter(|id| stores(*id)).collect();
+        let kind = match launch.filter(is_wanted) {
+            Some(launch) => launch,
+            None => kernel::emit_kernel(graph, &kernel, &in_buffer, &stores).ok()?,
+        };
         Some(Grouped { kind, members: kernel.members })
     };
-    groups.kernels.iter().cloned().map(emit).collect()
+    groups.kernels.into_iter().zip(groups.launches).map(emit).collect()
 }
 
 /// The pieces of a graph, each behind those it reads from.

@@ -188,7 +188,7 @@ fn within(specs: &[BufferSpec], holder: BufId, offset: usize) -> Place {
 
 /// Elements from one place to another.
 fn copy(from: (BufId, usize), to: (BufId, usize), len: usize, dtype: DType) -> LaunchKind {
-    let at = |offset: usize| Linear { offset: offset as i64, coef: vec![1] };
+    let at = |offset: usize| Linear::new(offset as i64, &[1]);
     let load = Inst::Load { buf: from.0, at: Access { base: at(from.1), terms: vec![], fill: 0.0 } };
     let store = Store { buf: to.0, at: at(to.1), value: 0 };
     let body = Body { insts: vec![load], dtypes: vec![dtype], stores: vec![store], checks: vec![] };

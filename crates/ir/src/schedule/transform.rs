@@ -78,9 +78,9 @@ impl Contract {
         let mut load = |side: &Operand, to: &[usize]| {
             let mut at = side.at.clone();
             at.forms_mut().for_each(|form| {
-                let mut coef = vec![0; own + k];
-                form.coef.iter().zip(to).for_each(|(c, d)| coef[*d] = *c);
-                form.coef = coef;
+                let mut spread = Linear { offset: form.offset, ..Linear::zero(own + k) };
+                form.coef.iter().zip(to).for_each(|(c, d)| spread.coef[*d] = *c);
+                *form = spread;
             });
             let element = push(Inst::Load { buf: side.buf, at }, buffers[side.buf].dtype);
             side.casts.iter().fold(element, |x, to| push(Inst::Cast(x), *to))
@@ -146,9 +146,9 @@ mod tests {
 
     fn merged(extents: &[usize], forms: &[&[i64]], ones: Ones) -> (Vec<usize>, Vec<Vec<i64>>) {
         let mut group = extents.to_vec();
-        let mut forms: Vec<Linear> = forms.iter().map(|coef| Linear { offset: 0, coef: coef.to_vec() }).collect();
+        let mut forms: Vec<Linear> = forms.iter().map(|coef| Linear::new(0, coef)).collect();
         merge(&mut [&mut group], forms.iter_mut(), ones);
-        (group, forms.into_iter().map(|form| form.coef).collect())
+        (group, forms.into_iter().map(|form| form.coef.into_vec()).collect())
     }
 
     #[test]
@@ -164,22 +164,22 @@ mod tests {
     #[test]
     fn groups_stay_apart_behind_other_coordinates() {
         let (mut one, mut other) = (vec![2, 3], vec![4]);
-        let mut form = Linear { offset: 0, coef: vec![7, 12, 4, 1] };
+        let mut form = Linear::new(0, &[7, 12, 4, 1]);
         merge_behind(&mut [&mut one, &mut other], &mut [(1, &mut form)], Ones::Dropped);
-        assert_eq!((one, other, form.coef), (vec![6], vec![4], vec![7, 4, 1]));
+        assert_eq!((one, other, form), (vec![6], vec![4], Linear::new(0, &[7, 4, 1])));
     }
 
     #[test]
     fn guards_that_always_hold_are_part_of_the_address() {
         let at = |offset| Access {
-            base: Linear { offset: 0, coef: vec![0] },
-            terms: vec![super::super::ir::Term { at: Linear { offset, coef: vec![1] }, div: 1, bound: 8, stride: 3 }],
+            base: Linear::new(0, &[0]),
+            terms: vec![super::super::ir::Term { at: Linear::new(offset, &[1]), div: 1, bound: 8, stride: 3 }],
             fill: 0.0,
         };
         let (mut inside, mut outside) = (at(3), at(4));
         inside.drop_guards(&[5]);
         outside.drop_guards(&[5]);
-        assert_eq!((inside.base, inside.terms), (Linear { offset: 9, coef: vec![3] }, vec![]));
+        assert_eq!((inside.base, inside.terms), (Linear::new(9, &[3]), vec![]));
         assert_eq!(outside, at(4));
     }
 }

@@ -84,7 +84,7 @@ impl Stencil {
         Some(Stencil {
             x: c.b.buf,
             w: c.a.buf,
-            w_at: Sparse::new(&Linear { offset: c.a.at.base.offset, coef: c.a.at.base.coef[..b].to_vec() }),
+            w_at: Sparse::new(&Linear::new(c.a.at.base.offset, &c.a.at.base.coef[..b])),
             x_at: head(&c.b.at.base, k),
             w_steps,
             plane,

@@ -58,7 +58,7 @@ impl Epilogue {
         };
         let batch = if whole { along(&c.batch, m * n) } else { vec![0; c.batch.len()] };
         let coef = [batch, along(&c.m, row), along(&c.n, 1)].concat();
-        let at = Access { base: Linear { offset: 0, coef }, terms: Vec::new(), fill: 0.0 };
+        let at = Access { base: Linear::new(0, &coef), terms: Vec::new(), fill: 0.0 };
         let mut body = Body { insts: vec![Inst::Load { buf: sums, at }], dtypes: vec![DType::F32], ..Body::default() };
         body.append(&c.body, 0);
         let l = Loop { outer, inner: Vec::new(), body };

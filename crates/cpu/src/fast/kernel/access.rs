@@ -428,7 +428,7 @@ mod tests {
     /// Whatever the box and the start, walking gives the runs that each point by itself gives.
     #[test]
     fn walks_agree_with_the_definition() {
-        let form = |offset, coef: [i64; 3]| Linear { offset, coef: coef.to_vec() };
+        let form = |offset, coef: [i64; 3]| Linear::new(offset, &coef);
         let term = |at, div, bound, stride| Term { at, div, bound, stride };
         let cases = [
             vec![term(form(-1, [0, 1, 0]), 1, 3, 7), term(form(-2, [1, 0, 2]), 1, 9, 1)],
@@ -487,8 +487,8 @@ mod tests {
         ] {
             for start in 0..3 {
                 let access = Access {
-                    base: Linear { offset: 100, coef: vec![7] },
-                    terms: vec![Term { at: Linear { offset, coef: vec![along] }, div, bound, stride: 5 }],
+                    base: Linear::new(100, &[7]),
+                    terms: vec![Term { at: Linear::new(offset, &[along]), div, bound, stride: 5 }],
                     fill: 0.0,
                 };
                 let reach = Reach::new(&access, Some(0));

@@ -2,6 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use smallvec::SmallVec;
+
 /// Index of a virtual buffer in [`super::Schedule::buffers`].
 pub type BufId = usize;
 
@@ -10,11 +12,21 @@ pub type BufId = usize;
 pub struct Linear {
     /// The constant part.
     pub offset: i64,
-    /// One factor for each loop coordinate.
-    pub coef: Vec<i64>,
+    /// One factor for each loop coordinate. Planning makes thousands of them, mostly short.
+    pub coef: SmallVec<[i64; 6]>,
 }
 
 impl Linear {
+    /// Of a constant part and a factor for each loop coordinate.
+    pub fn new(offset: i64, coef: &[i64]) -> Linear {
+        Linear { offset, coef: SmallVec::from_slice(coef) }
+    }
+
+    /// 0, over so many loop coordinates.
+    pub fn zero(coordinates: usize) -> Linear {
+        Linear { offset: 0, coef: SmallVec::from_elem(0, coordinates) }
+    }
+
     /// The value at loop coordinates `i`.
     pub fn at(&self, i: &[usize]) -> i64 {
         self.offset + self.coef.iter().zip(i).map(|(c, i)| c * *i as i64).sum::<i64>()
