@@ -70,6 +70,7 @@ pub fn check(program: &Program, contenders: &[Contender]) -> Result<(), Failure>
                 let executor = Disturbed::new(
                     program.seed.wrapping_mul(MANY).wrapping_add(run),
                     run > FEW && run.is_multiple_of(2),
+                    contender.device.compute_dtype(),
                 );
                 off.push(reference(&Device::new(Arc::new(executor)))?);
             }

@@ -16,11 +16,14 @@ const UNITS: f64 = 8.0;
 /// Runs programs on the strict executor with factors `1 + a r` put behind every node that rounds, and in front of those that
 /// sum; r is random between -1 and 1. Of the values that are 16-bit floats, half are not rounded, as in a fused kernel: there
 /// they neither overflow nor vanish. If it flushes, what is below f32's normal numbers becomes 0, as devices may do.
+///
+/// In mixed precision whatever a device stores in f32 may be rounded to the dtype that its contractions compute in.
 #[derive(Debug)]
 pub struct Disturbed {
     strict: StrictCpu,
     state: Mutex<u64>,
     flush: bool,
+    compute: Option<DType>,
 }
 
 /// How an op rounds: by so many units, before and after.
@@ -31,8 +34,13 @@ struct Rounding {
 
 impl Disturbed {
     /// One whose numbers are drawn from this seed.
-    pub fn new(seed: u64, flush: bool) -> Disturbed {
-        Disturbed { strict: StrictCpu::new(), state: Mutex::new(seed), flush }
+    pub fn new(seed: u64, flush: bool, compute: Option<DType>) -> Disturbed {
+        Disturbed { strict: StrictCpu::new(), state: Mutex::new(seed), flush, compute }
+    }
+
+    /// Half a unit in the last place of 1, as a device may store what has this dtype here.
+    fn unit(&self, dtype: DType) -> f64 {
+        unit(self.compute.filter(|_| dtype == DType::F64).unwrap_or(dtype))
     }
 
     /// Between -1 and 1: splitmix64 (Steele et al. 2014), as there are many to draw.
@@ -69,7 +77,7 @@ impl Disturbed {
             Ok(())
         };
         let factors = push(of(Op::Leaf, vec![], DType::F64));
-        leaf(self.random(n, units * unit(dtype)).iter().map(|r| 1.0 + r).collect(), factors)?;
+        leaf(self.random(n, units * self.unit(dtype)).iter().map(|r| 1.0 + r).collect(), factors)?;
         let mut y = push(of(Op::Binary(BinaryOp::Mul), vec![node, factors], dtype));
         if self.flush {
             let (least, zero) = (push(of(Op::Leaf, vec![], DType::F64)), push(of(Op::Leaf, vec![], DType::F64)));

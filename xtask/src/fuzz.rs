@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use thalweg_device::DeviceExt;
-use thalweg_graph::Device;
+use thalweg_graph::{Device, Precision};
 use thalweg_tests::fuzz::{Contender, Series, Tally, silence_panics, state};
 
 /// Options of `fuzz`.
@@ -23,6 +23,9 @@ pub struct FuzzArgs {
     /// cpu, gpu, lavapipe, or part of an adapter's name.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// f32, or mixed-bf16, whose numbers reach as far.
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
     /// The seed of the first program; the others follow it. A failure names its own, to be run with `--count 1`.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -39,7 +42,8 @@ const STRIDE: u64 = 1000;
 
 /// Runs programs on the strict executor and a device, fused and op by op, and prints those on which they disagree.
 pub fn run(args: &FuzzArgs) -> Result<()> {
-    let device = Device::named(&args.device)?;
+    ensure!(matches!(args.precision, Precision::F32 | Precision::MixedBf16), "the fuzzer knows f32 and mixed-bf16");
+    let device = Device::named(&args.device)?.with_precision(args.precision);
     let minutes = args.minutes.or(args.count.is_none().then_some(5.0));
     let (seed, count) = (args.seed, args.count);
     let until = minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));

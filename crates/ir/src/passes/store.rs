@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    dtype::DType,
+    dtype::{Class, DType},
     op::Op,
     program::Phase,
     schedule::{
@@ -77,6 +77,8 @@ impl<'g> Values<'g> {
         let mut leads_to = vec![0; n];
         let mut stays = statistics(graph);
         graph.outputs.iter().for_each(|output| stays[*output] = true);
+        // What becomes an integer: a position needs its digits, and so does what is left of it.
+        let mut position = vec![false; n];
         let mut is_read = vec![false; n];
         for (id, node) in graph.nodes.iter().enumerate().rev() {
             let leads = leads_to[id] | if is_mixed(graph, node) { bit(node.label.phase) } else { 0 };
@@ -87,16 +89,20 @@ impl<'g> Values<'g> {
                 _ => node.compute.is_none(),
             };
             let rounds = node.op == Op::Cast && node.dtype.size_bytes() == 2;
+            let counts = (node.op == Op::Cast && matches!(node.dtype.class(), Class::Int | Class::Uint))
+                || (position[id] && !node.op.is_contraction() && !matches!(node.op, Op::Part(..)));
             for input in &node.inputs {
                 leads_to[*input] |= leads;
                 stays[*input] |= keeps;
                 is_read[*input] |= !rounds;
+                position[*input] |= counts;
             }
         }
         let users = graph.users();
         for (id, stays) in stays.iter_mut().enumerate() {
             // Where every reader rounds it already there is nothing to do, nor where one goes on with it in the same launch.
-            *stays |= !is_read[id] || (graph.nodes[id].op.is_contraction() && goes_on(graph, &users, id));
+            *stays |=
+                position[id] || !is_read[id] || (graph.nodes[id].op.is_contraction() && goes_on(graph, &users, id));
         }
         Values { graph, in_buffer, leads_to, stays }
     }
