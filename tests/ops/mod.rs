@@ -19,6 +19,7 @@ mod limits;
 mod messages;
 mod names;
 mod nan;
+mod operands;
 mod order;
 mod orthogonal;
 mod print;

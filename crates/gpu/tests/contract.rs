@@ -15,7 +15,10 @@ use thalweg_graph::{
     ops::{binary::BinaryOp, unary::UnaryOp},
     schedule::ir::*,
 };
-use thalweg_ir::bytes::{decode, encode};
+use thalweg_ir::{
+    bytes::{decode, encode},
+    interpret,
+};
 
 /// Where a case runs: the backend as it is, or its kernels as they would be written for another device.
 enum Runner {
@@ -97,10 +100,11 @@ fn points(extents: &[usize]) -> Vec<Vec<usize>> {
 impl Case {
     fn new(what: String, kind: ContractKind, extents: [Vec<usize>; 4], a: Operand, b: Operand, dtype: DType) -> Case {
         let [batch, m, n, k] = extents;
-        let len =
-            |at: &Access, extents: &[usize]| points(extents).iter().filter_map(|i| at.at(i)).max().unwrap_or(0) + 1;
-        let la = len(&a.at, &[&batch[..], &m, &k].concat());
-        let lb = len(&b.at, &[&batch[..], &k, &n].concat());
+        let len = |side: &Operand, extents: &[usize]| {
+            points(extents).iter().filter_map(|i| side.read().unwrap().at.at(i)).max().unwrap_or(0) + 1
+        };
+        let la = len(&a, &[&batch[..], &m, &k].concat());
+        let lb = len(&b, &[&batch[..], &k, &n].concat());
         let spec = |dtype, len, i| BufferSpec { dtype, len, place: Place::Leaf(i) };
         let round = |x: Vec<f64>| x.into_iter().map(|x| dtype.round(x)).collect();
         Case {
@@ -158,11 +162,12 @@ impl Case {
             for k in &ks {
                 let left = [&i[..nb + nm], k].concat();
                 let right = [&i[..nb], k, &i[nb + nm..]].concat();
-                let cast = |o: &Operand, at: Option<usize>, data: &[f64]| {
-                    let x = at.map_or(o.at.fill, |at| data[at]);
-                    o.casts.iter().fold(x, |x, d| d.round(x))
+                let element = |side: &Operand, at: &[usize]| {
+                    let read = side.read().unwrap();
+                    let x = read.at.at(at).map_or(0.0, |at| self.data[read.buf][at]);
+                    read.casts.iter().fold(x, |x, d| d.round(x))
                 };
-                let x = cast(&c.a, c.a.at.at(&left), &self.data[0]) * cast(&c.b, c.b.at.at(&right), &self.data[1]);
+                let x = element(&c.a, &left) * element(&c.b, &right);
                 sum += x;
                 size += x.abs();
             }
@@ -266,7 +271,7 @@ fn matmul(batch: usize, [m, n, k]: [usize; 3], ta: bool, tb: bool, shared: bool,
     let a = plain(if ta { vec![bm * bk, 1, bm] } else { vec![bm * bk, bk, 1] });
     let sb = if shared { 0 } else { bk * bn };
     let b = plain(if tb { vec![sb, 1, bk] } else { vec![sb, bn, 1] });
-    let operand = |buf, at| Operand { buf, at, casts: vec![] };
+    let operand = |buf, at| Operand::load(buf, dtype, at);
     let what = format!("matmul {batch}×{m}×{n}×{k} ta {ta} tb {tb} shared {shared} {dtype}");
     let extents = [vec![batch], vec![m], vec![n], vec![k]];
     Case::new(what, ContractKind::Matmul, extents, operand(0, a), operand(1, b), dtype)
@@ -306,9 +311,103 @@ fn batches_and_bodies_and_storage(gpu: &Runner) {
 fn operands_are_cast_as_they_are_read(gpu: &Runner) {
     for (size, tb) in [([33, 20, 16], false), ([5, 7, 9], true)] {
         let mut case = matmul(1, size, false, tb, false, DType::F32);
-        case.c.a.casts = vec![DType::F16];
-        case.c.b.casts = vec![DType::F16, DType::F32];
+        case.c.a = case.c.a.cast(DType::F16);
+        case.c.b = case.c.b.cast(DType::F16).cast(DType::F32);
         case.check(gpu, Body0::Plain, DType::F32);
+    }
+}
+
+/// What an operand may be beside an element of a buffer.
+#[derive(Clone, Copy, Debug)]
+enum Computed {
+    /// `(q − 3) · scale[row]` of integers.
+    Dequantised,
+    /// `x` where the step is not beyond the row, else 0.
+    Triangle,
+    /// `x + table[position[row], step]`.
+    Gathered,
+    /// `relu(x) · y`, each of a buffer of its own, the second with other strides.
+    Gated,
+    /// `1`, in place of all else.
+    Constant,
+}
+
+/// Makes the left side something that is computed, over `[batch, m, k]`. All numbers are small and whole, so that sums are exact.
+fn compute(case: &mut Case, how: Computed) {
+    let Contract { m, k, a, .. } = &mut case.c;
+    let (m, k) = (m[0], k[0]);
+    let dtype = case.buffers[0].dtype;
+    let mut buffer = |dtype: DType, data: Vec<f64>| {
+        case.buffers.push(BufferSpec { dtype, len: data.len(), place: Place::Leaf(case.data.len()) });
+        case.data.push(data);
+        case.data.len() - 1
+    };
+    let whole = |seed: u32, n: usize| noise(seed, n).into_iter().map(|x| (x * 4.0).round()).collect::<Vec<f64>>();
+    let mut body = a.body.clone();
+    let mut push = |inst: Inst, dtype: DType| {
+        body.insts.push(inst);
+        body.dtypes.push(dtype);
+        body.insts.len() - 1
+    };
+    match how {
+        Computed::Dequantised => {
+            let scale = buffer(DType::F32, whole(5, m));
+            let zero = push(Inst::Const(3.0), DType::F32);
+            let x = push(Inst::Binary(BinaryOp::Sub, 0, zero), DType::F32);
+            let scale = push(Inst::Load { buf: scale, at: plain(vec![0, 1, 0]) }, DType::F32);
+            push(Inst::Binary(BinaryOp::Mul, x, scale), DType::F32);
+        }
+        Computed::Triangle => {
+            let [row, step] =
+                [1, 2].map(|d| push(Inst::Index(linear(0, (0..3).map(|c| i64::from(c == d)).collect())), DType::I32));
+            let inside = push(Inst::Binary(BinaryOp::Le, step, row), DType::Bool);
+            let zero = push(Inst::Const(0.0), dtype);
+            push(Inst::Select(inside, 0, zero), dtype);
+        }
+        Computed::Gathered => {
+            let table = buffer(dtype, whole(6, 5 * k));
+            let positions = buffer(DType::I32, (0..m).map(|i| (i * 7 % 5) as f64).collect());
+            let index = push(Inst::Load { buf: positions, at: plain(vec![0, 1, 0]) }, DType::I32);
+            let index = Indirect { index, stride: k as i64, bound: 5, check: 0 };
+            let gathered = push(Inst::Gather { buf: table, at: plain(vec![0, 0, 1]), index }, dtype);
+            push(Inst::Binary(BinaryOp::Add, gathered, 0), DType::F32);
+        }
+        Computed::Gated => {
+            let other = buffer(DType::F16, whole(7, m * k));
+            let x = push(Inst::Unary(UnaryOp::Relu, 0), dtype);
+            let y = push(Inst::Load { buf: other, at: plain(vec![0, 1, m as i64]) }, DType::F16);
+            push(Inst::Binary(BinaryOp::Mul, x, y), DType::F32);
+        }
+        Computed::Constant => drop(push(Inst::Const(1.0), DType::F32)),
+    }
+    a.body = body;
+}
+
+fn operands_are_computed_as_they_are_read(gpu: &Runner) {
+    use Computed::*;
+    for how in [Dequantised, Triangle, Gathered, Gated, Constant] {
+        for (batch, [m, n, k], ta, tb) in [
+            (1, [33, 20, 16], false, true),
+            (2, [5, 7, 9], true, false),
+            (1, [64, 40, 36], true, false),
+            (1, [17, 19, 300], false, false),
+        ] {
+            let mut case = matmul(batch, [m, n, k], ta, tb, false, DType::F32);
+            case.data.iter_mut().flatten().for_each(|x| *x = (*x * 4.0).round());
+            compute(&mut case, how);
+            let what = format!("{how:?} {}", case.what);
+            let (to, at) = (case.buffers.len(), linear(0, strides(&[batch, m, n])));
+            case.buffers.push(BufferSpec { dtype: DType::F32, len: batch * m * n, place: Place::Output(0) });
+            let stores = vec![Store { buf: to, at, value: 0 }];
+            let check = Check { label: Label::here("test"), axis: 0, node: 0 };
+            case.c.body = Body { insts: vec![Inst::Acc], dtypes: vec![DType::F32], stores, checks: vec![check] };
+            let launch = Launch { kind: LaunchKind::Contract(case.c), label: what.clone(), members: vec![] };
+            let schedule =
+                Schedule { buffers: case.buffers, launches: vec![launch], outputs: vec![to], ..Schedule::default() };
+            let mut memory = [&case.data[..], &[vec![0.0; batch * m * n]]].concat();
+            interpret::run(&schedule, &mut memory, &[]);
+            assert_eq!(run(gpu, &schedule, &case.data, &what)[0], memory[to], "{what}");
+        }
     }
 }
 
@@ -371,7 +470,7 @@ impl Shape {
         ];
         let b = Access { base, terms, fill: 0.0 };
         let extents = [vec![self.groups], vec![og], vec![self.b, oh, ow], vec![cg, kh, kw]];
-        let operand = |buf, at| Operand { buf, at, casts: vec![] };
+        let operand = |buf, at| Operand::load(buf, dtype, at);
         Case::new(self.name("conv"), ContractKind::Conv(self.conv()), extents, operand(0, a), operand(1, b), dtype)
     }
 
@@ -393,7 +492,7 @@ impl Shape {
         ];
         let b = Access { base, terms, fill: 0.0 };
         let extents = [vec![self.groups], vec![cg], vec![self.b, self.image[0], self.image[1]], vec![og, kh, kw]];
-        let operand = |buf, at| Operand { buf, at, casts: vec![] };
+        let operand = |buf, at| Operand::load(buf, dtype, at);
         Case::new(
             self.name("conv_input"),
             ContractKind::ConvInput(self.conv()),
@@ -423,7 +522,7 @@ impl Shape {
         ];
         let b = Access { base, terms, fill: 0.0 };
         let extents = [vec![self.groups], vec![og], vec![cg, kh, kw], vec![self.b, oh, ow]];
-        let operand = |buf, at| Operand { buf, at, casts: vec![] };
+        let operand = |buf, at| Operand::load(buf, dtype, at);
         Case::new(
             self.name("conv_weight"),
             ContractKind::ConvWeight(self.conv()),
@@ -480,6 +579,7 @@ on_every_device! {
     products: products_of_odd_sizes;
     bodies: batches_and_bodies_and_storage;
     casts: operands_are_cast_as_they_are_read;
+    code: operands_are_computed_as_they_are_read;
     splits: long_sums_are_split;
     convolutions: convolutions_and_their_adjoints;
     weight_gradients: a_weight_gradient;

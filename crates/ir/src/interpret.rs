@@ -86,9 +86,11 @@ impl Run<'_> {
             let (m, n) = own.split_at(c.m.len());
             let mut sum = 0.0;
             for k in points(&c.k) {
-                let sides = [(&c.a, [b, m, &k].concat()), (&c.b, [b, &k, n].concat())];
-                let [x, y] = sides.map(|(side, at)| {
-                    side.casts.iter().fold(self.load(side.buf, &side.at, &at), |x, dtype| dtype.round(x))
+                let sides = [(&c.a.body, [b, m, &k].concat()), (&c.b.body, [b, &k, n].concat())];
+                let [x, y] = sides.map(|(body, at)| {
+                    let mut values = vec![0.0; body.insts.len()];
+                    self.evaluate(body, &at, &mut values, every);
+                    values[values.len() - 1]
                 });
                 sum += x * y;
             }

@@ -51,7 +51,7 @@ fn contract([m, n, k]: [Vec<usize>; 3], a: Access, b: Access) -> Contract {
         stores: vec![Store { buf: 2, at: at(&coef), value: 0 }],
         ..Body::default()
     };
-    let operand = |buf, at| Operand { buf, at, casts: vec![] };
+    let operand = |buf, at| Operand::load(buf, DType::F32, at);
     Contract { kind: ContractKind::Matmul, batch: vec![], m, n, k, a: operand(0, a), b: operand(1, b), body }
 }
 

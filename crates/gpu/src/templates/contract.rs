@@ -5,6 +5,7 @@
 //! whatever the operands are stored as. Where there are few sums and each is long, k is split: partial sums go to scratch
 //! memory, and a second kernel adds them in a fixed order. No atomics: equal inputs give equal bits.
 
+mod address;
 mod epilogue;
 mod normal;
 mod operand;
@@ -17,7 +18,8 @@ use thalweg_ir::schedule::ir::{BufferSpec, Contract, ContractKind};
 
 use self::{
     normal::Normal,
-    registers::{Reads, Tile},
+    operand::Reads,
+    registers::Tile,
     staged::{Stage, TILE_K},
 };
 use super::{Caps, kernel::Kernel, shape::MAX_ITERATIONS};
@@ -43,7 +45,7 @@ const TALL_FROM: usize = 1 << 28;
 /// The kernels of a contraction, in order; `None` where it must be a plain loop nest: operands that are not floats, or a
 /// k that cannot be split into parts that one invocation may sum.
 pub fn kernels(c: &Contract, buffers: &[BufferSpec], caps: &Caps) -> Option<Vec<Kernel>> {
-    let floats = [&c.a, &c.b].iter().all(|o| buffers[o.buf].dtype.is_float() && o.casts.iter().all(|d| d.is_float()));
+    let floats = c.a.dtype().is_float() && c.b.dtype().is_float();
     let empty = c.batch.iter().chain(&c.m).chain(&c.n).chain(&c.k).any(|e| *e == 0);
     if !floats || empty {
         return None;

@@ -40,7 +40,7 @@ pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<V
         LaunchKind::Loop(l) => Ok(vec![nest::kernel(l, buffers, caps)?]),
         LaunchKind::Contract(c) => match contract::kernels(c, buffers, caps) {
             Some(kernels) => Ok(kernels),
-            None => Ok(vec![nest::kernel(&c.as_loop(buffers), buffers, caps)?]),
+            None => Ok(vec![nest::kernel(&c.as_loop(), buffers, caps)?]),
         },
     }
 }

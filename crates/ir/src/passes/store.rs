@@ -148,3 +148,50 @@ fn statistics(graph: &Graph) -> Vec<bool> {
     }
     statistic
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        op::{binary::BinaryOp, unary::UnaryOp},
+        program::Label,
+    };
+
+    const OPTIONS: Options = Options { max_buffers: 16, max_binding_bytes: u64::MAX, composed: false, laid_out: false };
+
+    /// Adds a node of a 4 × 4 matrix.
+    fn square(builder: &mut Builder, op: Op, inputs: &[NodeId], dtype: DType) -> NodeId {
+        let (compute, slot) = (Some(DType::BF16), (op == Op::Leaf).then_some(0));
+        let label = Label::here("test");
+        builder.add(Node { op, inputs: inputs.to_vec(), shape: vec![4, 4], dtype, compute, label, source: 0, slot })
+    }
+
+    /// Whether eˣ, which has a buffer, is rounded where it also becomes an integer, or a float in its place.
+    fn is_rounded(is_position: bool) -> bool {
+        let mut builder = Builder::default();
+        let b = &mut builder;
+        let x = square(b, Op::Leaf, &[], DType::F32);
+        let exp = square(b, Op::Unary(UnaryOp::Exp), &[x], DType::F32);
+        let to = if is_position { DType::I32 } else { DType::F32 };
+        let floor = square(b, Op::Unary(UnaryOp::Floor), &[exp], DType::F32);
+        let whole = square(b, Op::Cast, &[floor], to);
+        let back = square(b, Op::Cast, &[whole], DType::F32);
+        let sides = [[exp, back], [back, exp]].map(|[one, other]| {
+            let sum = square(b, Op::Binary(BinaryOp::Add), &[one, other], DType::F32);
+            let sin = square(b, Op::Unary(UnaryOp::Sin), &[sum], DType::F32);
+            square(b, Op::Cast, &[sin], DType::BF16)
+        });
+        let product = square(b, Op::Matmul, &sides, DType::F32);
+        builder.graph.outputs = vec![product];
+        let graph = store(builder.graph, &OPTIONS);
+        let exp = graph.nodes.iter().position(|node| node.op == Op::Unary(UnaryOp::Exp));
+        let rounds = |node: &Node| node.dtype == DType::BF16 && node.inputs.iter().any(|i| Some(*i) == exp);
+        graph.nodes.iter().any(rounds)
+    }
+
+    #[test]
+    fn what_becomes_an_integer_keeps_its_digits() {
+        assert!(is_rounded(false));
+        assert!(!is_rounded(true));
+    }
+}

@@ -6,7 +6,7 @@ use std::{
     ops::{Add, Mul},
 };
 
-use super::ir::{Access, Body, BufId, BufferSpec, Contract, Inst, Launch, LaunchKind, Linear, Loop, Whole};
+use super::ir::{Access, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Whole};
 
 /// Work and traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,12 +51,13 @@ impl Launch {
                 of_loop(l)
             }
             LaunchKind::Contract(c) => {
-                let Contract { batch, m, n, k, a, b, body, .. } = c;
-                touched.access(a.buf, &a.at, &[&batch[..], m, k].concat());
-                touched.access(b.buf, &b.at, &[&batch[..], k, n].concat());
-                let points = [&batch[..], m, n].concat();
-                touched.body(body, &points);
-                2 * product(&points) * product(k) + product(&points) * operations(body)
+                let points = [&c.batch[..], &c.m, &c.n].concat();
+                let [of_a, of_b] = c.extents();
+                let of_bodies = c.bodies().into_iter().zip([of_a, of_b, points.clone()]).map(|(body, points)| {
+                    touched.body(body, &points);
+                    product(&points) * operations(body)
+                });
+                of_bodies.sum::<u64>() + 2 * product(&points) * product(&c.k)
             }
             LaunchKind::Whole(w) => {
                 let Whole { inputs, outputs, .. } = w;
@@ -145,7 +146,7 @@ mod tests {
     use crate::{
         DType, ReduceOp,
         op::unary::UnaryOp,
-        schedule::ir::{ContractKind, Operand, Place, Store},
+        schedule::ir::{Contract, ContractKind, Operand, Place, Store},
     };
 
     fn buffer(len: usize) -> BufferSpec {
@@ -191,7 +192,7 @@ mod tests {
             stores: vec![Store { buf: 2, at: at(&[7, 1]), value: 0 }],
             checks: vec![],
         };
-        let operand = |buf, coef: &[i64]| Operand { buf, at: load(coef), casts: vec![] };
+        let operand = |buf, coef: &[i64]| Operand::load(buf, DType::F32, load(coef));
         let (a, b) = (operand(0, &[5, 1]), operand(1, &[7, 1]));
         let (m, k, n) = (vec![3], vec![5], vec![7]);
         let product =

@@ -340,58 +340,46 @@ impl<'g> Emitter<'g> {
             Op::WindowsAdjoint(_) => Some(0.0),
             _ => None,
         };
-        let Some(fill) = fill.filter(|_| inner.iter().any(|f| !f.is_plain())) else {
-            return self.value(source, inner);
-        };
-        let shape = &self.graph.nodes[source].shape;
-        if let Some(buf) = self.dense(source) {
-            let at = Access { fill, ..self.access(shape, inner) };
-            return self.push(Inst::Load { buf, at }, node.dtype);
+        match fill {
+            Some(fill) => self.value_or(source, inner, fill),
+            None => self.value(source, inner),
         }
-        let here = self.access(shape, inner);
-        let value = self.value(source, inner)?;
+    }
+
+    /// The value of a node at these forms; `fill` where a guard fails.
+    fn value_or(&mut self, id: NodeId, forms: &[Form], fill: f64) -> Outcome<Val> {
+        let node = &self.graph.nodes[id];
+        if forms.iter().all(Form::is_plain) {
+            return self.value(id, forms);
+        }
+        let here = self.access(&node.shape, forms);
+        if let Some(buf) = self.dense(id) {
+            return self.push(Inst::Load { buf, at: Access { fill, ..here } }, node.dtype);
+        }
+        let value = self.value(id, forms)?;
+        if self.fills(value, &here, fill) {
+            return Ok(value);
+        }
         let here = self.push(Inst::InBounds(here), DType::Bool)?;
         let fill = self.push(Inst::Const(fill), node.dtype)?;
         self.push(Inst::Select(here, value, fill), node.dtype)
     }
 
-    /// Follows views and casts from a contraction's operand to a buffer: the buffer, its access, and the casts.
-    pub fn operand_access(&self, id: NodeId, forms: &[Form]) -> Outcome<(BufId, Access, Vec<DType>)> {
-        let (mut id, mut forms, mut casts) = (id, forms.to_vec(), Vec::new());
-        // What is computed is stored as it is wanted: rounded, if that is the next thing that happens to it.
-        let mut stored = id;
-        loop {
-            let node = &self.graph.nodes[id];
-            if let Some(buf) = self.dense(id) {
-                casts.reverse();
-                return Ok((buf, self.access(&node.shape, &forms), casts));
-            }
-            // A guard's fill of 0 stays 0 under casts, and views with another fill are not operands.
-            let fill = matches!(&node.op, Op::Pad { fill, .. } | Op::Windows { fill, .. } if fill.0 != 0.0);
-            if fill {
-                return Err(Trouble::Materialise(id));
-            }
-            let through = self.through_view(id, &forms).map_err(|trouble| match trouble {
-                // A contraction's coordinates are what they are.
-                Trouble::Split { source, .. } => Trouble::Materialise(source),
-                other => other,
-            });
-            let guards = |forms: &[Form]| forms.iter().filter(|f| !f.is_plain()).count();
-            match through? {
-                // Where the source has one element for all positions, a guard would be lost with the position.
-                Some((_, inner)) if guards(&inner) < guards(&forms) => return Err(Trouble::Materialise(id)),
-                Some((source, inner)) => (id, stored, forms) = (source, source, inner),
-                // Truth values and integers are other bits: only floats are converted on the way.
-                None if node.op == Op::Cast
-                    && node.dtype.is_float()
-                    && self.graph.nodes[node.inputs[0]].dtype.is_float() =>
-                {
-                    casts.push(node.dtype);
-                    id = node.inputs[0];
-                    stored = if node.dtype.size_bytes() == 2 { stored } else { id };
-                }
-                None => return Err(Trouble::Materialise(stored)),
-            }
+    /// Whether a value is `fill` wherever a guard of an access fails: a load under the same guards, cast.
+    fn fills(&self, mut value: Val, guards: &Access, fill: f64) -> bool {
+        while let Inst::Cast(of) = self.body.insts[value]
+            && self.body.dtypes[value].round(fill) == fill
+        {
+            value = of;
         }
+        let Inst::Load { at, .. } = &self.body.insts[value] else { return false };
+        let same = |one: &Term, other: &Term| (&one.at, one.div, one.bound) == (&other.at, other.div, other.bound);
+        at.fill == fill && guards.terms.iter().all(|guard| at.terms.iter().any(|term| same(guard, term)))
+    }
+
+    /// The code of a contraction's operand, the last value of which it is: 0 where a guard fails.
+    pub fn code(mut self, id: NodeId, forms: &[Form]) -> Outcome<Body> {
+        self.value_or(id, forms, 0.0)?;
+        Ok(self.body)
     }
 }

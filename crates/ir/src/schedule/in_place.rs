@@ -102,8 +102,8 @@ fn in_loop(l: &Loop, written: BufId, leaf: BufId, shift: i64) -> bool {
 
 fn in_contract(c: &Contract, written: BufId, leaf: BufId, shift: i64) -> bool {
     let extents: Vec<usize> = c.batch.iter().chain(&c.m).chain(&c.n).copied().collect();
-    c.a.buf != leaf
-        && c.b.buf != leaf
+    let operands = [&c.a, &c.b];
+    operands.iter().all(|operand| !operand.body.reads().contains(&leaf))
         && c.body.stores.iter().filter(|s| s.buf == written).all(|store| {
             c.body.insts.iter().all(|inst| match inst {
                 Inst::Load { buf, at } if *buf == leaf => same_element(at, &store.at, shift, &extents),

@@ -19,5 +19,5 @@ mod layout;
 
 pub use access::{Access, BufId, Linear, Term};
 pub use body::{Body, Check, Indirect, Inst, Store, Val};
-pub use launch::{Array, Contract, ContractKind, Launch, LaunchKind, Level, Loop, Operand, Repeat, Whole};
+pub use launch::{Array, Contract, ContractKind, Launch, LaunchKind, Level, Loop, Operand, Read, Repeat, Whole};
 pub use layout::{BufferSpec, Place, Schedule};

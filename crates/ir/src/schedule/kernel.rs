@@ -7,9 +7,13 @@ use super::{
     emit::{Emitter, MAX_INSTS, Trouble},
     form::Form,
     graph::{Graph, NodeId},
-    ir::{Array, Contract, LaunchKind, Linear, Loop, Operand, Store, Whole},
+    ir::{Array, Contract, LaunchKind, Linear, Loop, Store, Whole},
+    operand::operand,
 };
-use crate::{op::Op, shape::Type};
+use crate::{
+    op::Op,
+    shape::{Type, count},
+};
 
 /// Nodes computed by one launch.
 #[derive(Clone, Debug)]
@@ -194,17 +198,19 @@ fn emit_split(
             LaunchKind::Loop(nest)
         }
         (_, Some((id, c))) => {
-            let node = &graph.nodes[id];
-            let side = |input: usize, forms: &[Form], extents: Vec<usize>| -> Result<Operand, Trouble> {
-                let emitter = Emitter::new(graph, extents, in_buffer);
-                let (buf, at, casts) = emitter.operand_access(node.inputs[input], forms)?;
-                if kernel.members.contains(&buf) {
-                    return Err(Trouble::Elsewhere);
+            let inputs = &graph.nodes[id].inputs;
+            let mut body = body;
+            let mut side = |(input, forms): &(usize, Vec<Form>), extents: [&[usize]; 3], others: &[usize]| {
+                let of = (inputs[*input], &forms[..]);
+                let mut operand = operand(graph, in_buffer, of, &extents.concat(), count(others))?;
+                operand.body.checks_to(&mut body);
+                match operand.body.reads().iter().any(|buf| kernel.members.contains(buf)) {
+                    true => Err(Trouble::Elsewhere),
+                    false => Ok(operand),
                 }
-                Ok(Operand { buf, at, casts })
             };
-            let a = side(c.a.0, &c.a.1, [&c.batch[..], &c.m, &c.k].concat())?;
-            let b = side(c.b.0, &c.b.1, [&c.batch[..], &c.k, &c.n].concat())?;
+            let a = side(&c.a, [&c.batch, &c.m, &c.k], &c.n)?;
+            let b = side(&c.b, [&c.batch, &c.k, &c.n], &c.m)?;
             LaunchKind::Contract(Contract { kind: c.kind, batch: c.batch, m: c.m, n: c.n, k: c.k, a, b, body })
         }
         _ => return Err(Trouble::Elsewhere),

@@ -13,6 +13,7 @@ mod in_place;
 pub mod ir;
 mod kernel;
 mod memory;
+mod operand;
 pub(crate) mod options;
 mod parts;
 pub mod pieces;

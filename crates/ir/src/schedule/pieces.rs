@@ -357,7 +357,7 @@ impl<'g> Piece<'g> {
     fn place(&self, launch: &Grouped) -> Grouped {
         let Grouped { mut kind, members } = launch.clone();
         kind.buffers_mut().into_iter().for_each(|id| *id = self.ids[*id]);
-        if let Some(body) = kind.body_mut() {
+        for body in kind.bodies_mut() {
             body.checks.iter_mut().for_each(|check| check.node = self.ids[check.node]);
             for inst in &mut body.insts {
                 if let Inst::Scalar(slot) = inst {

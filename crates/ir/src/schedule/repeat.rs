@@ -8,7 +8,7 @@
 
 use super::{
     ir::{
-        Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Operand, Place, Repeat,
+        Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Operand, Place, Read, Repeat,
         Schedule, Store, Whole,
     },
     memory::TEMPORARY,
@@ -106,41 +106,34 @@ fn lay_out(launches: &mut [Launch], constants: &[BufId], specs: &mut Vec<BufferS
     let mut copies = Vec::new();
     for launch in launches {
         let LaunchKind::Contract(c) = &mut launch.kind else { continue };
-        let (left, right) = ([&c.batch[..], &c.m, &c.k].concat(), [&c.batch[..], &c.k, &c.n].concat());
+        let [left, right] = c.extents();
         for (operand, extents) in [(&mut c.a, left), (&mut c.b, right)] {
-            let from = &specs[operand.buf];
-            let next = extents.iter().zip(&operand.at.base.coef).rev().find(|(extent, _)| **extent > 1);
-            let plain = from.dtype == DType::F32 && operand.casts.is_empty();
+            let Some(Read { buf: from, dtype, at, casts }) = operand.read() else { continue };
+            let next = extents.iter().zip(&at.base.coef).rev().find(|(extent, _)| **extent > 1);
+            let plain = dtype == DType::F32 && casts.is_empty();
             let as_read = plain && next.is_none_or(|(_, step)| *step == 1);
             // Windows, and what is repeated, are larger than what they are of.
-            let once = operand.at.terms.is_empty() && count(&extents) <= from.len;
-            if as_read || !once || !constants.contains(&operand.buf) {
+            let once = at.terms.is_empty() && count(&extents) <= specs[from].len;
+            if as_read || !once || !constants.contains(&from) {
                 continue;
             }
             let found = known.iter().find(|(of, along, _)| (of, along) == (&*operand, &extents)).map(|known| known.2);
             let buf = found.unwrap_or_else(|| {
                 let to = temporary(specs, count(&extents), DType::F32);
-                copies.push((to, LaunchKind::Loop(dense(operand, &extents, specs[operand.buf].dtype, to))));
+                copies.push((to, LaunchKind::Loop(dense(operand.clone(), &extents, to))));
                 known.push((operand.clone(), extents.clone(), to));
                 to
             });
             let base = Linear { offset: 0, coef: strides(&extents).into_iter().map(|s| s as i64).collect() };
-            *operand = Operand { buf, at: Access { base, terms: vec![], fill: 0.0 }, casts: vec![] };
+            *operand = Operand::load(buf, DType::F32, Access { base, terms: vec![], fill: 0.0 });
         }
     }
     copies
 }
 
 /// Elements of an operand, rounded as it says, in the order in which it is read.
-fn dense(operand: &Operand, extents: &[usize], dtype: DType, to: BufId) -> Loop {
-    let load = Inst::Load { buf: operand.buf, at: operand.at.clone() };
-    let mut body = Body { insts: vec![load], dtypes: vec![dtype], stores: vec![], checks: vec![] };
-    for cast in operand.casts.iter().chain([&DType::F32]) {
-        if body.dtypes.last() != Some(cast) {
-            body.insts.push(Inst::Cast(body.insts.len() - 1));
-            body.dtypes.push(*cast);
-        }
-    }
+fn dense(operand: Operand, extents: &[usize], to: BufId) -> Loop {
+    let Operand { mut body } = if operand.dtype() == DType::F32 { operand } else { operand.cast(DType::F32) };
     let at = Linear { offset: 0, coef: strides(extents).into_iter().map(|s| s as i64).collect() };
     body.stores.push(Store { buf: to, at, value: body.insts.len() - 1 });
     Loop { outer: extents.to_vec(), inner: vec![], body }

@@ -1,6 +1,6 @@
 //! Launches in other forms that compute the same.
 
-use super::ir::{Access, Body, BufferSpec, Contract, Inst, Linear, Loop, Operand, Val};
+use super::ir::{Access, Body, Contract, Inst, Linear, Loop, Val};
 use crate::{
     dtype::DType,
     op::{ReduceOp, binary::BinaryOp},
@@ -43,9 +43,18 @@ impl Body {
         of_insts.chain(self.stores.iter_mut().map(|store| &mut store.at))
     }
 
-    /// Appends the body of a contraction, whose sum is the value `acc` here.
-    pub fn append(&mut self, from: &Body, acc: Val) {
-        let mut renamed = vec![acc; from.insts.len()];
+    /// Drops the guards that hold everywhere in a nest of these extents.
+    pub fn drop_guards(&mut self, extents: &[usize]) {
+        for inst in &mut self.insts {
+            if let Inst::Load { at, .. } | Inst::Gather { at, .. } = inst {
+                at.drop_guards(extents);
+            }
+        }
+    }
+
+    /// Appends a body; of a contraction's, whose sum is the value `acc` here.
+    pub fn append(&mut self, from: &Body, acc: Option<Val>) {
+        let mut renamed = vec![acc.unwrap_or(0); from.insts.len()];
         for (v, inst) in from.insts.iter().enumerate().filter(|(_, inst)| **inst != Inst::Acc) {
             let mut inst = inst.clone();
             inst.operands_mut().into_iter().for_each(|operand| *operand = renamed[*operand]);
@@ -63,34 +72,28 @@ impl Body {
 
 impl Contract {
     /// The same as a loop nest: for each point one sum of products, and the body behind it.
-    pub fn as_loop(&self, buffers: &[BufferSpec]) -> Loop {
+    pub fn as_loop(&self) -> Loop {
         let (b, m, n, k) = (self.batch.len(), self.m.len(), self.n.len(), self.k.len());
         let (own, summed) = (b + m + n, b + m + n..b + m + n + k);
         // Where the coordinates of each side are among `batch ++ m ++ n ++ k`.
         let of_a: Vec<usize> = (0..b + m).chain(summed.clone()).collect();
         let of_b: Vec<usize> = (0..b).chain(summed).chain(b + m..own).collect();
         let mut body = Body::default();
-        let mut push = |inst: Inst, dtype: DType| {
-            body.insts.push(inst);
-            body.dtypes.push(dtype);
-            body.insts.len() - 1
-        };
-        let mut load = |side: &Operand, to: &[usize]| {
-            let mut at = side.at.clone();
-            at.forms_mut().for_each(|form| {
+        let [x, y] = [(&self.a, of_a), (&self.b, of_b)].map(|(side, to)| {
+            let mut code = side.body.clone();
+            code.forms_mut().for_each(|form| {
                 let mut spread = Linear { offset: form.offset, ..Linear::zero(own + k) };
-                form.coef.iter().zip(to).for_each(|(c, d)| spread.coef[*d] = *c);
+                form.coef.iter().zip(&to).for_each(|(c, d)| spread.coef[*d] = *c);
                 *form = spread;
             });
-            let element = push(Inst::Load { buf: side.buf, at }, buffers[side.buf].dtype);
-            side.casts.iter().fold(element, |x, to| push(Inst::Cast(x), *to))
-        };
-        let (x, y) = (load(&self.a, &of_a), load(&self.b, &of_b));
-        let product = push(Inst::Binary(BinaryOp::Mul, x, y), DType::F32);
-        let sum = push(Inst::Reduce(ReduceOp::Sum, product), DType::F32);
+            body.append(&code, None);
+            body.insts.len() - 1
+        });
+        body.insts.extend([Inst::Binary(BinaryOp::Mul, x, y), Inst::Reduce(ReduceOp::Sum, body.insts.len())]);
+        body.dtypes.extend([DType::F32; 2]);
         let mut rest = self.body.clone();
         rest.forms_mut().for_each(|form| form.coef.resize(own + k, 0));
-        body.append(&rest, sum);
+        body.append(&rest, Some(body.insts.len() - 1));
         Loop { outer: [&self.batch[..], &self.m, &self.n].concat(), inner: self.k.clone(), body }
     }
 }

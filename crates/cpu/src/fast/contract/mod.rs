@@ -38,16 +38,17 @@ pub enum ContractKernel {
 impl ContractKernel {
     /// Chooses how to run a contraction.
     pub fn new(c: &Contract, buffers: &[BufferSpec]) -> Result<ContractKernel, String> {
-        if let Some(stencil) = Stencil::new(c, buffers) {
+        if let Some(stencil) = Stencil::new(c) {
             return Ok(ContractKernel::Planes(Box::new(Planes::new(stencil, c, buffers)?)));
         }
         let mut c = c.clone();
-        c.a.at.drop_guards(&[&c.batch[..], &c.m, &c.k].concat());
-        c.b.at.drop_guards(&[&c.batch[..], &c.k, &c.n].concat());
+        let [of_a, of_b] = c.extents();
+        c.a.body.drop_guards(&of_a);
+        c.b.body.drop_guards(&of_b);
         let [m, n, k] = [&c.m, &c.n, &c.k].map(|extents| extents.iter().product::<usize>());
         if m <= 1 || n <= 1 || k == 0 {
             let dtype_of = |buf: BufId| buffers[buf].dtype;
-            return Ok(ContractKernel::Loop(LoopCode::new(&c.as_loop(buffers), &Options::default(), &dtype_of)?));
+            return Ok(ContractKernel::Loop(LoopCode::new(&c.as_loop(), &Options::default(), &dtype_of)?));
         }
         Ok(ContractKernel::Product(Box::new(Product::new(&c, buffers)?)))
     }

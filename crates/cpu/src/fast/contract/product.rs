@@ -46,7 +46,7 @@ impl Product {
         let count = |x: &[usize]| x.iter().product::<usize>();
         let (m, n, k) = (count(&c.m), count(&c.n), count(&c.k));
         let sums = buffers.len();
-        let plain = |o: &Operand| o.at.terms.is_empty();
+        let plain = |o: &Operand| o.read().is_some_and(|read| read.at.terms.is_empty());
         let batches = count(&c.batch);
         // Whole products where both sides are matrices; tiles where windows have to be packed.
         let whole_tiles = (Tiling::whole(&c.n), Tiling::whole(&c.k));
@@ -104,7 +104,7 @@ impl Product {
         let direct = self.direct.as_ref().filter(|d| {
             // Sums must not be written over what is still to be read.
             let to = views[d.buf];
-            !to.overlaps(&views[self.a.buf]) && !to.overlaps(&views[self.b.buf])
+            !self.a.overlaps(to, &views) && !self.b.overlaps(to, &views)
         });
         if self.whole {
             return self.execute_whole(bind, &mut views, direct, pool);
@@ -135,22 +135,8 @@ impl Product {
                 };
                 for step in 0..self.k.tiles() {
                     let k = self.k.tile(step);
-                    let a = self.a.tile(
-                        views[self.a.buf],
-                        Some(views[self.sums + 1]),
-                        tile_a.as_ref().map(Memory::view),
-                        batch,
-                        (0, self.m),
-                        k,
-                    );
-                    let b = self.b.tile(
-                        views[self.b.buf],
-                        Some(views[self.sums + 2]),
-                        tile_b.as_ref().map(Memory::view),
-                        batch,
-                        n,
-                        k,
-                    );
+                    let a = self.a.tile(&views, tile_a.as_ref().map(Memory::view), batch, (0, self.m), k);
+                    let b = self.b.tile(&views, tile_b.as_ref().map(Memory::view), batch, n, k);
                     let b = Matrix { rows: b.cols, cols: b.rows, ..b };
                     match &part {
                         Some(part) => matmul_long([self.m, n.1, k.1], c, step > 0, a, b, part.view()),
@@ -189,8 +175,8 @@ impl Product {
                 Some(direct) => direct.matrix(views[direct.buf], batch, n),
                 None => Matrix { view: sums.view(), start: batch * self.m * n.1, rows: n.1 as isize, cols: 1 },
             };
-            let a = self.a.tile(views[self.a.buf], Some(views[self.sums + 1]), None, batch, all_m, all_k);
-            let b = self.b.tile(views[self.b.buf], Some(views[self.sums + 2]), None, batch, n, all_k);
+            let a = self.a.tile(views, None, batch, all_m, all_k);
+            let b = self.b.tile(views, None, batch, n, all_k);
             let b = Matrix { rows: b.cols, cols: b.rows, ..b };
             let dims = [self.m, n.1, self.k.count];
             if is_long(dims) { whole_long(dims, c, a, b, pool)? } else { matmul(dims, c, false, a, b, true) }

@@ -3,7 +3,7 @@
 use thalweg_ir::{
     DType,
     schedule::{
-        ir::{Access, Body, BufId, BufferSpec, Inst, Linear, Loop, Operand, Store},
+        ir::{Access, Body, BufId, BufferSpec, Linear, Loop, Operand, Read, Store},
         transform::{Ones, merge},
     },
 };
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Source {
     /// In the buffer itself: each tile is a strided matrix.
-    Direct { at: Sparse, own: i64, k: i64 },
+    Direct { buf: BufId, at: Sparse, own: i64, k: i64 },
     /// In a copy in f32, `[batch, own, k]`, made before the product.
     Copied(Box<LoopCode>),
     /// In a scratch tile, filled element by element through guards and windows.
@@ -34,6 +34,9 @@ pub enum Source {
 /// How a tile is filled.
 #[derive(Clone, Debug)]
 pub struct Pack {
+    buf: BufId,
+    dtype: DType,
+    casts: Vec<DType>,
     reach: Reach,
     /// Collapsed extents of batch, own and k.
     batch: Vec<usize>,
@@ -46,10 +49,11 @@ pub struct Pack {
 /// A side: `own` stands for m or n.
 #[derive(Clone, Debug)]
 pub struct Side {
-    pub buf: BufId,
-    dtype: DType,
-    casts: Vec<DType>,
+    /// The buffers that it reads.
+    reads: Vec<BufId>,
     pub source: Source,
+    /// Number of the buffer that has its copy.
+    scratch: BufId,
     batch: Vec<usize>,
     own_count: usize,
     k_count: usize,
@@ -71,41 +75,52 @@ pub struct Shape<'a> {
 impl Side {
     /// Chooses the source. `scratch` is the buffer number of a copy.
     pub fn new(operand: &Operand, shape: &Shape<'_>, buffers: &[BufferSpec], scratch: BufId) -> Result<Side, String> {
-        let dtype = buffers[operand.buf].dtype;
-        let casts: Vec<DType> = operand.casts.iter().copied().filter(|d| *d != DType::F32).collect();
-        let at = own_first(&operand.at, shape);
-        let plain = at.terms.is_empty();
         let (b, o) = (shape.batch.len(), shape.own.len());
         let elements = |extents: &[usize]| extents.iter().product::<usize>();
         let volume = elements(shape.batch) * elements(shape.own) * elements(shape.k);
-        let strides = || {
+        let strides = |at: &Access| {
             let own = stride(&shape.own[shape.own_cut..], &at.base.coef[b + shape.own_cut..b + o])?;
             let k = stride(&shape.k[shape.k_cut..], &at.base.coef[b + o + shape.k_cut..])?;
             Some((own, k))
         };
-        let source = match strides() {
-            Some((own, k)) if plain && dtype == DType::F32 && casts.is_empty() => {
-                Source::Direct { at: Sparse::new(&at.base), own, k }
+        let body = own_first(&operand.body, shape);
+        let operand = Operand { body };
+        let read = operand.read();
+        let found = read.and_then(|Read { buf, dtype, at, casts }| {
+            let casts: Vec<DType> = casts.iter().copied().filter(|d| *d != DType::F32).collect();
+            match strides(at) {
+                Some((own, k)) if at.terms.is_empty() && dtype == DType::F32 && casts.is_empty() => {
+                    Some(Ok(Source::Direct { buf, at: Sparse::new(&at.base), own, k }))
+                }
+                // A copy must not be much larger than the buffer: windows repeat elements.
+                _ if volume <= 2 * buffers[buf].len => None,
+                _ => Some(Pack::new((buf, dtype, casts), at, shape).map(|pack| Source::Packed(Box::new(pack)))),
             }
-            // A copy must not be much larger than the buffer: windows repeat elements.
-            _ if volume <= 2 * buffers[operand.buf].len => {
-                let l = copy(operand.buf, dtype, &casts, &at, shape, scratch);
+        });
+        let reads = operand.body.reads();
+        let source = match found {
+            Some(source) => source?,
+            None => {
                 let dtype_of = |buf: BufId| if buf == scratch { DType::F32 } else { buffers[buf].dtype };
-                Source::Copied(Box::new(LoopCode::new(&l, &Options::default(), &dtype_of)?))
+                let copy = copy(operand.body, shape, scratch);
+                Source::Copied(Box::new(LoopCode::new(&copy, &Options::default(), &dtype_of)?))
             }
-            _ => Source::Packed(Box::new(Pack::new(&at, shape)?)),
         };
         Ok(Side {
-            buf: operand.buf,
-            dtype,
-            casts,
+            reads,
             source,
+            scratch,
             batch: shape.batch.to_vec(),
             own_count: elements(shape.own),
             k_count: elements(shape.k),
             own: shape.own.to_vec(),
             k: shape.k.to_vec(),
         })
+    }
+
+    /// Whether it reads what overlaps a view.
+    pub fn overlaps(&self, to: View<'_>, views: &[View<'_>]) -> bool {
+        self.reads.iter().any(|buf| to.overlaps(&views[*buf]))
     }
 
     /// Elements of its copy, if it needs one.
@@ -116,70 +131,64 @@ impl Side {
         }
     }
 
-    /// The matrix `own × k` of a tile. `from` is the operand's buffer, `copy` its copy, `scratch` room for a tile.
+    /// The matrix `own × k` of a tile, with `scratch` as room for it.
     pub fn tile<'a>(
         &self,
-        from: View<'a>,
-        copy: Option<View<'a>>,
+        views: &[View<'a>],
         scratch: Option<View<'a>>,
         batch: usize,
         (own, own_len): (usize, usize),
         (k, k_len): (usize, usize),
     ) -> Matrix<'a> {
         let (b, o) = (self.batch.len(), self.own.len());
-        match (&self.source, copy, scratch) {
-            (Source::Direct { at, own: rows, k: cols }, ..) => {
+        match (&self.source, scratch) {
+            (Source::Direct { buf, at, own: rows, k: cols }, _) => {
                 let mut coords = [0; MAX_COORDS];
                 let mut unused = [0; MAX_COORDS];
                 set_box(&self.batch, 0, batch, 1, &mut coords, &mut unused);
                 set_box(&self.own, b, own, own_len, &mut coords, &mut unused);
                 set_box(&self.k, b + o, k, k_len, &mut coords, &mut unused);
-                Matrix { view: from, start: at.at(&coords) as usize, rows: *rows as isize, cols: *cols as isize }
+                Matrix { view: views[*buf], start: at.at(&coords) as usize, rows: *rows as isize, cols: *cols as isize }
             }
-            (Source::Copied(_), Some(view), _) => Matrix {
-                view,
+            (Source::Copied(_), _) => Matrix {
+                view: views[self.scratch],
                 start: (batch * self.own_count + own) * self.k_count + k,
                 rows: self.k_count as isize,
                 cols: 1,
             },
-            (Source::Packed(pack), _, Some(view)) => {
-                pack.fill(from, self.dtype, &self.casts, view, batch, (own, own_len), (k, k_len));
+            (Source::Packed(pack), Some(view)) => {
+                pack.fill(views[pack.buf], view, batch, (own, own_len), (k, k_len));
                 if pack.along_own {
                     Matrix { view, start: 0, rows: 1, cols: own_len as isize }
                 } else {
                     Matrix { view, start: 0, rows: k_len as isize, cols: 1 }
                 }
             }
-            _ => unreachable!("copies and tiles have room made for them"),
+            _ => unreachable!("tiles have room made for them"),
         }
     }
 }
 
-/// The access with coordinates `batch ++ own ++ k`.
-fn own_first(at: &Access, shape: &Shape<'_>) -> Access {
-    let mut at = at.clone();
+/// The code with coordinates `batch ++ own ++ k`.
+fn own_first(body: &Body, shape: &Shape<'_>) -> Body {
+    let mut body = body.clone();
     if shape.k_first {
         let (b, k) = (shape.batch.len(), shape.k.len());
-        at.forms_mut().for_each(|form| form.coef[b..].rotate_left(k));
+        body.forms_mut().for_each(|form| form.coef[b..].rotate_left(k));
     }
-    at
+    body
 }
 
-/// The loop that copies a side to `[batch, own, k]` in f32.
-fn copy(buf: BufId, dtype: DType, casts: &[DType], at: &Access, shape: &Shape<'_>, scratch: BufId) -> Loop {
+/// The loop that makes a side as `[batch, own, k]` in f32.
+fn copy(mut body: Body, shape: &Shape<'_>, scratch: BufId) -> Loop {
     let outer = [shape.batch, shape.own, shape.k].concat();
-    let mut body = Body { insts: vec![Inst::Load { buf, at: at.clone() }], dtypes: vec![dtype], ..Body::default() };
-    for cast in casts {
-        body.insts.push(Inst::Cast(body.insts.len() - 1));
-        body.dtypes.push(*cast);
-    }
     let coef = thalweg_ir::shape::strides(&outer).into_iter().map(|s| s as i64).collect();
     body.stores.push(Store { buf: scratch, at: Linear { offset: 0, coef }, value: body.insts.len() - 1 });
     Loop { outer, inner: Vec::new(), body }
 }
 
 impl Pack {
-    fn new(at: &Access, shape: &Shape<'_>) -> Result<Pack, String> {
+    fn new((buf, dtype, casts): (BufId, DType, Vec<DType>), at: &Access, shape: &Shape<'_>) -> Result<Pack, String> {
         let mut at = at.clone();
         let (mut batch, mut own, mut k) = (shape.batch.to_vec(), shape.own.to_vec(), shape.k.to_vec());
         merge(&mut [&mut batch, &mut own, &mut k], at.forms_mut(), Ones::Dropped);
@@ -200,15 +209,13 @@ impl Pack {
             _ => own_last.is_some(),
         };
         let last = if along_own { own_last } else { k_last };
-        Ok(Pack { reach: Reach::new(&at, last), batch, own, k, along_own })
+        Ok(Pack { buf, dtype, casts, reach: Reach::new(&at, last), batch, own, k, along_own })
     }
 
     /// Fills `[k, own]` or, along k, `[own, k]`.
     fn fill(
         &self,
         from: View<'_>,
-        dtype: DType,
-        casts: &[DType],
         to: View<'_>,
         batch: usize,
         (own, own_len): (usize, usize),
@@ -226,7 +233,7 @@ impl Pack {
         let tile = to.slice_mut::<u32>(0, row_count * len);
         let mut coords = lo;
         for row in tile.chunks_exact_mut(len) {
-            fill_lanes(&self.reach, &from, dtype, (&region, &lanes, &coords), 0, row);
+            fill_lanes(&self.reach, &from, self.dtype, (&region, &lanes, &coords), 0, row);
             for d in rows.clone().rev() {
                 coords[d] += 1;
                 if coords[d] < hi[d] {
@@ -235,7 +242,7 @@ impl Pack {
                 coords[d] = lo[d];
             }
         }
-        for cast in casts {
+        for cast in &self.casts {
             alu::round_to(*cast, bytemuck::cast_slice_mut(tile));
         }
     }

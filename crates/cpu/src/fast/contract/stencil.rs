@@ -6,7 +6,7 @@
 use pulp::{Arch, NullaryFnOnce};
 use thalweg_ir::{
     DType,
-    schedule::ir::{BufId, BufferSpec, Contract, Linear, Term},
+    schedule::ir::{BufId, Contract, Linear, Read, Term},
 };
 
 use crate::{
@@ -40,17 +40,15 @@ pub struct Stencil {
 
 impl Stencil {
     /// The stencil of a contraction, if it is one: F32 without casts, `m = 1`, two guards that each slide by one.
-    pub fn new(c: &Contract, buffers: &[BufferSpec]) -> Option<Stencil> {
-        let f32 = |o: &thalweg_ir::schedule::ir::Operand| {
-            buffers[o.buf].dtype == DType::F32 && o.casts.iter().all(|d| *d == DType::F32)
-        };
+    pub fn new(c: &Contract) -> Option<Stencil> {
+        let f32 = |read: &Read<'_>| read.dtype == DType::F32 && read.casts.iter().all(|d| *d == DType::F32);
+        let [w, x] = [c.a.read().filter(f32)?, c.b.read().filter(f32)?];
         let count = |x: &[usize]| x.iter().product::<usize>();
-        if count(&c.m) != 1 || c.n.len() < 2 || count(&c.k) > 64 || !f32(&c.a) || !f32(&c.b) || !c.a.at.terms.is_empty()
-        {
+        if count(&c.m) != 1 || c.n.len() < 2 || count(&c.k) > 64 || !w.at.terms.is_empty() {
             return None;
         }
         let (b, k, n) = (c.batch.len(), c.k.len(), c.n.len());
-        let [rows, cols] = &c.b.at.terms[..] else { return None };
+        let [rows, cols] = &x.at.terms[..] else { return None };
         // Which of the two guards slides along the last coordinate does not matter.
         let last = b + k + n - 1;
         let (rows, cols) = if rows.at.coef[last] != 0 { (cols, rows) } else { (rows, cols) };
@@ -60,7 +58,7 @@ impl Stencil {
                 (b + k..=last).filter(|e| *e != d).chain(0..b).all(|e| t.at.ignores(e) || (e >= b && extent(e) == 1));
             t.div == 1 && t.at.coef[d] == 1 && others
         };
-        let base_moves = (b..b + k).chain([last - 1, last]).any(|d| extent(d) > 1 && !c.b.at.base.ignores(d));
+        let base_moves = (b..b + k).chain([last - 1, last]).any(|d| extent(d) > 1 && !x.at.base.ignores(d));
         if !slides(rows, last - 1) || !slides(cols, last) || base_moves {
             return None;
         }
@@ -74,18 +72,17 @@ impl Stencil {
         let frame = [0, 1].map(|i| plane[i] + (high[i] - low[i]) as usize);
         let shifts = row_offsets.iter().zip(&col_offsets);
         let m = c.m.len();
-        let w_steps =
-            positions.iter().map(|p| (0..k).map(|d| c.a.at.base.coef[b + m + d] * p[d] as i64).sum()).collect();
+        let w_steps = positions.iter().map(|p| (0..k).map(|d| w.at.base.coef[b + m + d] * p[d] as i64).sum()).collect();
         let head = |form: &Linear, skip: usize| {
             // Over `batch ++ planes`; k and m are 0 there.
             let coef = form.coef[..b].iter().chain(&form.coef[b + skip..]).copied().collect();
             Sparse::new(&Linear { offset: form.offset, coef })
         };
         Some(Stencil {
-            x: c.b.buf,
-            w: c.a.buf,
-            w_at: Sparse::new(&Linear::new(c.a.at.base.offset, &c.a.at.base.coef[..b])),
-            x_at: head(&c.b.at.base, k),
+            x: x.buf,
+            w: w.buf,
+            w_at: Sparse::new(&Linear::new(w.at.base.offset, &w.at.base.coef[..b])),
+            x_at: head(&x.at.base, k),
             w_steps,
             plane,
             source: [rows.bound, cols.bound],

@@ -60,7 +60,7 @@ impl Epilogue {
         let coef = [batch, along(&c.m, row), along(&c.n, 1)].concat();
         let at = Access { base: Linear::new(0, &coef), terms: Vec::new(), fill: 0.0 };
         let mut body = Body { insts: vec![Inst::Load { buf: sums, at }], dtypes: vec![DType::F32], ..Body::default() };
-        body.append(&c.body, 0);
+        body.append(&c.body, Some(0));
         let l = Loop { outer, inner: Vec::new(), body };
         let dtype_of = |buf: BufId| if buf == sums { DType::F32 } else { buffers[buf].dtype };
         let options = Options { groups: vec![c.batch.len(), c.m.len()] };

@@ -4,27 +4,20 @@
 //! own coordinates from these numbers, with as few divisions as their own addresses allow. (A convolution's output is dense
 //! over its pixels while the windows it reads are not.) The summed coordinates stay separate: kernels loop over them.
 
-use thalweg_ir::{
-    DType,
-    schedule::{
-        ir::{Access, Body, BufId, Contract, Linear, Operand},
-        transform::{Ones, merge, merge_behind},
-    },
+use thalweg_ir::schedule::{
+    ir::{Body, Contract, Linear, Operand},
+    transform::{Ones, merge, merge_behind},
 };
 
 /// One side: an element for each (batch, row, k), where a row of the right side is a column of the product.
 #[derive(Clone, Debug)]
 pub struct Side {
-    /// Which buffer.
-    pub buf: BufId,
-    /// Casts of the element.
-    pub casts: Vec<DType>,
+    /// Its elements, over `batch ++ rows ++ k`.
+    pub operand: Operand,
     /// Extents of this side's batch coordinates.
     pub batch: Vec<usize>,
     /// Extents of its row coordinates.
     pub rows: Vec<usize>,
-    /// Over `batch ++ rows ++ k`.
-    pub at: Access,
 }
 
 /// A contraction in normal form.
@@ -59,7 +52,7 @@ impl Normal {
         let left = c.a.clone();
         let mut right = c.b.clone();
         let order: Vec<usize> = (0..nb).chain(nb + nk..nb + nk + nn).chain(nb..nb + nk).collect();
-        right.at.forms_mut().for_each(|f| reorder(f, &order));
+        right.body.forms_mut().for_each(|f| reorder(f, &order));
         let mut body = c.body.clone();
         let (mut m, mut n) = (c.m.clone(), c.n.clone());
         let (mut a, mut b) = (left, right);
@@ -69,12 +62,11 @@ impl Normal {
             std::mem::swap(&mut m, &mut n);
             std::mem::swap(&mut a, &mut b);
         }
-        let k = summed(&c.k, (nb + m.len(), &mut a.at), (nb + n.len(), &mut b.at), ones);
-        let side = |o: Operand, rows: &[usize]| {
-            let Operand { buf, mut at, casts } = o;
+        let k = summed(&c.k, (nb + m.len(), &mut a.body), (nb + n.len(), &mut b.body), ones);
+        let side = |mut operand: Operand, rows: &[usize]| {
             let (mut batch, mut rows) = (c.batch.clone(), rows.to_vec());
-            merge(&mut [&mut batch, &mut rows], at.forms_mut(), ones);
-            Side { buf, casts, batch, rows, at }
+            merge(&mut [&mut batch, &mut rows], operand.body.forms_mut(), ones);
+            Side { operand, batch, rows }
         };
         let mut outer = [c.batch.clone(), m.clone(), n.clone()];
         merge(&mut outer.each_mut(), body.forms_mut(), ones);
@@ -92,10 +84,10 @@ impl Normal {
 }
 
 /// Merges and orders the summed coordinates, which stand behind so many others on each side.
-fn summed(k: &[usize], a: (usize, &mut Access), b: (usize, &mut Access), ones: Ones) -> Vec<usize> {
+fn summed(k: &[usize], a: (usize, &mut Body), b: (usize, &mut Body), ones: Ones) -> Vec<usize> {
     let mut extents = k.to_vec();
     let mut forms: Vec<(usize, &mut Linear)> =
-        [a, b].into_iter().flat_map(|(skip, at)| at.forms_mut().map(move |form| (skip, form))).collect();
+        [a, b].into_iter().flat_map(|(skip, body)| body.forms_mut().map(move |form| (skip, form))).collect();
     merge_behind(&mut [&mut extents], &mut forms, ones);
     // The first coordinate is what is split; the last one is what is contiguous.
     if extents.len() > 2 && ones == Ones::Dropped {

@@ -1,318 +1,182 @@
-//! The address of an operand's element as a part that its row gives and a part that k gives.
-//!
-//! Addresses are affine: a row's part is computed once, and each step of k adds its own. A guarded axis is the same sum
-//! with a comparison. Where the axis is divided (adjoints of strided windows), both parts are divided on their own:
-//!
-//! ```text
-//! at = r + k,   r = div·rq + rr,   k = div·kq + kr:     div | at  ⇔  rr + kr ∈ {0, div},   at/div = rq + kq + [rr + kr = div]
-//! ```
+//! The elements of one side in the text of a kernel: read from a buffer and cast, or made by code at their coordinates.
 
-use thalweg_ir::{Class, DType, schedule::ir::Linear};
+use thalweg_ir::schedule::ir::{Access, Inst, Linear};
 
 use super::{
     super::{
-        body::from_bits,
-        kernel::{Builder, Source},
-        ops,
-        params::Word,
+        body::Writer,
+        kernel::{Builder, decode},
+        point::{Point, Value},
     },
-    normal::Side,
+    address::{Address, Part},
+    epilogue::LANES,
+    normal::{Normal, Side},
 };
 
-/// A guarded axis of an operand.
-struct Guard {
-    /// Over `batch ++ rows ++ k`; offset 0 or more of its own in both parts.
-    at: Linear,
-    /// How much larger than the truth the row's and k's parts are made, so that neither is negative. Multiples of `div`.
-    bias: [i64; 2],
-    div: i64,
-    bound: String,
-    stride: i64,
-}
-
-/// One side, with the names of its words.
-pub struct Loader<'a> {
-    side: &'a Side,
-    dtype: DType,
-    /// Everything that is linear: the base, and axes that are not divided.
-    base: Linear,
-    offset: String,
-    guards: Vec<Guard>,
-    fill: String,
-    words: Vec<(WordKey, String)>,
-}
-
-/// Words are told apart by value, which needs fewest; or by the place that uses them, so that the text does not say which
-/// are equal.
+/// How many elements are taken at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WordKey {
-    Value(i64),
-    Place(Place),
+pub enum Reads {
+    /// Four neighbours along the last summed coordinate.
+    AlongK,
+    /// Four neighbours along the rows.
+    AlongRows,
+    /// One by one.
+    Single,
 }
 
-/// A number of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// The base's factor of a coordinate.
-    Base(usize),
-    /// A guard's factor of a coordinate.
-    Guard(usize, usize),
-    /// The constant of a guard's row part.
-    RowOffset(usize),
-    /// The constant of a guard's part of k.
-    StepOffset(usize),
-    /// A guard's divisor.
-    Div(usize),
-    /// Elements between neighbours along a divided axis.
-    Stride(usize),
-    /// By how much a divided axis' quotient is too large.
-    Back(usize),
-}
-
-/// What a row, or a step of k, adds.
-#[derive(Clone, Debug, Default)]
-pub struct Part {
-    base: String,
-    /// For each guard: position (or its quotient), and remainder where it is divided; none where it ignores this part.
-    guards: Vec<Option<(String, Option<String>)>>,
-}
-
-impl<'a> Loader<'a> {
-    /// Binds the buffer and makes the words. `extents` are those of `batch ++ rows ++ k`.
-    pub fn new(k: &mut Builder, side: &'a Side, extents: &[usize]) -> Loader<'a> {
+impl Reads {
+    /// What a side allows.
+    pub fn of(side: &Side, k: &[usize], total: usize) -> Reads {
         let rows = side.batch.len() + side.rows.len();
-        let mut base = side.at.base.clone();
-        let mut guards = Vec::new();
-        for term in &side.at.terms {
-            if term.div == 1 {
-                base.offset += term.stride * term.at.offset;
-                for (b, c) in base.coef.iter_mut().zip(&term.at.coef) {
-                    *b += term.stride * c;
-                }
-            }
-            let lowest = |from: usize, upto: usize| -> i64 {
-                (from..upto).map(|d| (term.at.coef[d] * (extents[d] as i64 - 1)).min(0)).sum()
-            };
-            let up = |low: i64| if low < 0 { (-low + term.div - 1) / term.div * term.div } else { 0 };
-            let bias = match term.div {
-                1 => [0, 0],
-                _ => [up(lowest(0, rows) + term.at.offset), up(lowest(rows, extents.len()))],
-            };
-            let bound = k.params.push(Word::Fixed(term.bound as u32));
-            guards.push(Guard { at: term.at.clone(), bias, div: term.div, bound, stride: term.stride });
+        if k.last().is_some_and(|e| side.wide(rows + k.len() - 1, *e)) {
+            Reads::AlongK
+        } else if total.is_multiple_of(4) && side.rows.last().is_some_and(|e| side.wide(rows - 1, *e)) {
+            Reads::AlongRows
+        } else {
+            Reads::Single
         }
-        let binding = k.bind(Source::Buffer(side.buf));
-        let offset = k.params.push(Word::Offset { elements: base.offset as u32, binding });
-        let fill = match side.at.fill {
-            0.0 => "0.0".to_string(),
-            fill => from_bits(Class::Float, &k.params.push(Word::Fixed((fill as f32).to_bits()))),
+    }
+}
+
+/// A side with its words and the way it is read.
+pub struct Operand<'a> {
+    /// The side.
+    pub side: &'a Side,
+    /// How its elements are read.
+    pub reads: Reads,
+    /// Where they are, if they are a buffer's.
+    address: Option<Address>,
+    writer: Writer<'a>,
+    /// Values that are the same for all elements, written once.
+    hoisted: Vec<bool>,
+    /// Words of its extents.
+    batch: Vec<String>,
+    rows: Vec<String>,
+}
+
+/// A row of a side.
+pub struct Row {
+    /// Coordinates of `batch ++ rows`.
+    coords: Vec<String>,
+    part: Part,
+}
+
+/// A step of k.
+pub struct Step {
+    coords: Vec<String>,
+    part: Part,
+}
+
+impl<'a> Operand<'a> {
+    /// Binds the buffers, makes the words, and writes what is the same for all elements.
+    pub fn new(k: &mut Builder, c: &Normal, side: &'a Side, reads: Reads) -> Operand<'a> {
+        let extents = [&side.batch[..], &side.rows, &c.k].concat();
+        let (front, body) = (side.batch.len() + side.rows.len(), &side.operand.body);
+        let address = side.operand.read().map(|read| Address::new(k, &read, &extents, front));
+        let batch = side.batch.iter().map(|e| k.params.fixed(*e)).collect();
+        let rows = side.rows.iter().map(|e| k.params.fixed(*e)).collect();
+        let (mut writer, mut hoisted) = (Writer::new(body), vec![false; body.insts.len()]);
+        let anywhere = Point::one(vec!["0u".into(); extents.len()]);
+        for (v, inst) in body.insts.iter().enumerate().filter(|_| address.is_none()) {
+            hoisted[v] = (0..extents.len()).all(|d| inst.ignores(d)) && inst.operands().iter().all(|o| hoisted[*o]);
+            if hoisted[v] {
+                writer.value(k, v, &anywhere);
+            }
+        }
+        Operand { side, reads, address, writer, hoisted, batch, rows }
+    }
+
+    /// The side's batch coordinates.
+    pub fn batch(&self, k: &mut Builder, batch: &str) -> Vec<String> {
+        decode(k, batch, &self.side.batch, &self.batch)
+    }
+
+    /// The row `ahead` behind flat row `row`, on the same last coordinate.
+    pub fn row(&mut self, k: &mut Builder, batch: &[String], row: &str, ahead: usize) -> Row {
+        let mut coords = batch.to_vec();
+        coords.extend(decode(k, row, &self.side.rows, &self.rows));
+        if ahead > 0
+            && let Some(last) = coords.last_mut()
+        {
+            *last = k.name(format!("{last} + {ahead}u"));
+        }
+        let part = self.address.as_mut().map_or_else(Part::default, |address| address.row(k, &coords));
+        Row { coords, part }
+    }
+
+    /// The step of k at these coordinates.
+    pub fn step(&mut self, k: &mut Builder, coords: &[String]) -> Step {
+        let part = self.address.as_mut().map_or_else(Part::default, |address| address.step(k, coords));
+        Step { coords: coords.to_vec(), part }
+    }
+
+    /// One element, as the name of an `f32`.
+    pub fn one(&mut self, k: &mut Builder, row: &Row, step: &Step) -> String {
+        let loaded = self.address.as_mut().map(|address| Value::One(address.one(k, &row.part, &step.part)));
+        let point = Point::one([&row.coords[..], &step.coords].concat());
+        self.value(k, loaded, &point).at(0).to_string()
+    }
+
+    /// Four neighbours, the first of them here, as the name of a `vec4f`.
+    pub fn four(&mut self, k: &mut Builder, row: &Row, step: &Step) -> String {
+        let loaded = self.address.as_mut().map(|address| address.four(k, &row.part, &step.part));
+        if let (Some(vector), 1) = (&loaded, self.side.operand.body.insts.len()) {
+            return vector.clone();
+        }
+        let lanes = loaded.map(|vector| Value::Many(LANES.map(|lane| format!("{vector}.{lane}")).to_vec()));
+        let coords = [&row.coords[..], &step.coords].concat();
+        let axis = if self.reads == Reads::AlongK { coords.len() - 1 } else { row.coords.len() - 1 };
+        let value = self.value(k, lanes, &Point::Along { coords, axis, count: 4, aligned: true });
+        k.read(format!("vec4f({})", [0, 1, 2, 3].map(|i| value.at(i)).join(", ")))
+    }
+
+    /// Writes the code of an element, or of four, of which the first value may have been loaded.
+    fn value(&mut self, k: &mut Builder, loaded: Option<Value>, point: &Point) -> Value {
+        let last = self.hoisted.len() - 1;
+        (0..=last).filter(|v| !self.hoisted[*v]).for_each(|v| self.writer.forget(v));
+        if let Some(loaded) = loaded {
+            self.writer.set(0, loaded);
+        }
+        for v in 0..=last {
+            if self.writer.get(v).is_none() {
+                self.writer.value(k, v, point);
+            }
+        }
+        self.writer.written(last).clone()
+    }
+
+    /// Whether neighbouring rows are nearer to each other in memory than neighbouring steps of k.
+    pub fn rows_are_near(&self) -> bool {
+        let rows = self.side.batch.len() + self.side.rows.len();
+        let Some(at) = self.side.accesses().next() else { return false };
+        let stride = |d: usize| {
+            let guarded = at.terms.iter().filter(|t| t.div == 1).map(|t| t.stride * t.at.coef[d]);
+            (at.base.coef[d] + guarded.sum::<i64>()).unsigned_abs()
         };
-        let dtype = k.buffers[side.buf].dtype;
-        let mut loader = Loader { side, dtype, base, offset, guards, fill, words: Vec::new() };
-        // All words are made here, outside of any loop and in a fixed order.
-        let base = loader.base.coef.iter().enumerate().map(|(d, c)| (Place::Base(d), *c));
-        let guards = loader.guards.iter().enumerate().flat_map(|(g, guard)| {
-            let coefs = guard.at.coef.iter().enumerate().map(move |(d, c)| (Place::Guard(g, d), *c));
-            coefs.chain([
-                (Place::Div(g), if guard.div == 1 { 0 } else { guard.div }),
-                (Place::RowOffset(g), guard.bias[0] + guard.at.offset),
-                (Place::StepOffset(g), guard.bias[1]),
-                (Place::Stride(g), if guard.div == 1 { 0 } else { guard.stride }),
-                (Place::Back(g), (guard.bias[0] + guard.bias[1]) / guard.div),
-            ])
-        });
-        let numbers: Vec<(Place, i64)> = base.chain(guards).collect();
-        for (place, c) in numbers {
-            loader.word(k, place, c);
-        }
-        loader
-    }
-
-    /// The name of a number; small ones are part of the text, unless it is shared.
-    fn word(&mut self, k: &mut Builder, place: Place, c: i64) -> String {
-        let key = if k.shared { WordKey::Place(place) } else { WordKey::Value(c) };
-        match c {
-            0 => "0u".into(),
-            1 if !k.shared => "1u".into(),
-            _ => match self.words.iter().find(|(x, _)| *x == key) {
-                Some((_, name)) => name.clone(),
-                None => {
-                    let name = k.params.push(Word::Fixed(c as u32));
-                    self.words.push((key, name.clone()));
-                    name
-                }
-            },
-        }
-    }
-
-    /// `Σ coef·coord`, or nothing where all factors are 0.
-    fn sum(
-        &mut self,
-        k: &mut Builder,
-        coef: &[i64],
-        coords: &[String],
-        place: impl Fn(usize) -> Place,
-    ) -> Option<String> {
-        let mut terms = Vec::new();
-        for (d, (c, x)) in coef.iter().zip(coords).enumerate() {
-            match c {
-                0 => {}
-                1 if !k.shared => terms.push(x.clone()),
-                _ => terms.push(format!("{x} * {}", self.word(k, place(d), *c))),
-            }
-        }
-        (!terms.is_empty()).then(|| terms.join(" + "))
-    }
-
-    /// Elements between neighbours along coordinate `d` of `batch ++ rows ++ k`, where no axis is divided.
-    pub fn stride(&self, d: usize) -> i64 {
-        self.base.coef[d]
-    }
-
-    /// The row's part at these coordinates of `batch ++ rows`.
-    pub fn row(&mut self, k: &mut Builder, coords: &[String]) -> Part {
-        self.part(k, 0, coords, true)
-    }
-
-    /// The part of a step of k at these coordinates.
-    pub fn step(&mut self, k: &mut Builder, coords: &[String]) -> Part {
-        self.part(k, self.side.batch.len() + self.side.rows.len(), coords, false)
-    }
-
-    /// Offsets are the row's: a side of one row has no coordinates in front of those of k, so `first` does not tell.
-    fn part(&mut self, k: &mut Builder, first: usize, coords: &[String], is_row: bool) -> Part {
-        let own = first..first + coords.len();
-        let coef = self.base.coef[own.clone()].to_vec();
-        let mut base = self.sum(k, &coef, coords, |d| Place::Base(first + d)).unwrap_or_default();
-        if is_row {
-            base = if base.is_empty() { self.offset.clone() } else { format!("{} + {base}", self.offset) };
-        }
-        let mut parts = Vec::new();
-        for g in 0..self.guards.len() {
-            let coef = self.guards[g].at.coef[own.clone()].to_vec();
-            let sum = self.sum(k, &coef, coords, |d| Place::Guard(g, first + d));
-            let Guard { div, bias, stride, .. } = self.guards[g];
-            let (place, offset) = match is_row {
-                true => (Place::RowOffset(g), self.guards[g].at.offset + bias[0]),
-                false => (Place::StepOffset(g), bias[1]),
-            };
-            let offset = if offset == 0 { None } else { Some(self.word(k, place, offset)) };
-            let at = match (sum, offset) {
-                (None, None) if !is_row => {
-                    parts.push(None);
-                    continue;
-                }
-                (None, None) => "0u".into(),
-                (Some(s), None) => s,
-                (None, Some(o)) => o,
-                (Some(s), Some(o)) => format!("{o} + {s}"),
-            };
-            let at = k.name(at);
-            if div == 1 {
-                parts.push(Some((at, None)));
-                continue;
-            }
-            let (d, s) = (self.word(k, Place::Div(g), div), self.word(k, Place::Stride(g), stride));
-            let mut quotient = k.name(format!("{at} / {d}"));
-            let remainder = k.name(format!("{at} % {d}"));
-            if is_row && bias != [0, 0] {
-                let back = self.word(k, Place::Back(g), (bias[0] + bias[1]) / div);
-                quotient = k.name(format!("{quotient} - {back}"));
-            }
-            let step = if s == "1u" { quotient.clone() } else { format!("{quotient} * {s}") };
-            base = if base.is_empty() { step } else { format!("{base} + {step}") };
-            parts.push(Some((quotient, Some(remainder))));
-        }
-        let base = if base.is_empty() { base } else { k.name(base) };
-        Part { base, guards: parts }
-    }
-
-    /// Address and guard of the element at a row and a step.
-    fn at(&mut self, k: &mut Builder, row: &Part, step: &Part) -> (String, Option<String>) {
-        let mut address = if step.base.is_empty() { row.base.clone() } else { format!("{} + {}", row.base, step.base) };
-        let mut conditions = Vec::new();
-        for g in 0..self.guards.len() {
-            let (div, stride, bound) = (self.guards[g].div, self.guards[g].stride, self.guards[g].bound.clone());
-            let (r, s) = (row.guards[g].clone().unwrap_or(("0u".into(), Some("0u".into()))), step.guards[g].clone());
-            let mut position = match &s {
-                None => r.0,
-                Some((s, _)) => format!("{} + {s}", r.0),
-            };
-            if div > 1 {
-                let remainder = match (&r.1, s.and_then(|s| s.1)) {
-                    (Some(r), Some(s)) => k.name(format!("{r} + {s}")),
-                    (Some(r), None) => r.clone(),
-                    (None, Some(s)) => s,
-                    (None, None) => "0u".into(),
-                };
-                let d = self.word(k, Place::Div(g), div);
-                let carry = k.name(format!("{remainder} == {d}"));
-                conditions.push(format!("({remainder} == 0u || {carry})"));
-                position = format!("{position} + select(0u, 1u, {carry})");
-                let stride = self.word(k, Place::Stride(g), stride);
-                address = format!("{address} + select(0u, {stride}, {carry})");
-            }
-            let position = k.name(position);
-            conditions.push(k.name(format!("{position} < {bound}")));
-        }
-        if conditions.is_empty() {
-            return (k.name(address), None);
-        }
-        let guard = k.name(conditions.join(" && "));
-        (k.name(format!("select(0u, {address}, {guard})")), Some(guard))
-    }
-
-    /// One element, cast, as the name of an `f32`.
-    pub fn one(&mut self, k: &mut Builder, row: &Part, step: &Part) -> String {
-        let (address, guard) = self.at(k, row, step);
-        let loaded = k.load(self.side.buf, &address);
-        let value = match guard {
-            None => k.read(loaded),
-            Some(guard) => k.read(format!("select({}, {loaded}, {guard})", self.fill)),
-        };
-        match self.cast(k, &value) {
-            Some(cast) => k.read(cast),
-            None => value,
-        }
-    }
-
-    /// Four neighbours, cast, as the name of a `vec4f`.
-    pub fn four(&mut self, k: &mut Builder, row: &Part, step: &Part) -> String {
-        let (address, guard) = self.at(k, row, step);
-        let loaded = k.load4(self.side.buf, &address);
-        let value = match guard {
-            None => k.read(loaded),
-            Some(guard) => k.read(format!("select(vec4f({}), {loaded}, {guard})", self.fill)),
-        };
-        if self.cast(k, &value).is_none() {
-            return value;
-        }
-        let lanes: Vec<String> =
-            ["x", "y", "z", "w"].iter().map(|c| self.cast(k, &format!("{value}.{c}")).unwrap_or_default()).collect();
-        k.read(format!("vec4f({})", lanes.join(", ")))
-    }
-
-    /// The casts of an element, or nothing where there is nothing to do.
-    fn cast(&self, k: &Builder, x: &str) -> Option<String> {
-        let mut from = self.dtype;
-        let mut out = x.to_string();
-        for to in &self.side.casts {
-            out = ops::cast(k.caps, from, *to, &out);
-            from = *to;
-        }
-        (out != x).then_some(out)
+        let last = at.base.coef.len();
+        !self.side.rows.is_empty() && (last == rows || stride(rows - 1) < stride(last - 1))
     }
 }
 
 impl Side {
-    /// Whether four elements that follow each other along coordinate `d` of `batch ++ rows ++ k`, whose extent is
-    /// `extent`, are one aligned vector under one guard.
-    pub fn wide(&self, d: usize, extent: usize, rank: usize) -> bool {
-        let others = |at: &Linear| (0..rank).all(|c| c == d || at.coef[c] % 4 == 0);
-        extent.is_multiple_of(4)
-            && self.at.base.coef[d] == 1
-            && self.at.base.offset % 4 == 0
-            && others(&self.at.base)
-            && self.at.terms.iter().all(|t| t.at.ignores(d) && t.stride % 4 == 0)
+    /// What its code reads.
+    fn accesses(&self) -> impl Iterator<Item = &Access> {
+        self.operand.body.insts.iter().filter_map(|inst| match inst {
+            Inst::Load { at, .. } | Inst::Gather { at, .. } => Some(at),
+            _ => None,
+        })
+    }
+
+    /// Whether four elements that follow each other along coordinate `d` of `batch ++ rows ++ k`, whose extent is `extent`, are worth
+    /// taking at once: what they read is an aligned vector under one guard, or the same for all.
+    fn wide(&self, d: usize, extent: usize) -> bool {
+        let others = |at: &Linear| at.coef.iter().enumerate().all(|(c, coef)| c == d || coef % 4 == 0);
+        let vector = |at: &Access| {
+            at.base.coef[d] == 1
+                && at.base.offset % 4 == 0
+                && others(&at.base)
+                && at.terms.iter().all(|t| t.at.ignores(d) && t.stride % 4 == 0)
+        };
+        extent.is_multiple_of(4) && self.accesses().any(vector) && self.accesses().all(|at| at.ignores(d) || vector(at))
     }
 }

@@ -22,7 +22,7 @@ use super::{
     },
     epilogue::{Epilogue, LANES, quads},
     normal::{Normal, Side},
-    operand::{Loader, Part},
+    operand::{Operand, Reads, Row},
     stored::Stored,
 };
 
@@ -41,31 +41,6 @@ pub struct Tile {
     pub chunk: usize,
     /// Whether the text is shared by all shapes.
     pub shared: bool,
-}
-
-/// How the elements of an operand are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
-    /// Four neighbours along the last summed coordinate.
-    AlongK,
-    /// Four neighbours along the rows.
-    AlongRows,
-    /// One by one.
-    Single,
-}
-
-impl Reads {
-    /// What a side allows.
-    pub fn of(side: &Side, k: &[usize], total: usize) -> Reads {
-        let (rows, rank) = (side.batch.len() + side.rows.len(), side.batch.len() + side.rows.len() + k.len());
-        if k.last().is_some_and(|e| side.wide(rank - 1, *e, rank)) {
-            Reads::AlongK
-        } else if total.is_multiple_of(4) && side.rows.last().is_some_and(|e| side.wide(rows - 1, *e, rank)) {
-            Reads::AlongRows
-        } else {
-            Reads::Single
-        }
-    }
 }
 
 /// The kernel: the whole contraction, or partial sums in scratch memory where `tile.splits` is more than 1.
@@ -112,7 +87,7 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
 }
 
 /// The rows whose elements this invocation loads.
-fn tile_rows(k: &mut Builder, a: &mut Operand, batch: &[String], [m0, m]: [&str; 2], tile: Tile) -> Vec<Part> {
+fn tile_rows(k: &mut Builder, a: &mut Operand, batch: &[String], [m0, m]: [&str; 2], tile: Tile) -> Vec<Row> {
     let Tile { per_m, lanes, .. } = tile;
     let each = if a.reads == Reads::AlongRows { 4 } else { 1 };
     (0..per_m.div_ceil(each * lanes))
@@ -128,7 +103,7 @@ fn tile_rows(k: &mut Builder, a: &mut Operand, batch: &[String], [m0, m]: [&str;
 }
 
 /// The columns of this invocation: one part for four where they are read at once, else one for each.
-fn tile_columns(k: &mut Builder, b: &mut Operand, batch: &[String], [n0, n]: [&str; 2], shared: bool) -> Vec<Part> {
+fn tile_columns(k: &mut Builder, b: &mut Operand, batch: &[String], [n0, n]: [&str; 2], shared: bool) -> Vec<Row> {
     let neighbours = b.side.rows.last().is_some_and(|e| e % 4 == 0) && !shared;
     if b.reads == Reads::AlongRows || neighbours {
         let first = k.name(format!("min({n0}, {n} - 4u)"));
@@ -143,8 +118,8 @@ fn tile_columns(k: &mut Builder, b: &mut Operand, batch: &[String], [n0, n]: [&s
         .collect()
 }
 
-/// A side, and the parts of its addresses that do not change along k.
-type Loaded<'p, 'a> = (&'p mut Operand<'a>, &'p [Part]);
+/// A side, and the rows of it that this invocation reads.
+type Loaded<'p, 'a> = (&'p mut Operand<'a>, &'p [Row]);
 
 /// A loop for each summed coordinate; only the first is split.
 fn nested_loops(k: &mut Builder, c: &Normal, a: Loaded, b: Loaded, split: &str, tile: Tile) {
@@ -262,14 +237,14 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
         1 => values[i].clone(),
         _ => k.name(format!("subgroupBroadcast({}, {}u)", values[i / lanes], i % lanes)),
     };
-    let first_a = a.loader.step(k, coords);
-    let first_b = b.loader.step(k, coords);
+    let first_a = a.step(k, coords);
+    let first_b = b.step(k, coords);
     let four_a: Vec<String> = match a.reads {
-        Reads::AlongK => rows.iter().map(|row| a.loader.four(k, row, &first_a)).collect(),
+        Reads::AlongK => rows.iter().map(|row| a.four(k, row, &first_a)).collect(),
         _ => vec![],
     };
     let four_b: Vec<String> = match b.reads {
-        Reads::AlongK => columns.iter().map(|column| b.loader.four(k, column, &first_b)).collect(),
+        Reads::AlongK => columns.iter().map(|column| b.four(k, column, &first_b)).collect(),
         _ => vec![],
     };
     for (kk, lane) in LANES.iter().enumerate().take(step) {
@@ -282,12 +257,9 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
         let values_b: Vec<String> = match b.reads {
             Reads::AlongK => four_b.iter().map(|v| format!("{v}.{lane}")).collect(),
             reads => {
-                let part = b.loader.step(k, &at);
+                let part = b.step(k, &at);
                 let wide = reads == Reads::AlongRows;
-                columns
-                    .iter()
-                    .map(|c| if wide { b.loader.four(k, c, &part) } else { b.loader.one(k, c, &part) })
-                    .collect()
+                columns.iter().map(|c| if wide { b.four(k, c, &part) } else { b.one(k, c, &part) }).collect()
             }
         };
         let vector = match values_b.len() {
@@ -297,13 +269,13 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
         let values_a: Vec<String> = match a.reads {
             Reads::AlongK => (0..tile.per_m).map(|i| format!("{}.{lane}", share(k, &four_a, i))).collect(),
             Reads::AlongRows => {
-                let part = a.loader.step(k, &at);
-                let four: Vec<String> = rows.iter().map(|row| a.loader.four(k, row, &part)).collect();
+                let part = a.step(k, &at);
+                let four: Vec<String> = rows.iter().map(|row| a.four(k, row, &part)).collect();
                 (0..tile.per_m).map(|i| format!("{}.{}", share(k, &four, i / 4), LANES[i % 4])).collect()
             }
             Reads::Single => {
-                let part = a.loader.step(k, &at);
-                let single: Vec<String> = rows.iter().map(|row| a.loader.one(k, row, &part)).collect();
+                let part = a.step(k, &at);
+                let single: Vec<String> = rows.iter().map(|row| a.one(k, row, &part)).collect();
                 (0..tile.per_m).map(|i| share(k, &single, i)).collect()
             }
         };
@@ -335,52 +307,4 @@ pub fn partial(
         }
     }
     k.close();
-}
-
-/// A side with its words and the way it is read.
-pub struct Operand<'a> {
-    /// The side.
-    pub side: &'a Side,
-    /// Its addresses.
-    pub loader: Loader<'a>,
-    /// How its elements are read.
-    pub reads: Reads,
-    batch: Vec<String>,
-    rows: Vec<String>,
-}
-
-impl<'a> Operand<'a> {
-    /// Binds the buffer and makes the words.
-    pub fn new(k: &mut Builder, c: &Normal, side: &'a Side, reads: Reads) -> Operand<'a> {
-        let extents = [&side.batch[..], &side.rows, &c.k].concat();
-        let loader = Loader::new(k, side, &extents);
-        let batch = side.batch.iter().map(|e| k.params.fixed(*e)).collect();
-        let rows = side.rows.iter().map(|e| k.params.fixed(*e)).collect();
-        Operand { side, loader, reads, batch, rows }
-    }
-
-    /// The side's batch coordinates.
-    pub fn batch(&self, k: &mut Builder, batch: &str) -> Vec<String> {
-        decode(k, batch, &self.side.batch, &self.batch)
-    }
-
-    /// The part of the row `ahead` behind flat row `row`, on the same last coordinate.
-    pub fn row(&mut self, k: &mut Builder, batch: &[String], row: &str, ahead: usize) -> Part {
-        let mut coords = batch.to_vec();
-        coords.extend(decode(k, row, &self.side.rows, &self.rows));
-        if ahead > 0
-            && let Some(last) = coords.last_mut()
-        {
-            *last = k.name(format!("{last} + {ahead}u"));
-        }
-        self.loader.row(k, &coords)
-    }
-
-    /// Whether neighbouring rows are nearer to each other in memory than neighbouring steps of k.
-    pub fn rows_are_near(&self) -> bool {
-        let rows = self.side.batch.len() + self.side.rows.len();
-        let stride = |d: usize| self.loader.stride(d).unsigned_abs();
-        let last = self.side.at.base.coef.len();
-        !self.side.rows.is_empty() && (last == rows || stride(rows - 1) < stride(last - 1))
-    }
 }

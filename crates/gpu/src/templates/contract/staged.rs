@@ -21,8 +21,8 @@ use super::{
     },
     epilogue::{Epilogue, LANES, quads},
     normal::Normal,
-    operand::Part,
-    registers::{Operand, Reads, partial},
+    operand::{Operand, Reads, Row},
+    registers::partial,
 };
 
 /// Steps of k in a tile.
@@ -165,8 +165,8 @@ struct Block {
     step: String,
     /// Which four rows of the tile.
     rows: String,
-    /// Where each row's elements are; one part where the rows are one vector.
-    parts: Vec<Part>,
+    /// The rows; one where they are one vector.
+    of: Vec<Row>,
     /// The condition under which this invocation has a block, if not all do.
     exists: Option<String>,
 }
@@ -200,7 +200,7 @@ impl<'a> Load<'a> {
             };
             let row = k.name(format!("{first} + {rows} * 4u"));
             let together = operand.side.rows.last().is_some_and(|e| e % 4 == 0);
-            let parts: Vec<Part> = if operand.reads == Reads::AlongRows || together {
+            let of: Vec<Row> = if operand.reads == Reads::AlongRows || together {
                 let row = k.name(format!("min({row}, {end} - 4u)"));
                 let count = if operand.reads == Reads::AlongRows { 1 } else { 4 };
                 (0..count).map(|i| operand.row(k, batch, &row, i)).collect()
@@ -212,7 +212,7 @@ impl<'a> Load<'a> {
                 each.collect()
             };
             let exists = (jobs < invocations).then(|| format!("lid < {jobs}u"));
-            blocks.push(Block { step, rows, parts, exists });
+            blocks.push(Block { step, rows, of, exists });
         }
         Load { operand, name, tile, blocks }
     }
@@ -222,7 +222,7 @@ impl<'a> Load<'a> {
         let mut stores = Vec::new();
         let wide = self.operand.reads == Reads::AlongK;
         let quads = self.tile / 4;
-        for Block { step, rows, parts, exists } in &self.blocks {
+        for Block { step, rows, of, exists } in &self.blocks {
             let first = if wide { k.name(format!("{step} * 4u")) } else { step.to_string() };
             let flat = k.name(format!("kt + {first}"));
             let valid = end.map(|end| k.name(format!("{flat} < {end}")));
@@ -233,13 +233,11 @@ impl<'a> Load<'a> {
                 None => flat,
             };
             let coords = decode(k, &flat, extents, words);
-            let part = self.operand.loader.step(k, &coords);
+            let part = self.operand.step(k, &coords);
             let (many, one) = (wide || self.operand.reads == Reads::AlongRows, self.operand.reads == Reads::AlongRows);
-            let loaded: Vec<String> = parts
+            let loaded: Vec<String> = of
                 .iter()
-                .map(|row| {
-                    if many { self.operand.loader.four(k, row, &part) } else { self.operand.loader.one(k, row, &part) }
-                })
+                .map(|row| if many { self.operand.four(k, row, &part) } else { self.operand.one(k, row, &part) })
                 .collect();
             let vectors: Vec<String> = if wide {
                 LANES.iter().map(|lane| lanes_of(&loaded, lane)).collect()

@@ -226,6 +226,17 @@ impl Body {
         reads
     }
 
+    /// Reports positions outside among the checks of another body from now on.
+    pub fn checks_to(&mut self, other: &mut Body) {
+        let first = other.checks.len();
+        other.checks.append(&mut self.checks);
+        for inst in &mut self.insts {
+            if let Inst::Gather { index: Indirect { check, .. }, .. } | Inst::Within { check, .. } = inst {
+                *check += first;
+            }
+        }
+    }
+
     /// Every place that names a buffer.
     pub(super) fn buffers_mut(&mut self) -> impl Iterator<Item = &mut BufId> {
         let read = self.insts.iter_mut().filter_map(|inst| match inst {

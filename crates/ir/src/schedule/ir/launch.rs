@@ -58,15 +58,57 @@ impl Loop {
     }
 }
 
-/// One side of a contraction.
+/// One side of a contraction: code for each of its elements, the last value of which it is. Mostly that is an element of a buffer
+/// ([`Operand::read`]).
+///
+/// Loop coordinates are `batch ++ m ++ k` for the left side, `batch ++ k ++ n` for the right. It stores nothing and reduces nothing;
+/// positions that it looks at are among the checks of [`Contract::body`].
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Operand {
+    /// The code.
+    pub body: Body,
+}
+
+/// An operand that is a float of a buffer, 0 where a guard fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Read<'a> {
     /// Which buffer.
     pub buf: BufId,
-    /// Which element: over `batch ++ m ++ k` for the left side, `batch ++ k ++ n` for the right.
-    pub at: Access,
+    /// What its elements are.
+    pub dtype: DType,
+    /// Which element.
+    pub at: &'a Access,
     /// Casts applied to the element, in order (say, to f16: the value is rounded before the product).
-    pub casts: Vec<DType>,
+    pub casts: &'a [DType],
+}
+
+impl Operand {
+    /// Elements of a buffer of this dtype.
+    pub fn load(buf: BufId, dtype: DType, at: Access) -> Operand {
+        Operand { body: Body { insts: vec![Inst::Load { buf, at }], dtypes: vec![dtype], ..Body::default() } }
+    }
+
+    /// It, cast.
+    pub fn cast(mut self, to: DType) -> Operand {
+        self.body.insts.push(Inst::Cast(self.body.insts.len() - 1));
+        self.body.dtypes.push(to);
+        self
+    }
+
+    /// The dtype of its elements.
+    pub fn dtype(&self) -> DType {
+        self.body.dtypes[self.body.dtypes.len() - 1]
+    }
+
+    /// What it reads, if it does nothing beside but cast.
+    pub fn read(&self) -> Option<Read<'_>> {
+        let [Inst::Load { buf, at }, casts @ ..] = &self.body.insts[..] else { return None };
+        let in_order = casts.iter().enumerate().all(|(before, inst)| *inst == Inst::Cast(before));
+        let (dtype, casts) = self.body.dtypes.split_first()?;
+        // What is no float has other bits, and a guard's 0 stays 0 when it is cast.
+        let floats = self.body.dtypes.iter().all(|dtype| dtype.is_float()) && at.fill == 0.0;
+        (in_order && floats).then_some(Read { buf: *buf, dtype: *dtype, at, casts })
+    }
 }
 
 /// What a contraction is in the graph, for labels and for backends that have a kernel of their own for it.
@@ -87,6 +129,12 @@ pub enum ContractKind {
 
 /// `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, accumulated in f32, and `body` on each. The body's loop coordinates are
 /// `batch ++ m ++ n`; it has no `Inst::Reduce`.
+///
+/// ```text
+/// buffers ── code of A ─┐
+///                       ├─ Σ products ── body ── buffers
+/// buffers ── code of B ─┘                 └ buffers
+/// ```
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Contract {
     /// What it is in the graph.
@@ -105,6 +153,23 @@ pub struct Contract {
     pub b: Operand,
     /// What is done with each sum, and where it goes.
     pub body: Body,
+}
+
+impl Contract {
+    /// Its code: that of both sides, and what is done with each sum.
+    pub fn bodies(&self) -> [&Body; 3] {
+        [&self.a.body, &self.b.body, &self.body]
+    }
+
+    /// The same, to be changed.
+    pub fn bodies_mut(&mut self) -> [&mut Body; 3] {
+        [&mut self.a.body, &mut self.b.body, &mut self.body]
+    }
+
+    /// Extents of the coordinates of both sides.
+    pub fn extents(&self) -> [Vec<usize>; 2] {
+        [[&self.batch[..], &self.m, &self.k].concat(), [&self.batch[..], &self.k, &self.n].concat()]
+    }
 }
 
 /// A whole buffer, row-major.
@@ -166,7 +231,7 @@ impl LaunchKind {
     pub fn reads(&self) -> BTreeSet<BufId> {
         match self {
             LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
-            LaunchKind::Contract(c) => c.body.reads().into_iter().chain([c.a.buf, c.b.buf]).collect(),
+            LaunchKind::Contract(c) => c.bodies().into_iter().flat_map(Body::reads).collect(),
             LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
                 whole.inputs.iter().map(|array| array.buf).collect()
             }
@@ -197,7 +262,7 @@ impl LaunchKind {
         }
     }
 
-    /// The code, if it has some.
+    /// The code of results, if it has some.
     pub fn body(&self) -> Option<&Body> {
         match self {
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
@@ -210,7 +275,16 @@ impl LaunchKind {
         self.body().map_or(0, |body| body.insts.len())
     }
 
-    /// The code, to be changed.
+    /// All of its code, to be changed: a contraction's operands have some too.
+    pub fn bodies_mut(&mut self) -> Vec<&mut Body> {
+        match self {
+            LaunchKind::Loop(l) => vec![&mut l.body],
+            LaunchKind::Contract(c) => c.bodies_mut().into(),
+            LaunchKind::Whole(_) | LaunchKind::Repeat(_) => vec![],
+        }
+    }
+
+    /// The code of results, to be changed.
     pub fn body_mut(&mut self) -> Option<&mut Body> {
         match self {
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => Some(body),
@@ -234,7 +308,7 @@ impl LaunchKind {
         };
         let (mut kind, mut buffers, mut scalars) = (self.clone(), Vec::new(), Vec::new());
         kind.buffers_mut().into_iter().for_each(|buf| number(buf, &mut buffers));
-        for inst in kind.body_mut().into_iter().flat_map(|body| &mut body.insts) {
+        for inst in kind.bodies_mut().into_iter().flat_map(|body| &mut body.insts) {
             if let Inst::Scalar(slot) = inst {
                 number(slot, &mut scalars);
             }
@@ -244,17 +318,16 @@ impl LaunchKind {
 
     /// Every place that names a buffer.
     pub fn buffers_mut(&mut self) -> Vec<&mut BufId> {
-        let (operands, body) = match self {
-            LaunchKind::Loop(l) => (vec![], Some(&mut l.body)),
-            LaunchKind::Contract(c) => (vec![&mut c.a.buf, &mut c.b.buf], Some(&mut c.body)),
-            LaunchKind::Whole(whole) => (whole.arrays_mut().map(|array| &mut array.buf).collect(), None),
+        match self {
+            LaunchKind::Loop(l) => l.body.buffers_mut().collect(),
+            LaunchKind::Contract(c) => c.bodies_mut().into_iter().flat_map(Body::buffers_mut).collect(),
+            LaunchKind::Whole(whole) => whole.arrays_mut().map(|array| &mut array.buf).collect(),
             LaunchKind::Repeat(Repeat { launches, whole, scratch, .. }) => {
                 let inner = launches.iter_mut().flat_map(|launch| launch.kind.buffers_mut());
                 let outer = whole.arrays_mut().map(|array| &mut array.buf);
-                (inner.chain(outer).chain(scratch).collect(), None)
+                inner.chain(outer).chain(scratch).collect()
             }
-        };
-        operands.into_iter().chain(body.into_iter().flat_map(Body::buffers_mut)).collect()
+        }
     }
 }
 
@@ -293,15 +366,15 @@ impl Launch {
 
     /// The buffers it reads, each once, operands first.
     pub fn reads(&self) -> Vec<BufId> {
-        let first = match &self.kind {
-            LaunchKind::Loop(_) => vec![],
-            LaunchKind::Contract(c) => vec![c.a.buf, c.b.buf],
+        let all: Vec<BufId> = match &self.kind {
+            LaunchKind::Loop(l) => l.body.reads(),
+            LaunchKind::Contract(c) => c.bodies().into_iter().flat_map(Body::reads).collect(),
             LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
                 whole.inputs.iter().map(|array| array.buf).collect()
             }
         };
         let mut reads = Vec::new();
-        for buf in first.into_iter().chain(self.kind.body().into_iter().flat_map(Body::reads)) {
+        for buf in all {
             if !reads.contains(&buf) {
                 reads.push(buf);
             }
