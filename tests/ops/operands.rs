@@ -43,7 +43,7 @@ const CASES: [Case; 10] = [
         let x = whole(d, &[2, 4, 9, 8]) - whole(d, &[4, 1, 1]);
         x.conv2d(&whole(d, &[12, 4, 3, 3]), &ConvConfig { padding: vec![1], ..ConvConfig::default() })
     }),
-    ("ones", 1, |d| (whole(d, &[1]) * 0.0 + 1.0).expand([20, 30]).matmul(&whole(d, &[30, 40]))),
+    ("a number", 1, |d| (whole(d, &[1]) * 0.0 + 1.0).expand([20, 30]).matmul(&whole(d, &[30, 40]))),
 ];
 
 #[test]

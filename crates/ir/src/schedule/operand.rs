@@ -38,7 +38,11 @@ pub fn operand(
     })?;
     // Windows, and what is repeated, would be computed for each place where they show.
     let once = count(extents) <= count(&graph.nodes[stored].shape);
-    let light = once && (loads(&operand, extents) <= 1 || others <= FEW);
+    let light = match loads(&operand, extents) {
+        0 => true,
+        1 => once,
+        _ => once && others <= FEW,
+    };
     match light || operand.read().is_some() || in_buffer(stored) {
         true => Ok(operand),
         false => Err(Trouble::Materialise(stored)),
