@@ -15,7 +15,7 @@ use crate::{
     shape::Type,
 };
 
-/// An input of [`CustomKernel::reference`]: its elements, row-major, and its shape.
+/// An input of a definition, [`CustomKernel::reference`] or a primitive's own: its elements, row-major, and its shape.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
     /// The elements; truth values are 0 and 1.
@@ -59,13 +59,6 @@ impl Custom {
         &*self.op
     }
 
-    /// The results of the reference.
-    pub fn results(&self, inputs: &[Operand<'_>]) -> Vec<Vec<f64>> {
-        let mut results: Vec<Vec<f64>> = self.outputs.iter().map(|output| vec![0.0; output.count()]).collect();
-        self.op.reference(inputs, &mut results);
-        results
-    }
-
     /// What it depends on.
     fn parameters(&self) -> Vec<Bits> {
         self.op.parameters().into_iter().map(Bits).collect()
@@ -97,5 +90,11 @@ impl Compound for Custom {
 
     fn compose(&self, _c: &mut dyn Compose, _inputs: &[Value]) -> Option<Vec<Value>> {
         None
+    }
+
+    fn reference(&self, inputs: &[Operand<'_>], _types: &[Type]) -> Option<Vec<Vec<f64>>> {
+        let mut results: Vec<Vec<f64>> = self.outputs.iter().map(|output| vec![0.0; output.count()]).collect();
+        self.op.reference(inputs, &mut results);
+        Some(results)
     }
 }

@@ -6,10 +6,10 @@
 use crate::{
     custom::Operand,
     dtype::DType,
-    op::{ReduceOp, primitive::Primitive},
+    op::ReduceOp,
     philox::philox,
-    schedule::ir::{Access, Body, BufId, Contract, Inst, LaunchKind, Loop, Schedule, Val, Whole},
-    shape::count,
+    schedule::ir::{Access, Array, Body, BufId, Contract, Inst, LaunchKind, Loop, Schedule, Val, Whole},
+    shape::{Type, count},
 };
 
 /// The buffers of a schedule, wherever they are: some may share their elements.
@@ -33,8 +33,7 @@ impl Memory for Vec<Vec<f64>> {
 /// Runs the launches of a schedule in order.
 ///
 /// # Panics
-/// An address outside of a buffer; a primitive other than a user's own, or a scan: both are composed for a device without
-/// kernels.
+/// An address outside of a buffer; a scan, which is composed for a device without kernels.
 pub fn run(schedule: &Schedule, memory: &mut dyn Memory, scalars: &[f64]) {
     let mut run = Run { schedule, memory, scalars };
     for launch in &schedule.launches {
@@ -101,13 +100,15 @@ impl Run<'_> {
     }
 
     fn whole(&mut self, whole: &Whole) {
-        let Primitive::Custom(op) = &whole.op else { panic!("{} is composed", whole.op.name()) };
         let inputs = whole.inputs.iter();
         let data: Vec<Vec<f64>> =
             inputs.map(|x| (0..count(&x.shape)).map(|i| self.memory.load(x.buf, i)).collect()).collect();
         let operands: Vec<Operand<'_>> =
             data.iter().zip(&whole.inputs).map(|(data, x)| Operand { data, shape: &x.shape }).collect();
-        for (result, output) in op.results(&operands).iter().zip(&whole.outputs) {
+        let type_of = |x: &Array| Type { shape: x.shape.clone(), dtype: self.schedule.buffers[x.buf].dtype };
+        let types: Vec<Type> = whole.inputs.iter().map(type_of).collect();
+        let Some(results) = whole.op.reference(&operands, &types) else { panic!("{} has steps", whole.op.name()) };
+        for (result, output) in results.iter().zip(&whole.outputs) {
             if let Some(output) = output {
                 result.iter().enumerate().for_each(|(i, value)| self.memory.store(output.buf, i, *value));
             }

@@ -13,7 +13,6 @@ pub mod movement;
 pub mod random;
 pub mod reduce;
 pub mod scan;
-pub mod segments;
 pub mod unary;
 pub mod windows;
 

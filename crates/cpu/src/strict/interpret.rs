@@ -5,7 +5,7 @@ use std::rc::Rc;
 use thalweg_ir::{
     Bits, Class, DType, Error, ErrorKind, Fragment, Op, Operand, Primitive, Result,
     program::{Bindings, Node, Program, scalar_bits},
-    shape::count,
+    shape::{Type, count},
 };
 
 use super::storage;
@@ -129,7 +129,7 @@ fn compute(nodes: &[Node], node: &Node, values: &[Option<Rc<Vec<f64>>>]) -> Resu
         Op::ConvWeight(conv) => ops::conv::conv_weight(conv, shape, x[0], x[1]),
         Op::Gather(axis) => ops::index::gather(*axis, x[0], x[1]).map_err(range)?,
         Op::Concat(axis) => ops::concat::concat(*axis, &x),
-        Op::Part(primitive, k) => part(primitive, *k, &x, node)?,
+        Op::Part(primitive, k) => part(nodes, node, (primitive, *k), &x)?,
         Op::Pack(offsets) => ops::concat::pack(offsets, count(shape), &x),
     };
     // A view of a number is one.
@@ -140,19 +140,16 @@ fn compute(nodes: &[Node], node: &Node, values: &[Option<Rc<Vec<f64>>>]) -> Resu
 }
 
 /// One result of a primitive.
-fn part(primitive: &Primitive, k: usize, x: &[Array], node: &Node) -> Result<Vec<f64>> {
+fn part(nodes: &[Node], node: &Node, (primitive, k): (&Primitive, usize), x: &[Array]) -> Result<Vec<f64>> {
     let results = match primitive {
-        Primitive::Segments(of) => {
-            let [rows, segment] = x[..] else { return Err(fault(node, "not two inputs")) };
-            ops::segments::segments(of, of.identity(node.dtype), rows, segment).into()
-        }
         Primitive::Scan(of) => {
             let step: &Fragment = of.step.program().ok_or_else(|| fault(node, "no step"))?;
             ops::scan::scan(of, x, |taken| fragment(step, taken))?
         }
-        Primitive::Custom(custom) => {
+        other => {
             let operands: Vec<Operand<'_>> = x.iter().map(|x| Operand { data: x.data, shape: x.shape }).collect();
-            custom.results(&operands)
+            let types: Vec<Type> = node.inputs.iter().map(|i| nodes[*i].type_of()).collect();
+            other.reference(&operands, &types).ok_or_else(|| fault(node, "no definition"))?
         }
     };
     results.into_iter().nth(k).ok_or_else(|| fault(node, "no such result"))

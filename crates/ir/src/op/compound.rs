@@ -1,7 +1,7 @@
 //! What is asked of every primitive.
 
 use super::compose::{Compose, Value};
-use crate::shape::Type;
+use crate::{custom::Operand, shape::Type};
 
 /// What everybody who meets a primitive may ask of it.
 pub trait Compound {
@@ -13,6 +13,9 @@ pub trait Compound {
 
     /// The results as other ops, which every device has. `None` if there are no such ops.
     fn compose(&self, c: &mut dyn Compose, inputs: &[Value]) -> Option<Vec<Value>>;
+
+    /// The results by definition, in f64, of inputs of these types. `None` if they are those of other ops.
+    fn reference(&self, inputs: &[Operand<'_>], types: &[Type]) -> Option<Vec<Vec<f64>>>;
 
     /// Whether a kernel of its own is worth a launch with inputs like these; if not, it is composed wherever it can be.
     fn pays(&self, _inputs: &[Type]) -> bool {

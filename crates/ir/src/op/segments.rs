@@ -6,7 +6,7 @@ use super::{
     compound::Compound,
     reduce::ReduceOp,
 };
-use crate::{dtype::DType, shape::Type};
+use crate::{custom::Operand, dtype::DType, shape::Type};
 
 /// `(x [A, J, B], segment [A, J] I32) → y [A, S, B], count [A, S] I32`: `y[a, s]` is the combination of the rows `x[a, j]` whose
 /// `segment[a, j]` is `s`, in ascending `j`, and `count[a, s]` how many they are. Rows of a segment outside `0..S` belong to none; a
@@ -78,8 +78,49 @@ impl Compound for Segments {
         Some(vec![c.reduce(self.op, part, 2, self.dtype(dtype)), c.reduce(ReduceOp::Sum, member, 2, DType::I32)])
     }
 
+    fn reference(&self, inputs: &[Operand<'_>], types: &[Type]) -> Option<Vec<Vec<f64>>> {
+        let [Operand { data: x, shape }, Operand { data: segments, .. }] = inputs else { return None };
+        let [a, j, b] = [shape[0], shape[1], shape[2]];
+        let (mut y, mut count) = (vec![self.identity(types[0].dtype); a * self.count * b], vec![0.0; a * self.count]);
+        for (row, segment) in segments.iter().enumerate() {
+            if *segment < 0.0 || *segment >= self.count as f64 {
+                continue;
+            }
+            let to = row / j * self.count + *segment as usize;
+            count[to] += 1.0;
+            for (y, x) in y[to * b..][..b].iter_mut().zip(&x[row * b..][..b]) {
+                *y = match self.op {
+                    ReduceOp::Max if x.is_nan() || *x > *y => *x,
+                    ReduceOp::Min if x.is_nan() || *x < *y => *x,
+                    ReduceOp::Max | ReduceOp::Min => *y,
+                    ReduceOp::Prod => *y * x,
+                    _ => *y + x,
+                };
+            }
+        }
+        Some(vec![y, count])
+    }
+
     fn pays(&self, inputs: &[Type]) -> bool {
         let (rows, results) = (inputs[0].shape[1], self.outputs(inputs)[0].count());
         results >= ENOUGH && results.saturating_mul(rows) >= WORTH_A_LAUNCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_no_segment_are_left_out() {
+        let x = Operand { data: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], shape: &[1, 4, 2] };
+        let segment = Operand { data: &[2.0, 0.0, 2.0, -1.0], shape: &[1, 4] };
+        let types = [(vec![1, 4, 2], DType::F32), (vec![1, 4], DType::I32)].map(|(shape, dtype)| Type { shape, dtype });
+        let of = |op| Segments { op, count: 3 }.reference(&[x, segment], &types);
+        let sums = vec![vec![3.0, 4.0, 0.0, 0.0, 6.0, 8.0], vec![1.0, 0.0, 2.0]];
+        assert_eq!(of(ReduceOp::Sum), Some(sums));
+        let none = f64::NEG_INFINITY;
+        let greatest = vec![vec![3.0, 4.0, none, none, 5.0, 6.0], vec![1.0, 0.0, 2.0]];
+        assert_eq!(of(ReduceOp::Max), Some(greatest));
     }
 }

@@ -1,7 +1,7 @@
 //! Primitives on whole buffers, a file each.
 
 mod bound;
-mod custom;
+mod by_definition;
 mod segments;
 
 use thalweg_ir::{Primitive, schedule::ir::Whole};
@@ -12,7 +12,7 @@ pub use bound::Bound;
 pub fn execute(whole: &Whole, bound: Bound<'_>) {
     match &whole.op {
         Primitive::Segments(of) => segments::execute(of, whole, bound),
-        Primitive::Custom(op) => custom::execute(op, whole, bound),
+        Primitive::Custom(_) => by_definition::execute(whole, bound),
         Primitive::Scan(_) => unreachable!("a schedule has its steps"),
     }
 }
