@@ -11,7 +11,7 @@
 // not have the slot behind the last.
 //
 // Words: runs of slots and of rows, `rows` of each, twice; then `slots + 1` starts.
-// Holes: load_segment, load_x, store_y, store_count; load_word, store_word; Value, which has `width` elements; identity,
+// Holes: load_segment, load_x, load_y, store_y, store_count; load_word, store_word; Value, which has `width` elements; identity,
 // combined(y, x); BLOCK, the invocations of a workgroup; sh_slots, as many words of workgroup memory.
 
 // `row` counts through all batches of `length` rows. All invocations of a workgroup come here.
@@ -64,14 +64,22 @@ fn starts(slot: u32, rows: u32, sorted: u32, starts_at: u32) {
     store_word(starts_at + slot, low);
 }
 
-// `column` is in units of what one invocation combines: one element, or four.
-fn combine(slot: u32, column: u32, columns: u32, sorted_rows: u32, starts_at: u32, x_at: u32, y_at: u32) {
-    var y = Value(identity);
+// `column` is in units of what one invocation combines: one element, or four. Of the places `begin .. to` alone; a slot that lies on
+// both sides of `begin` goes on with what the launch before has stored.
+fn combine(
+    slot: u32, column: u32, columns: u32, sorted_rows: u32, starts_at: u32, x_at: u32, y_at: u32, begin: u32, to: u32
+) {
+    let first = load_word(starts_at + slot);
     let end = load_word(starts_at + slot + 1u);
-    for (var place = load_word(starts_at + slot); place < end; place++) {
+    let is_new = first >= begin;
+    if first >= to || !(is_new || end > begin) { return; }
+    let at = y_at + (slot * columns + column) * width;
+    var y = Value(identity);
+    if !is_new { y = load_y(at); }
+    for (var place = max(first, begin); place < min(end, to); place++) {
         y = combined(y, load_x(x_at + (load_word(sorted_rows + place) * columns + column) * width));
     }
-    store_y(y_at + (slot * columns + column) * width, y);
+    store_y(at, y);
 }
 
 fn count(slot: u32, starts_at: u32, count_at: u32) {

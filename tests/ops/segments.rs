@@ -48,6 +48,33 @@ fn of_integers_every_device_gives_the_same() -> Result<()> {
     Ok(())
 }
 
+/// More rows of one segment than software Vulkan lets an invocation walk through.
+#[test]
+fn a_segment_may_have_nearly_all_of_many_rows() -> Result<()> {
+    const ROWS: usize = 100_000;
+    let run = |device: &Device, columns: usize, segments: usize, of: fn(usize) -> i32| -> Result<Vec<i32>> {
+        let ids: Vec<i32> = (0..ROWS).map(of).collect();
+        let ids = Tensor::from_slice(device, &ids, [ROWS]);
+        let x = numbers(device, &[ROWS, columns], DType::I32);
+        let table = numbers(device, &[segments, columns], DType::F32).track();
+        let grads = table.embedding(&ids).backward_from(&x.cast(DType::F32))?;
+        let grad = grads.get(&table).expect("a gradient").cast(DType::I32);
+        let parts = [x.segment_sum(&ids, segments), x.segment_max(&ids, segments), x.segment_min(&ids, segments), grad];
+        parts.iter().map(|part| part.to_vec::<i32>()).collect::<Result<Vec<_>>>().map(|parts| parts.concat())
+    };
+    let ids: [fn(usize) -> i32; 3] =
+        [|_| 5, |j| (j / 40_000) as i32 * 9, |j| if j % 3 == 0 { j as i32 % 250 } else { 77 }];
+    for (columns, segments) in [(4, 256), (3, 400)] {
+        for (i, ids) in ids.into_iter().enumerate() {
+            let want = run(&strict(), columns, segments, ids)?;
+            for device in [cpu(), test_gpu!()] {
+                assert_eq!(run(&device, columns, segments, ids)?, want, "{columns} columns, ids {i} on {device}");
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn gradients_of_tables_and_scatters_go_through_kernels() -> Result<()> {
     let run = |device: &Device| -> Result<Vec<f32>> {

@@ -7,5 +7,6 @@ mod precision;
 mod profile;
 mod recomputed;
 mod resumed;
+mod scaled;
 mod steady;
 mod stored;

@@ -59,8 +59,8 @@ fn next_number() -> u64 {
 
 /// What a step goes by.
 enum By<'a> {
-    /// A loss, which tells whether it is finite.
-    Loss(&'a Tensor),
+    /// A loss, which tells whether it is finite, and by what its gradients are to be multiplied where the loss was scaled.
+    Loss(&'a Tensor, Option<Tensor>),
     /// Gradients that a caller has: they are looked at only where they are measured anyway. Some are computed on the way, for others
     /// to apply.
     Gradients(Vec<Tensor>),
@@ -235,6 +235,17 @@ impl Optimizer {
     /// As [`Tensor::backward`].
     #[track_caller]
     pub fn backward(&self, loss: &Tensor) -> Result<Grads> {
+        let (grads, inverse) = self.backward_scaled(loss)?;
+        let _scope = Scope::update();
+        Ok(match inverse {
+            Some(inverse) => grads.map(|g| g * inverse.cast(g.dtype())),
+            None => grads,
+        })
+    }
+
+    /// The gradients of a loss times its scale, and one over that.
+    #[track_caller]
+    fn backward_scaled(&self, loss: &Tensor) -> Result<(Grads, Option<Tensor>)> {
         loss.check()?;
         if self.scaling.is_none() && loss.device().compute_dtype() == Some(DType::F16) {
             self.unscaled.call_once(|| {
@@ -245,13 +256,12 @@ impl Optimizer {
             });
         }
         if self.scaling.is_none() || loss.count() != 1 {
-            return loss.backward();
+            return Ok((loss.backward()?, None));
         }
         let _scope = Scope::update();
         let scale = self.control().scale();
         let seed = scale.cast(loss.dtype()).broadcast_to(loss.shape());
-        let inverse = scale.recip();
-        Ok(loss.backward_from(&seed)?.map(|g| g * inverse.cast(g.dtype())))
+        Ok((loss.backward_from(&seed)?, Some(scale.recip())))
     }
 
     /// One training step: gradients, scaling, clipping and the update of the parameters and of what the module carries along,
@@ -267,8 +277,9 @@ impl Optimizer {
     /// device.
     #[track_caller]
     pub fn step(&self, loss: &Tensor) -> Result<()> {
-        let grads = self.backward(loss)?;
-        self.run(grads, By::Loss(loss))
+        // Unscaled where the flat gradient is read: for each alone that would wait for the whole pass, and keep what it reads till then.
+        let (grads, inverse) = self.backward_scaled(loss)?;
+        self.run(grads, By::Loss(loss, inverse))
     }
 
     /// The update alone, by gradients of one backward pass, changed or not. Several optimizers may apply the same gradients, each once.
@@ -399,11 +410,12 @@ impl Optimizer {
         let applied = grads.applied(groups.iter().flat_map(|g| g.arena.params()));
         // What nobody else holds needs no place of its own.
         drop(grads);
-        let (loss, watch) = match &by {
-            By::Loss(loss) => (Some(*loss), vec![(*loss).clone()]),
-            By::Gradients(waiting) => (None, waiting.clone()),
-            By::Sum => (None, Vec::new()),
+        let (loss, inverse, watch) = match &by {
+            By::Loss(loss, inverse) => (Some(*loss), inverse.as_ref(), vec![(*loss).clone()]),
+            By::Gradients(waiting) => (None, None, waiting.clone()),
+            By::Sum => (None, None, Vec::new()),
         };
+        let unscaled = |x: Tensor| inverse.map_or(x.clone(), |inverse| &x * inverse.cast(x.dtype()));
         let measured = self.scaling.is_some() || self.clip_norm.is_some() || matches!(by, By::Sum);
         let squares = active.iter().filter(|_| measured).map(|(.., g)| Squares::of(g)).reduce(Squares::plus);
         // The sum of squares is not finite as soon as one gradient is not. A loss that is not finite may have gradients that are.
@@ -412,13 +424,14 @@ impl Optimizer {
             (Some(loss), Some(gradients)) => Some(loss.where_(&gradients, &loss)),
             (loss, gradients) => loss.or(gradients),
         };
-        let norm = squares.filter(|_| self.scaling.is_some() || self.clip_norm.is_some()).map(|s| s.root());
+        let norm = squares.filter(|_| self.scaling.is_some() || self.clip_norm.is_some()).map(|s| unscaled(s.root()));
         let clip = self.clip_norm.zip(norm.as_ref()).map(|(limit, norm)| (limit / (norm + 1e-6)).minimum(1.0));
         let lr = self.next_lr(control);
         let skip = finite.as_ref().map(Tensor::not);
         let mut commit = Commit { applied, carried: &self.carried, ..Commit::default() };
         let mut blocks = Vec::new();
         for (group, moves, gradient) in active {
+            let gradient = unscaled(gradient);
             let clipped = match &clip {
                 Some(factor) => {
                     let factor = factor.cast(gradient.dtype());

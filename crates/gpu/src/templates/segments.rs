@@ -1,6 +1,6 @@
 //! Rows combined by segment: the functions of `segments.wgsl`, called for every segment, row and element.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 use thalweg_ir::{
     op::segments::Segments,
@@ -13,6 +13,7 @@ use super::{
     kernel::{Builder, Kernel, Source, linear_grid},
     ops::register,
     reduce::Reduction,
+    shape::MAX_ITERATIONS,
 };
 
 /// Invocations of a workgroup that combines.
@@ -45,7 +46,10 @@ pub fn kernels(of: &Segments, whole: &Whole, buffers: &[BufferSpec], caps: &Caps
     }
     kernels.push(launch.starts(from));
     if let Some(y) = &whole.outputs[0] {
-        kernels.push(launch.combine(y.buf, from + launch.rows));
+        let step = launch.step();
+        // The last begins the segments that nobody has behind all rows.
+        let passes = (0..=launch.rows / step).map(|pass| pass * step..(pass + 1) * step);
+        kernels.extend(passes.map(|places| launch.combine(y.buf, from + launch.rows, places)));
     }
     if let Some(counts) = &whole.outputs[1] {
         kernels.push(launch.count(counts.buf));
@@ -101,20 +105,26 @@ impl<'a> Launch<'a> {
         self.finish(k, ["starts", "segments_starts"], &holes, &words, self.slots + 1)
     }
 
+    /// Sorted rows that one launch combines: an invocation may have them all.
+    fn step(&self) -> usize {
+        if self.caps.software { MAX_ITERATIONS - TURNS } else { self.rows + 1 }
+    }
+
     /// A workgroup has a block of columns of some slots, one after the other.
-    fn combine(&self, y: BufId, sorted_rows: usize) -> Kernel {
+    fn combine(&self, y: BufId, sorted_rows: usize, places: Range<usize>) -> Kernel {
         let mut k = self.builder();
         let wg = self.wg();
         let width = if self.columns.is_multiple_of(4) { 4 } else { 1 };
         let columns = self.columns / width;
         let load_word = k.loader(Source::Words);
-        let [load_x, store_y] = match width {
-            4 => [k.loader4(self.x), k.storer4(y)],
-            _ => [k.loader(self.x), k.storer(y)],
+        let [load_x, load_y, store_y] = match width {
+            4 => [k.loader4(self.x), k.loader4(y), k.storer4(y)],
+            _ => [k.loader(self.x), k.loader(y), k.storer(y)],
         };
         let words = [columns, sorted_rows, self.starts_at()].map(|n| k.params.fixed(n));
         let columns_word = words[0].clone();
-        let words = [&words[..], &[k.start(self.x), k.start(y)]].concat();
+        let ends = [places.start, places.end].map(|n| k.params.fixed(n));
+        let words = [&words[..], &[k.start(self.x), k.start(y)], &ends].concat();
         let how = Reduction { op: self.of.op, class: k.kind(self.x).class() };
         let scalar = register(how.class);
         let value = if width == 4 { format!("vec4<{scalar}>") } else { scalar.to_string() };
@@ -126,6 +136,7 @@ impl<'a> Launch<'a> {
         let holes = [
             ("load_x", load_x.as_str()),
             ("load_word", &load_word),
+            ("load_y", &load_y),
             ("store_y", &store_y),
             ("identity", &how.init()),
             ("Value", &value),

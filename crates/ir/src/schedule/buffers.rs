@@ -92,6 +92,10 @@ impl<'g> Planner<'g> {
             if materialised[id] || matches!(node.op, Op::Leaf | Op::Pack(_)) {
                 row[id] = 0;
             }
+            if let Op::Pack(_) = node.op {
+                // A buffer like a leaf, whatever its parts are the results of.
+                (cost[id], heavy[id], cheap[id]) = (0, false, true);
+            }
             if materialised[id] && !node.op.is_heavy() {
                 // What stands behind the buffer is one load for its readers; but it remains a candidate epilogue.
                 cost[id] = 0;
