@@ -128,6 +128,16 @@ impl Node {
             && same_op()
     }
 
+    /// Hashes all that its value depends on but its shape: neither its label nor a number that is bound.
+    pub(crate) fn hash_but_shape(&self, state: &mut impl Hasher) {
+        static ANY_NUMBER: Op = Op::Scalar(Bits(f64::NAN));
+        let op = match &self.op {
+            Op::Scalar(_) if self.slot.is_some() => &ANY_NUMBER,
+            op => op,
+        };
+        (op, &self.inputs, self.dtype, self.rounds(), self.slot).hash(state);
+    }
+
     /// The dtype that a contraction rounds its operands to.
     fn rounds(&self) -> Option<DType> {
         self.compute.filter(|_| self.op.is_contraction())
@@ -143,14 +153,9 @@ impl Node {
 }
 
 impl Hash for Node {
-    /// All that its value depends on: neither its label nor a number that is bound.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        static ANY_NUMBER: Op = Op::Scalar(Bits(f64::NAN));
-        let op = match &self.op {
-            Op::Scalar(_) if self.slot.is_some() => &ANY_NUMBER,
-            op => op,
-        };
-        (op, &self.inputs, &self.shape, self.dtype, self.rounds(), self.slot).hash(state);
+        self.hash_but_shape(state);
+        self.shape.hash(state);
     }
 }
 

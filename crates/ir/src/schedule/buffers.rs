@@ -3,11 +3,14 @@
 //! A node is *materialised* if it is an output, a reduction, a contraction, or an elementwise node that several kernels would
 //! otherwise compute again. Everything else is inlined into its consumers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap, HashSet},
+};
 
 use super::{
     emit::Trouble,
-    graph::{Graph, NodeId},
+    graph::{Graph, Node, NodeId},
     ir::LaunchKind,
     kernel::{Kernel, emit_kernel},
     options::Options,
@@ -29,6 +32,20 @@ const MAX_SINGLE: usize = 12;
 /// Leaves that an output is written over: the output's node, and the leaf nodes whose memory it shares.
 pub type Overwrites = Vec<(NodeId, Vec<NodeId>)>;
 
+/// A kernel that was tried in vain.
+pub struct Refusal {
+    pub kernel: Kernel,
+    /// The members that it was to store.
+    pub stored: Vec<NodeId>,
+    pub trouble: Trouble,
+}
+
+/// Which nodes had a buffer, and what could not be computed at once then.
+pub struct Round {
+    pub materialised: Vec<bool>,
+    pub refusals: Vec<Refusal>,
+}
+
 /// Which nodes have a buffer.
 pub struct Planner<'g> {
     pub graph: &'g Graph,
@@ -40,6 +57,8 @@ pub struct Planner<'g> {
     pub wanted_outside: Vec<bool>,
     /// Whether anything is computed a second time.
     has_again: bool,
+    /// What was tried in vain so far.
+    refusals: RefCell<Vec<Refusal>>,
 }
 
 impl<'g> Planner<'g> {
@@ -113,7 +132,13 @@ impl<'g> Planner<'g> {
             }
         }
         let has_again = graph.nodes.iter().any(|node| matches!(node.op, Op::Again(_)));
-        Planner { graph, overwrites, options, materialised, wanted_outside, has_again }
+        let refusals = RefCell::default();
+        Planner { graph, overwrites, options, materialised, wanted_outside, has_again, refusals }
+    }
+
+    /// What there is to know of it when all is tried.
+    pub fn round(self) -> Round {
+        Round { materialised: self.materialised, refusals: self.refusals.into_inner() }
     }
 
     pub fn in_buffer(&self, id: NodeId) -> bool {
@@ -193,12 +218,9 @@ impl<'g> Planner<'g> {
         }
     }
 
-    /// As how many of a launch's buffers a node's counts: a large one is bound in pieces.
+    /// As how many of a launch's buffers a node's counts.
     pub fn bindings(&self, id: NodeId) -> usize {
-        let node = &self.graph.nodes[id];
-        // What binding at aligned addresses may take beside it.
-        let bytes = (count(&node.shape) * node.dtype.size_bytes()) as u64 + 272;
-        bytes.div_ceil((self.options.max_binding_bytes / 256).max(1) * 256) as usize
+        bindings(&self.graph.nodes[id], self.options)
     }
 
     /// The buffers that a materialised node reads for a second computation.
@@ -236,8 +258,19 @@ impl<'g> Planner<'g> {
     /// The launch of a kernel, with node ids for buffers. `stores` tells which members are stored.
     pub fn emit(&self, kernel: &Kernel, stores: &dyn Fn(NodeId) -> bool) -> Result<LaunchKind, Trouble> {
         let in_buffer = |id| self.in_buffer(id);
-        emit_kernel(self.graph, kernel, &in_buffer, stores)
+        emit_kernel(self.graph, kernel, &in_buffer, stores).inspect_err(|trouble| {
+            let stored = kernel.members.iter().copied().filter(|id| stores(*id)).collect();
+            let refusal = Refusal { kernel: kernel.clone(), stored, trouble: trouble.clone() };
+            self.refusals.borrow_mut().push(refusal);
+        })
     }
+}
+
+/// As how many of a launch's buffers a node's counts: a large one is bound in pieces.
+pub fn bindings(node: &Node, options: &Options) -> usize {
+    // What binding at aligned addresses may take beside it.
+    let bytes = (count(&node.shape) * node.dtype.size_bytes()) as u64 + 272;
+    bytes.div_ceil((options.max_binding_bytes / 256).max(1) * 256) as usize
 }
 
 /// Whether a node rounds the result of a reduction or contraction to 16 bits, which nobody reads otherwise.

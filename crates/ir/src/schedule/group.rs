@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    buffers::{Overwrites, Planner},
+    buffers::{Overwrites, Planner, Round},
     emit::Trouble,
     graph::{Graph, NodeId},
     ir::LaunchKind,
@@ -25,16 +25,17 @@ pub struct Groups {
     pub kernels: Vec<Kernel>,
     /// For each the launch that was written for it last.
     pub launches: Vec<Option<LaunchKind>>,
-    /// Which nodes have a buffer.
-    pub materialised: Vec<bool>,
     /// The nodes whose value a kernel must store.
     pub stored: Vec<bool>,
+    /// What led there. The buffers of the last one are those that there are.
+    pub rounds: Vec<Round>,
 }
 
 /// Groups a graph. `overwrites` orders kernels that write a leaf's memory behind all that read it; `copies` are kernels of their own,
 /// each of what is in a buffer.
 pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Option<Groups> {
     let mut forced: HashSet<NodeId> = copies.iter().map(|copy| graph.nodes[*copy].inputs[0]).collect();
+    let mut rounds = Vec::new();
     // Every round forces at least one more node into a buffer, so this ends.
     loop {
         let plan = Planner::new(graph, overwrites, options, &forced);
@@ -46,8 +47,13 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: 
                     return None;
                 }
             }
-            Ok((reads, launches)) => return merge(&plan, reads, launches, copies),
+            Ok((reads, launches)) => {
+                let groups = merge(&plan, reads, launches, copies)?;
+                rounds.push(plan.round());
+                return Some(Groups { rounds, ..groups });
+            }
         }
+        rounds.push(plan.round());
     }
 }
 
@@ -97,7 +103,7 @@ fn merge(
             stored[*read] |= own.is_none() || merger.precedence.kernel_of(*read) != own;
         }
     }
-    Some(Groups { kernels, launches, materialised: plan.materialised.clone(), stored })
+    Some(Groups { kernels, launches, stored, rounds: Vec::new() })
 }
 
 struct Merger<'p, 'g> {
@@ -221,9 +227,6 @@ impl Merger<'_, '_> {
             }
             (Domain::Points { dims: da, reduced: ra }, Domain::Points { dims: db, reduced: rb }) => {
                 let (reduces_a, reduces_b) = (ra.contains(&true), rb.contains(&true));
-                let rows = |dims: &[usize], reduced: &[bool]| -> Vec<usize> {
-                    dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(d, _)| *d).collect()
-                };
                 if da == db && ra == rb {
                     return Some(a.clone());
                 }
@@ -234,16 +237,11 @@ impl Merger<'_, '_> {
                 };
                 let Domain::Points { dims, reduced } = wide else { return None };
                 debug_assert!(!narrow_reduces);
-                let kept = rows(dims, reduced);
-                if *narrow == kept {
+                let kept = dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(d, _)| *d);
+                if kept.eq(narrow.iter().copied()) {
                     return Some(wide.clone());
                 }
-                // Storing every element while reducing: only where rows are many or short, and lie in memory one by one.
-                let (count, cols): (usize, usize) =
-                    (kept.iter().product(), dims.iter().zip(reduced).filter(|(_, r)| **r).map(|(d, _)| *d).product());
-                let trailing = reduced.iter().skip_while(|r| !**r).all(|r| *r);
-                let worth = !is_long(count, cols) && (trailing || count >= 64 || cols <= 16_384);
-                (narrow == dims && worth).then(|| wide.clone())
+                (narrow == dims && may_store_all(dims, reduced)).then(|| wide.clone())
             }
         }
     }
@@ -303,4 +301,12 @@ impl Merger<'_, '_> {
             }
         }
     }
+}
+
+/// Whether every point may be stored while some axes are reduced: only where rows are many or short, and lie in memory one by one.
+pub fn may_store_all(dims: &[usize], reduced: &[bool]) -> bool {
+    let points = |of: bool| dims.iter().zip(reduced).filter(|(_, r)| **r == of).map(|(d, _)| *d).product();
+    let (rows, cols): (usize, usize) = (points(false), points(true));
+    let trailing = reduced.iter().skip_while(|r| !**r).all(|r| *r);
+    !is_long(rows, cols) && (trailing || rows >= 64 || cols <= 16_384)
 }

@@ -1,5 +1,6 @@
 //! From a graph to a backend-neutral [`ir::Schedule`]: grouping, order and memory.
 
+mod alike;
 pub(crate) mod buffers;
 pub mod cache;
 mod checks;
@@ -28,10 +29,11 @@ use std::collections::{HashMap, HashSet};
 
 pub use options::Options;
 
+use alike::Grouped;
 use graph::{Builder, Graph, Node, NodeId};
 use ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule};
 use memory::TEMPORARY;
-use pieces::{Grouped, Pieces};
+use pieces::Pieces;
 
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -16,11 +16,10 @@ use std::{
 };
 
 use super::{
+    alike::{Alike, Grouped, alone},
     buffers::{self, Overwrites},
     graph::{Graph, Node, NodeId},
-    group,
-    ir::{Inst, LaunchKind},
-    kernel,
+    ir::Inst,
     options::Options,
     recent::Recent,
 };
@@ -37,18 +36,10 @@ const VIEWS: usize = 32;
 /// Nodes of all pieces that are remembered.
 const NODES: usize = 1 << 14;
 
-/// A launch over nodes, and the nodes it computes.
-#[derive(Clone, Debug)]
-pub struct Grouped {
-    /// What to do; buffers are node ids.
-    pub kind: LaunchKind,
-    /// Ascending.
-    pub members: Vec<NodeId>,
-}
-
-/// The pieces that were grouped last.
+/// The graphs and pieces that were grouped last.
 pub struct Pieces {
     known: Recent<Vec<Grouped>>,
+    alike: Alike,
     grouped: u64,
     /// Nodes of the largest graph that is grouped as a whole.
     longest: usize,
@@ -56,7 +47,8 @@ pub struct Pieces {
 
 impl Default for Pieces {
     fn default() -> Self {
-        Pieces { known: Recent::new(usize::MAX, NODES), grouped: 0, longest: usize::MAX }
+        let known = Recent::new(usize::MAX, NODES);
+        Pieces { known, alike: Alike::default(), grouped: 0, longest: usize::MAX }
     }
 }
 
@@ -76,6 +68,11 @@ impl Pieces {
         self.grouped
     }
 
+    /// How many graphs and pieces were grouped as one before was that differs in extents alone.
+    pub fn repeated(&self) -> u64 {
+        self.alike.repeated()
+    }
+
     /// The launches of a graph in order; `None` if it cannot be grouped.
     pub fn group(
         &mut self,
@@ -87,14 +84,14 @@ impl Pieces {
         // What is computed a second time is not to be kept, and what crosses a cut is.
         let saves_memory = graph.nodes.iter().any(|node| matches!(node.op, Op::Again(_)));
         if !self.cuts(graph.nodes.len()) || saves_memory {
-            return whole(graph, overwrites, options, copies);
+            return self.alike.group(graph, overwrites, options, copies);
         }
         let mut launches = Vec::new();
         for piece in cut(graph) {
             let (overwrites, copies) = (piece.overwrites(overwrites), piece.copies(copies));
-            let plan = || whole(&piece.graph, &overwrites, options, &copies);
             if piece.is_slice {
-                launches.extend(plan()?.iter().map(|launch| piece.place(launch)));
+                let grouped = alone(&piece.graph, &overwrites, options, &copies)?;
+                launches.extend(grouped.iter().map(|launch| piece.place(launch)));
                 continue;
             }
             let mut key = Key::default();
@@ -104,31 +101,13 @@ impl Pieces {
                 launches.extend(known.iter().map(|launch| piece.place(launch)));
                 continue;
             }
-            let grouped = plan()?;
+            let grouped = self.alike.group(&piece.graph, &overwrites, options, &copies)?;
             launches.extend(grouped.iter().map(|launch| piece.place(launch)));
             self.known.insert(key.words, grouped, nodes.len());
             self.grouped += 1;
         }
         Some(launches)
     }
-}
-
-/// The launches of a graph that is not cut.
-fn whole(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Option<Vec<Grouped>> {
-    let groups = group::group(graph, overwrites, options, copies)?;
-    let in_buffer = |id: NodeId| groups.materialised[id] || matches!(graph.nodes[id].op, Op::Leaf | Op::Pack(_));
-    let stores = |id: NodeId| groups.stored[id];
-    let emit = |(kernel, launch): (kernel::Kernel, Option<LaunchKind>)| {
-        // What was thought to be stored may turn out to be read in the kernel alone.
-        let is_wanted =
-            |launch: &LaunchKind| launch.writes() == kernel.members.iter().copied().filter(|id| stores(*id)).collect();
-        let kind = match launch.filter(is_wanted) {
-            Some(launch) => launch,
-            None => kernel::emit_kernel(graph, &kernel, &in_buffer, &stores).ok()?,
-        };
-        Some(Grouped { kind, members: kernel.members })
-    };
-    groups.kernels.into_iter().zip(groups.launches).map(emit).collect()
 }
 
 /// The pieces of a graph, each behind those it reads from.

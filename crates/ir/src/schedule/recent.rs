@@ -1,11 +1,16 @@
 //! What was used last, kept by its key.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Values by their keys. The least recently used go when there are too many, or all together weigh too much.
 #[derive(Debug)]
 pub struct Recent<V> {
-    entries: HashMap<Vec<u64>, Entry<V>>,
+    entries: HashMap<Arc<[u64]>, Entry<V>>,
+    /// The keys by when each was used last.
+    uses: BTreeMap<u64, Arc<[u64]>>,
     /// How many are kept.
     most: usize,
     /// What they may weigh together. The last one stays whatever it weighs.
@@ -24,32 +29,41 @@ struct Entry<V> {
 impl<V> Recent<V> {
     /// None yet.
     pub fn new(most: usize, heaviest: usize) -> Recent<V> {
-        Recent { entries: HashMap::new(), most, heaviest, weight: 0, clock: 0 }
+        Recent { entries: HashMap::new(), uses: BTreeMap::new(), most, heaviest, weight: 0, clock: 0 }
     }
 
     /// The value of a key.
     pub fn get(&mut self, key: &[u64]) -> Option<&mut V> {
-        self.clock += 1;
         let entry = self.entries.get_mut(key)?;
+        self.clock += 1;
+        let key = self.uses.remove(&entry.used)?;
+        self.uses.insert(self.clock, key);
         entry.used = self.clock;
         Some(&mut entry.value)
     }
 
     /// Keeps a value under a key, in place of one that is there; returns how many went to make room.
     pub fn insert(&mut self, key: Vec<u64>, value: V, weight: usize) -> u64 {
-        self.weight -= self.entries.remove(&key).map_or(0, |entry| entry.weight);
+        let key: Arc<[u64]> = key.into();
+        self.remove(&key);
         let mut gone = 0;
         while self.entries.len() >= self.most || self.weight + weight > self.heaviest {
-            let Some(oldest) = self.entries.iter().min_by_key(|(_, e)| e.used).map(|(key, _)| key.clone()) else {
-                break;
-            };
-            self.weight -= self.entries.remove(&oldest).map_or(0, |entry| entry.weight);
+            let Some(oldest) = self.uses.values().next().cloned() else { break };
+            self.remove(&oldest);
             gone += 1;
         }
         self.clock += 1;
         self.weight += weight;
+        self.uses.insert(self.clock, key.clone());
         self.entries.insert(key, Entry { value, weight, used: self.clock });
         gone
+    }
+
+    fn remove(&mut self, key: &[u64]) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.weight -= entry.weight;
+            self.uses.remove(&entry.used);
+        }
     }
 }
 
