@@ -144,11 +144,14 @@ impl<'w> Writer<'w> {
 
     /// Whether the compiler may see that a value is 0: where it is no factor, nor added up and then one.
     fn may_be_seen(&self, v: Val) -> bool {
-        self.body.insts.iter().all(|inst| match inst {
-            Inst::Binary(BinaryOp::Mul | BinaryOp::Div, a, b) => *a != v && *b != v,
-            Inst::Reduce(_, a) | Inst::Unary(_, a) | Inst::Cast(a) => *a != v,
-            _ => true,
-        })
+        // What stores nothing is an operand of products, which its last value is.
+        let is_factor = self.body.stores.is_empty() && v + 1 == self.body.insts.len();
+        !is_factor
+            && self.body.insts.iter().all(|inst| match inst {
+                Inst::Binary(BinaryOp::Mul | BinaryOp::Div, a, b) => *a != v && *b != v,
+                Inst::Reduce(_, a) | Inst::Unary(_, a) | Inst::Cast(a) => *a != v,
+                _ => true,
+            })
     }
 
     /// A few numbers are part of the text; others are words, so that kernels that differ in them are one.
