@@ -78,3 +78,13 @@ mod readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/for-pytorch-users.md")]
 mod for_pytorch_users {}
+
+/// Nothing that this crate brings compares with a user's numbers: beside an `i32` it is plain what a sum is.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// let six: i32 = 6;
+/// assert_eq!(six, [1, 2, 3].iter().sum());
+/// ```
+#[cfg(doctest)]
+mod sums {}

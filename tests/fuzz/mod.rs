@@ -14,7 +14,7 @@
 //! terms are rounded alike; nothing where an op copies, compares or selects.
 //! (16-bit results have larger units.) Another such run is the strict executor's in f32, every node rounded. A result may be as far
 //! from the undisturbed one as twice the farthest of these, plus the rounding of storing it. Two disturbed runs come first; what
-//! they do not explain is given thirty more.
+//! they do not explain is given thirty more. Where these choose differently among ties, a device may choose as none of them does.
 //!
 //! Where the mathematics is unstable (near ties in a sort, a kink, a cancellation) the disturbed runs differ and nothing is held
 //! against a device; where they agree exactly, as integers, positions and copies do, the device must as well.

@@ -12,11 +12,13 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use nojson::Json;
 use thalweg_graph::{
     DType, Element,
     module::snapshot::{Array, Snapshot, Value},
 };
+
+use crate::safetensors::{LONGEST, METADATA, parse};
 
 /// What the file says it is, and which version of that is written.
 const FORMAT: &str = "thalweg";
@@ -27,13 +29,11 @@ const VALUE: &str = "value:";
 const HEAD: &str = r#"{"__metadata__":{"crc32":""#;
 /// Where these digits are.
 const CRC: std::ops::Range<usize> = 8 + HEAD.len()..16 + HEAD.len();
-/// The longest header that readers take, in bytes.
-const LONGEST: usize = 100_000_000;
 
 /// A tensor as a file has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    pub dtype: Dtype,
+    pub dtype: &'static str,
     pub shape: Vec<usize>,
     pub bytes: Vec<u8>,
 }
@@ -58,7 +58,7 @@ pub(crate) fn to_bytes(snapshot: &Snapshot, note: Option<(&str, &str)>) -> Resul
     let mut tensors = Vec::new();
     for (name, value) in snapshot.iter() {
         match value {
-            Value::Array(_) if name == "__metadata__" => return Err(format!("'{name}' is no name for a tensor")),
+            Value::Array(_) if name == METADATA => return Err(format!("'{name}' is no name for a tensor")),
             Value::Array(array) => tensors.push((name, array)),
             value => {
                 notes.insert(format!("{VALUE}{name}"), to_text(value));
@@ -67,8 +67,7 @@ pub(crate) fn to_bytes(snapshot: &Snapshot, note: Option<(&str, &str)>) -> Resul
     }
     // So that every tensor stands at a multiple of its elements' size.
     tensors.sort_by_key(|(_, array)| std::cmp::Reverse(stored_size(array.dtype)));
-    let json = |text: &str| serde_json::to_string(text).map_err(|e| e.to_string());
-    let mut header = format!(r#"{{"__metadata__":{}"#, serde_json::to_string(&notes).map_err(|e| e.to_string())?);
+    let mut header = format!(r#"{{"{METADATA}":{}"#, Json(&notes));
     let mut data = Vec::new();
     for (name, array) in tensors {
         let first = data.len();
@@ -76,8 +75,8 @@ pub(crate) fn to_bytes(snapshot: &Snapshot, note: Option<(&str, &str)>) -> Resul
             DType::Bool => data.extend(array.bytes.chunks_exact(4).map(|word| u8::from(word != [0; 4]))),
             _ => data.extend_from_slice(&array.bytes),
         }
-        let (name, dtype, shape, end) = (json(name)?, stored_dtype(array.dtype), &array.shape, data.len());
-        let tensor = format!(r#",{name}:{{"dtype":"{dtype:?}","shape":{shape:?},"data_offsets":[{first},{end}]}}"#);
+        let (name, dtype, shape, end) = (Json(name), stored_dtype(array.dtype), &array.shape, data.len());
+        let tensor = format!(r#",{name}:{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{first},{end}]}}"#);
         header.push_str(&tensor);
     }
     header.push('}');
@@ -98,10 +97,9 @@ pub(crate) fn read(path: &Path) -> Result<Contents, String> {
 }
 
 pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Contents, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| damage(&e))?;
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damage(&e))?;
+    let file = parse(bytes)?;
     let mut contents = Contents::default();
-    let notes = metadata.metadata().clone().unwrap_or_default();
+    let notes = file.metadata;
     let ours = notes.get("format").is_some_and(|format| format == FORMAT);
     if let (Some(version), true) = (notes.get("version"), ours)
         && version.parse::<u32>().is_ok_and(|version| version > VERSION)
@@ -125,9 +123,9 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Contents, String> {
             }
         }
     }
-    for (name, view) in file.iter() {
-        let stored = Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
-        contents.tensors.insert(name.to_string(), stored);
+    for (name, entry) in file.tensors {
+        let stored = Stored { dtype: entry.dtype, shape: entry.shape, bytes: file.data[entry.at].to_vec() };
+        contents.tensors.insert(name, stored);
     }
     Ok(contents)
 }
@@ -136,7 +134,7 @@ impl Stored {
     /// As a device stores it. Integers become the integers that are wanted where all of them fit; floats become other floats only if
     /// they may be rounded.
     pub fn array(&self, want: DType, may_round: bool) -> Result<Array, String> {
-        let bytes = if self.dtype == Dtype::BOOL && want == DType::Bool {
+        let bytes = if self.dtype == "BOOL" && want == DType::Bool {
             if let Some(byte) = self.bytes.iter().find(|byte| **byte > 1) {
                 return Err(format!("with {byte}, which is no truth value"));
             }
@@ -179,14 +177,14 @@ impl Stored {
         }
         let bytes = &self.bytes;
         match self.dtype {
-            Dtype::I8 => all(bytes, i8::from_le_bytes),
-            Dtype::U8 => all(bytes, u8::from_le_bytes),
-            Dtype::I16 => all(bytes, i16::from_le_bytes),
-            Dtype::U16 => all(bytes, u16::from_le_bytes),
-            Dtype::I32 => all(bytes, i32::from_le_bytes),
-            Dtype::U32 => all(bytes, u32::from_le_bytes),
-            Dtype::I64 => all(bytes, i64::from_le_bytes),
-            Dtype::U64 => all(bytes, u64::from_le_bytes),
+            "I8" => all(bytes, i8::from_le_bytes),
+            "U8" => all(bytes, u8::from_le_bytes),
+            "I16" => all(bytes, i16::from_le_bytes),
+            "U16" => all(bytes, u16::from_le_bytes),
+            "I32" => all(bytes, i32::from_le_bytes),
+            "U32" => all(bytes, u32::from_le_bytes),
+            "I64" => all(bytes, i64::from_le_bytes),
+            "U64" => all(bytes, u64::from_le_bytes),
             _ => None,
         }
     }
@@ -209,15 +207,15 @@ fn rounded(floats: &[f64], dtype: DType) -> Vec<u8> {
     }
 }
 
-fn stored_dtype(dtype: DType) -> Dtype {
+fn stored_dtype(dtype: DType) -> &'static str {
     match dtype {
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        DType::I32 => Dtype::I32,
-        DType::U32 => Dtype::U32,
-        DType::Bool => Dtype::BOOL,
-        DType::F64 => Dtype::F64,
+        DType::F32 => "F32",
+        DType::F16 => "F16",
+        DType::BF16 => "BF16",
+        DType::I32 => "I32",
+        DType::U32 => "U32",
+        DType::Bool => "BOOL",
+        DType::F64 => "F64",
     }
 }
 
@@ -257,19 +255,10 @@ fn from_text(text: &str) -> Option<Value> {
     }
 }
 
-/// What a reader's error means to the owner of the file.
-fn damage(error: &SafeTensorError) -> String {
-    match error {
-        SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength => {
-            format!("is truncated, or no safetensors file ({error})")
-        }
-        SafeTensorError::MetadataIncompleteBuffer => format!("is truncated or has bytes behind its end ({error})"),
-        _ => format!("is damaged, or no safetensors file ({error})"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use safetensors::SafeTensors;
+
     use super::*;
 
     fn snapshot() -> Snapshot {
@@ -359,7 +348,7 @@ mod tests {
     #[test]
     fn integers_are_converted_where_they_fit_and_floats_where_they_may_be_rounded() {
         let stored = |dtype, bytes: &[u8], n| Stored { dtype, shape: vec![n], bytes: bytes.to_vec() };
-        let long = |n: i64| stored(Dtype::I64, &n.to_le_bytes(), 1);
+        let long = |n: i64| stored("I64", &n.to_le_bytes(), 1);
         assert_eq!(long(-5).array(DType::I32, false).unwrap().bytes, (-5i32).to_le_bytes());
         assert_eq!(
             long(1 << 31).array(DType::I32, false).unwrap_err(),
@@ -367,14 +356,14 @@ mod tests {
         );
         assert_eq!(long(1 << 31).array(DType::U32, false).unwrap().bytes, (1u32 << 31).to_le_bytes());
         assert!(long(-1).array(DType::U32, false).is_err() && long(1).array(DType::F32, true).is_err());
-        assert_eq!(stored(Dtype::U8, &[255, 0], 2).array(DType::I32, false).unwrap().bytes, [255, 0, 0, 0, 0, 0, 0, 0]);
-        let double = stored(Dtype::F64, &0.1f64.to_le_bytes(), 1);
+        assert_eq!(stored("U8", &[255, 0], 2).array(DType::I32, false).unwrap().bytes, [255, 0, 0, 0, 0, 0, 0, 0]);
+        let double = stored("F64", &0.1f64.to_le_bytes(), 1);
         assert_eq!(double.array(DType::F32, true).unwrap().bytes, 0.1f32.to_le_bytes());
         assert_eq!(double.array(DType::F32, false).unwrap_err(), "and the model's is f32; Load::new().cast() rounds");
         // Through f32 this would round twice, to 1.
-        let odd = stored(Dtype::F64, &(1.0 + 2f64.powi(-11) + 2f64.powi(-40)).to_le_bytes(), 1);
+        let odd = stored("F64", &(1.0 + 2f64.powi(-11) + 2f64.powi(-40)).to_le_bytes(), 1);
         assert_eq!(odd.array(DType::F16, true).unwrap().bytes, half::f16::from_f64(1.0 + 2f64.powi(-10)).to_le_bytes());
-        assert_eq!(stored(Dtype::BOOL, &[1, 2], 2).as_is().unwrap_err(), "with 2, which is no truth value");
-        assert!(stored(Dtype::C64, &[0; 8], 1).as_is().is_err());
+        assert_eq!(stored("BOOL", &[1, 2], 2).as_is().unwrap_err(), "with 2, which is no truth value");
+        assert!(stored("C64", &[0; 8], 1).as_is().is_err());
     }
 }

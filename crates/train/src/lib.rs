@@ -12,6 +12,7 @@ mod mean;
 mod meter;
 mod metrics;
 mod progress;
+mod safetensors;
 #[cfg(test)]
 mod scratch;
 mod trace;

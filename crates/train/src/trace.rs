@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_json::json;
+use nojson::json;
 use thalweg_graph::{Profile, Result, Span};
 
 use crate::atomic::write_atomically;
@@ -38,25 +38,32 @@ impl ProfileExt for Profile {
         let us = |time: Duration| time.as_nanos() as f64 / 1e3;
         let event = |span: &Span| {
             let label = span.label();
-            json!({
-                "name": span.name(),
-                "cat": span.phase().to_string(),
-                "ph": "X",
-                "ts": us(span.start.saturating_duration_since(self.start())),
-                "dur": us(span.duration),
-                "pid": 1,
-                "tid": 1,
-                "args": {
-                    "parameter": label.and_then(|label| label.path.as_deref()),
-                    "line": label.map(|label| format!("{}:{}", label.location.file(), label.location.line())),
-                    "ops": span.members.iter().map(|label| label.op).collect::<Vec<_>>(),
-                    "kernel": span.kernel,
-                    "flop": span.cost.flop,
-                    "bytes": span.cost.bytes,
-                },
+            let line = label.map(|label| format!("{}:{}", label.location.file(), label.location.line()));
+            let args = json(|f| {
+                f.object(|f| {
+                    f.member("parameter", label.and_then(|label| label.path.as_deref()))?;
+                    f.member("line", &line)?;
+                    f.member("ops", span.members.iter().map(|label| label.op).collect::<Vec<_>>())?;
+                    f.member("kernel", span.kernel)?;
+                    f.member("flop", span.cost.flop)?;
+                    f.member("bytes", span.cost.bytes)
+                })
+            });
+            json(|f| {
+                f.object(|f| {
+                    f.member("name", span.name())?;
+                    f.member("cat", span.phase().to_string())?;
+                    f.member("ph", "X")?;
+                    f.member("ts", us(span.start.saturating_duration_since(self.start())))?;
+                    f.member("dur", us(span.duration))?;
+                    f.member("pid", 1)?;
+                    f.member("tid", 1)?;
+                    f.member("args", &args)
+                })
             })
+            .to_string()
         };
-        serde_json::Value::from(self.spans().iter().map(event).collect::<Vec<_>>()).to_string()
+        format!("[{}]", self.spans().iter().map(event).collect::<Vec<_>>().join(","))
     }
 
     #[track_caller]

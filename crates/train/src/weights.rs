@@ -226,8 +226,7 @@ impl Load {
             if stored.shape != now.shape() {
                 return Err(format!("{has} with shape {:?}, and the model's has {:?}", stored.shape, now.shape()));
             }
-            let array =
-                stored.array(now.dtype(), self.cast).map_err(|e| format!("{has} in {:?}, {e}", stored.dtype))?;
+            let array = stored.array(now.dtype(), self.cast).map_err(|e| format!("{has} in {}, {e}", stored.dtype))?;
             snapshot.insert(&name, Value::Array(array));
             loaded.loaded.push(name);
         }
