@@ -9,15 +9,16 @@ pub struct Key {
     pub words: Vec<u64>,
 }
 
+impl Key {
+    /// Of about so many words.
+    pub fn with_capacity(words: usize) -> Key {
+        Key { words: Vec::with_capacity(words) }
+    }
+}
+
 impl Hasher for Key {
     fn write(&mut self, bytes: &[u8]) {
-        let (whole, rest) = bytes.as_chunks::<8>();
-        self.words.extend(whole.iter().map(|word| u64::from_le_bytes(*word)));
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.words.push(u64::from_le_bytes(last));
-        }
+        self.words.extend(words(bytes));
     }
 
     fn write_u64(&mut self, word: u64) {
@@ -32,4 +33,15 @@ impl Hasher for Key {
     fn finish(&self) -> u64 {
         self.words.iter().fold(0, |hash, word| hash.rotate_left(5) ^ word)
     }
+}
+
+/// The words of some bytes, the last one filled up with zeros.
+pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let last = (!rest.is_empty()).then(|| {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    });
+    whole.iter().copied().chain(last).map(u64::from_le_bytes)
 }

@@ -12,6 +12,7 @@ mod error;
 mod fragment;
 pub mod interpret;
 pub mod key;
+mod map;
 mod name;
 pub mod op;
 mod passes;

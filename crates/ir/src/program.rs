@@ -117,6 +117,12 @@ impl Node {
         Type { shape: self.shape.clone(), dtype: self.dtype }
     }
 
+    /// The same, whose inputs have these ids by now.
+    pub(crate) fn renumbered(mut self, ids: &[NodeId]) -> Node {
+        self.inputs.iter_mut().for_each(|input| *input = ids[*input]);
+        self
+    }
+
     /// Whether both have the same value: all that is hashed is equal.
     pub fn is_same(&self, other: &Node) -> bool {
         let same_op = || match (&self.op, &other.op) {
@@ -304,7 +310,7 @@ impl Draft {
             (Output { node, target: target.as_ref().map(|region| layout.footprint(region)) }, target)
         };
         let (outputs, targets): (Vec<Output>, _) = outputs.into_iter().map(output).unzip();
-        let mut key = Key::default();
+        let mut key = Key::with_capacity(16 * nodes.len());
         (&nodes, &leaves, &outputs).hash(&mut key);
         phases(&nodes, &mut key);
         let (key, plan) = (key.words, PlanSlot::default());

@@ -114,10 +114,7 @@ impl Compose for Composer<'_> {
         for node in nodes {
             ids.push(match node.slot {
                 Some(slot) => inputs[slot],
-                None => {
-                    let inputs = node.inputs.iter().map(|input| ids[*input]).collect();
-                    self.builder.add(Node { inputs, ..node.clone() })
-                }
+                None => self.builder.add(node.clone().renumbered(&ids)),
             });
         }
         Some(outputs.iter().map(|id| ids[*id]).collect())

@@ -10,7 +10,10 @@
 //! one like it   write abc, d;           fail at abcd
 //! ```
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{Hash, Hasher},
+};
 
 use super::{
     buffers::{self, Overwrites},
@@ -22,7 +25,7 @@ use super::{
     options::Options,
     recent::Recent,
 };
-use crate::{key::Key, op::Op};
+use crate::{key::Key, map::Map, op::Op};
 
 /// Nodes of all graphs that are remembered, and of what was tried in vain for them.
 const NODES: usize = 1 << 15;
@@ -89,9 +92,8 @@ pub fn alone(
 /// All that decides about the groups of a graph but for what fits into one kernel. Of its extents that is which of them are equal, and
 /// which are 0 or 1; whatever compares them with something else says here what comes of it.
 fn key(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Vec<u64> {
-    use std::hash::{Hash, Hasher};
-    let mut key = Key::default();
-    let mut names: HashMap<usize, usize> = HashMap::from([(0, 0), (1, 1)]);
+    let mut key = Key::with_capacity(16 * graph.nodes.len());
+    let mut names: Map<usize, usize> = Map::from_iter([(0, 0), (1, 1)]);
     for (id, node) in graph.nodes.iter().enumerate() {
         node.hash_but_shape(&mut key);
         key.write_usize(node.shape.len());
@@ -100,7 +102,9 @@ fn key(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashS
             key.write_usize(*names.entry(*extent).or_insert(next));
         }
         key.write_usize(buffers::bindings(node, options));
-        if let (Op::Reduce(..), Domain::Points { dims, reduced }) = (&node.op, Kernel::of(graph, id).domain) {
+        if let Op::Reduce(..) = node.op
+            && let Domain::Points { dims, reduced } = Kernel::of(graph, id).domain
+        {
             group::may_store_all(&dims, &reduced).hash(&mut key);
         }
     }

@@ -1,13 +1,13 @@
 //! The graph that passes rewrite, and the builder that keeps it free of duplicates and of work that does nothing.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use smallvec::SmallVec;
 
 use crate::{
     bits::Bits,
     dtype::DType,
+    map::{Fold, Map},
     op::{Op, ReduceOp},
     op::{binary::BinaryOp, unary::UnaryOp},
     program::{Program, is_structural},
@@ -31,17 +31,22 @@ pub struct Builder {
     /// The graph so far.
     pub graph: Graph,
     /// By the hash of what a node is.
-    known: HashMap<u64, Vec<NodeId>>,
+    known: Map<u64, SmallVec<[NodeId; 1]>>,
 }
 
 impl Builder {
+    /// For about so many nodes.
+    fn with_capacity(nodes: usize) -> Builder {
+        let graph = Graph { nodes: Vec::with_capacity(nodes), outputs: Vec::new() };
+        Builder { graph, known: Map::with_capacity_and_hasher(nodes, BuildHasherDefault::default()) }
+    }
+
     /// The graph of a program.
     pub fn program(program: &Program) -> Graph {
-        let mut builder = Builder::default();
+        let mut builder = Builder::with_capacity(program.nodes.len());
         let mut ids: Vec<NodeId> = Vec::with_capacity(program.nodes.len());
         for node in &program.nodes {
-            let inputs: Vec<NodeId> = node.inputs.iter().map(|n| ids[*n]).collect();
-            ids.push(builder.add(Node { inputs, ..node.clone() }));
+            ids.push(builder.add(node.clone().renumbered(&ids)));
         }
         builder.graph.outputs = program.outputs.iter().map(|o| ids[o.node]).collect();
         builder.graph
@@ -52,7 +57,7 @@ impl Builder {
         if let Some(same) = self.nothing(&node).or_else(|| self.simpler(&node)) {
             return same;
         }
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Fold::default();
         node.hash(&mut hasher);
         let alike = self.known.entry(hasher.finish()).or_default();
         if let Some(known) = alike.iter().find(|id| self.graph.nodes[**id].is_same(&node)) {
@@ -185,13 +190,12 @@ impl Graph {
 
     /// The graph rebuilt, each node through a function of the builder and the node with its inputs renumbered. Nodes that no
     /// output needs are left out.
-    pub fn rewrite(&self, mut f: impl FnMut(&mut Builder, Node) -> NodeId) -> Graph {
+    pub fn rewrite(self, mut f: impl FnMut(&mut Builder, Node) -> NodeId) -> Graph {
         let live = self.live();
-        let mut builder = Builder::default();
+        let mut builder = Builder::with_capacity(self.nodes.len());
         let mut ids = vec![usize::MAX; self.nodes.len()];
-        for (id, node) in self.nodes.iter().enumerate().filter(|(id, _)| live[*id]) {
-            let inputs = node.inputs.iter().map(|i| ids[*i]).collect();
-            ids[id] = f(&mut builder, Node { inputs, ..node.clone() });
+        for (id, node) in self.nodes.into_iter().enumerate().filter(|(id, _)| live[*id]) {
+            ids[id] = f(&mut builder, node.renumbered(&ids));
         }
         builder.graph.outputs = self.outputs.iter().map(|o| ids[*o]).collect();
         builder.graph

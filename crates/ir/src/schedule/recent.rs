@@ -1,14 +1,13 @@
 //! What was used last, kept by its key.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::map::Map;
 
 /// Values by their keys. The least recently used go when there are too many, or all together weigh too much.
 #[derive(Debug)]
 pub struct Recent<V> {
-    entries: HashMap<Arc<[u64]>, Entry<V>>,
+    entries: Map<Arc<[u64]>, Entry<V>>,
     /// The keys by when each was used last.
     uses: BTreeMap<u64, Arc<[u64]>>,
     /// How many are kept.
@@ -29,7 +28,7 @@ struct Entry<V> {
 impl<V> Recent<V> {
     /// None yet.
     pub fn new(most: usize, heaviest: usize) -> Recent<V> {
-        Recent { entries: HashMap::new(), uses: BTreeMap::new(), most, heaviest, weight: 0, clock: 0 }
+        Recent { entries: Map::default(), uses: BTreeMap::new(), most, heaviest, weight: 0, clock: 0 }
     }
 
     /// The value of a key.
@@ -45,25 +44,20 @@ impl<V> Recent<V> {
     /// Keeps a value under a key, in place of one that is there; returns how many went to make room.
     pub fn insert(&mut self, key: Vec<u64>, value: V, weight: usize) -> u64 {
         let key: Arc<[u64]> = key.into();
-        self.remove(&key);
+        self.clock += 1;
+        if let Some(old) = self.entries.insert(key.clone(), Entry { value, weight, used: self.clock }) {
+            self.weight -= old.weight;
+            self.uses.remove(&old.used);
+        }
         let mut gone = 0;
-        while self.entries.len() >= self.most || self.weight + weight > self.heaviest {
-            let Some(oldest) = self.uses.values().next().cloned() else { break };
-            self.remove(&oldest);
+        while self.entries.len() > self.most || self.weight + weight > self.heaviest {
+            let Some((_, oldest)) = self.uses.pop_first() else { break };
+            self.weight -= self.entries.remove(&oldest).map_or(0, |entry| entry.weight);
             gone += 1;
         }
-        self.clock += 1;
         self.weight += weight;
-        self.uses.insert(self.clock, key.clone());
-        self.entries.insert(key, Entry { value, weight, used: self.clock });
+        self.uses.insert(self.clock, key);
         gone
-    }
-
-    fn remove(&mut self, key: &[u64]) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.weight -= entry.weight;
-            self.uses.remove(&entry.used);
-        }
     }
 }
 

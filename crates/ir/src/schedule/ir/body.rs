@@ -5,6 +5,8 @@ use std::{
     mem,
 };
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{Access, BufId, Linear};
 use crate::{
     dtype::{Class, DType},
@@ -144,17 +146,17 @@ impl Hash for Inst {
 
 impl Inst {
     /// The values it reads.
-    pub fn operands(&self) -> Vec<Val> {
+    pub fn operands(&self) -> SmallVec<[Val; 4]> {
         match self {
             Inst::Load { .. } | Inst::InBounds(_) | Inst::Const(_) | Inst::Scalar(_) | Inst::Index(_) | Inst::Acc => {
-                vec![]
+                smallvec![]
             }
-            Inst::Gather { index, .. } => vec![index.index],
-            Inst::Within { index, .. } => vec![*index],
-            Inst::Random { stream, .. } => stream.to_vec(),
-            Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => vec![*a],
-            Inst::Binary(_, a, b) => vec![*a, *b],
-            Inst::Select(c, a, b) => vec![*c, *a, *b],
+            Inst::Gather { index, .. } => smallvec![index.index],
+            Inst::Within { index, .. } => smallvec![*index],
+            Inst::Random { stream, .. } => SmallVec::from(*stream),
+            Inst::Unary(_, a) | Inst::Cast(a) | Inst::Reduce(_, a) => smallvec![*a],
+            Inst::Binary(_, a, b) => smallvec![*a, *b],
+            Inst::Select(c, a, b) => smallvec![*c, *a, *b],
         }
     }
 
