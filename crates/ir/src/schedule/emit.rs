@@ -4,8 +4,6 @@
 //! coordinates. Views change the forms and emit nothing; elementwise ops emit one instruction; what lives in a buffer
 //! emits a load at the address that the forms give.
 
-use std::collections::HashMap;
-
 use super::{
     form::{Form, add_scaled},
     graph::{Graph, NodeId},
@@ -14,6 +12,7 @@ use super::{
 use crate::{
     bits::Bits,
     dtype::DType,
+    map::Map,
     op::Op,
     op::binary::BinaryOp,
     shape::{count, strides},
@@ -47,15 +46,15 @@ pub struct Emitter<'g> {
     /// Whether a node is in a buffer when the kernel runs, or is made by this kernel.
     in_buffer: &'g dyn Fn(NodeId) -> bool,
     /// What the kernel computes: the position of each of the node's axes of extent over 1.
-    members: HashMap<NodeId, Vec<Linear>>,
+    members: Map<NodeId, Vec<Linear>>,
     /// For each reduction it computes, the forms of the operand.
-    operands: HashMap<NodeId, Vec<Form>>,
+    operands: Map<NodeId, Vec<Form>>,
     /// The contraction, if it is one.
     pub contraction: Option<NodeId>,
     /// The code; buffers are node ids here.
     pub body: Body,
     /// The values so far, by node and forms; a node is rarely asked for at more than one list of forms.
-    memo: HashMap<NodeId, Vec<(Vec<Form>, Val)>>,
+    memo: Map<NodeId, Vec<(Vec<Form>, Val)>>,
 }
 
 impl<'g> Emitter<'g> {
@@ -64,11 +63,11 @@ impl<'g> Emitter<'g> {
             graph,
             extents,
             in_buffer,
-            members: HashMap::new(),
-            operands: HashMap::new(),
+            members: Map::default(),
+            operands: Map::default(),
             contraction: None,
             body: Body::default(),
-            memo: HashMap::new(),
+            memo: Map::default(),
         }
     }
 
