@@ -1,7 +1,8 @@
 //! Scans: what they give, and their gradients, are those of the steps written out.
 
 use thalweg_device::DeviceExt;
-use thalweg_graph::{ConvConfig, DType, Device, Grads, Result, Tensor, checkpoint, scan, scan_back};
+use thalweg_graph::{ConvConfig, DType, Device, Grads, Param, Result, Tensor, checkpoint, scan, scan_back};
+use thalweg_optim::{RuleExt, Sgd};
 use thalweg_tests::{cpu, strict, test_gpu};
 
 fn numbers(device: &Device, salt: usize, shape: &[usize]) -> Tensor {
@@ -238,6 +239,44 @@ fn weights_are_summed_behind_the_walk() -> Result<()> {
         let want = run(&strict(), How::Unrolled { back })?;
         for device in [strict(), cpu(), test_gpu!()] {
             close(&run(&device, how)?, &want, &format!("weights on {device}, back {back}"));
+        }
+    }
+    Ok(())
+}
+
+/// Of two layers, one on the other, the walk back reads the states of both and keeps the gradients of what their weights gave: what the
+/// second reads of the first is a state like any other.
+#[test]
+fn a_step_may_read_the_carry_that_it_gives() -> Result<()> {
+    const STEPS: usize = 48;
+    const ROW: usize = 4 * 32;
+    let run = |device: &Device, back: bool| -> Result<(Vec<Vec<f32>>, u64)> {
+        let weights: Vec<Param> =
+            (0..4).map(|i| Param::new(numbers(device, i, &[32, 32]) * 0.2)).collect::<Result<_>>()?;
+        let opt = Sgd { lr: 1.0, ..Sgd::default() }.init(&weights)?;
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| weights[i].tensor());
+        let (xs, zero) = (numbers(device, 5, &[STEPS, 4, 32]), Tensor::zeros(device, [4, 32]));
+        let step = |h: &[Tensor], x: &[Tensor]| {
+            let below = (x[0].matmul(&a) + h[0].matmul(&b)).tanh();
+            let above = (below.matmul(&c) + h[1].matmul(&d)).tanh();
+            (vec![below, above], vec![])
+        };
+        let (ends, _) = match back {
+            false => scan(&[&zero, &zero], &[&xs], step)?,
+            true => scan_back(&[&zero, &zero], &[&xs], step)?,
+        };
+        opt.step(&ends[1].square().sum(..))?;
+        let planned = device.last_step().map_or(0, |report| report.planned_bytes);
+        let values = weights.iter().map(|w| w.tensor().to_vec()).collect::<Result<_>>()?;
+        Ok((values, planned))
+    };
+    for back in [false, true] {
+        let (want, _) = run(&strict(), back)?;
+        for device in [cpu(), test_gpu!()] {
+            let (got, planned) = run(&device, back)?;
+            close(&got, &want, &format!("{device}, back {back}"));
+            // The input, two states, two gradients, and what one step takes.
+            assert!(back || planned <= (6 * STEPS * ROW * 4) as u64, "{device}: {planned} bytes");
         }
     }
     Ok(())

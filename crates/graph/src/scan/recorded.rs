@@ -139,7 +139,7 @@ impl Scanned {
                 Some(back.ys.len() - 1)
             })
             .collect();
-        let mut sums = back.sums(steps);
+        let mut sums = back.sums(steps, &step.next);
         let mut of_constants: Vec<Option<Sum>> = constants.iter().map(|_| None).collect();
         // The largest first: what is kept for them is there for the others.
         let mut order: Vec<usize> = (0..constants.len()).collect();
@@ -167,7 +167,10 @@ impl Scanned {
         };
         let end = |number: usize| scanned.result(Part::End(number));
         let rows: Vec<Tensor> = (0..ys.len()).map(|y| scanned.result(Part::Row(y))).collect();
-        let whole = walked.iter().zip(&known).chain(ys.iter().zip(&rows));
+        // What a step gave is what the next one took.
+        let next = |c: usize| self.result(Part::Before(c)).narrow(0, usize::from(!reverse), steps);
+        let next: Vec<Tensor> = (0..carries).map(next).collect();
+        let whole = step.next.iter().zip(&next).chain(walked.iter().zip(&known)).chain(ys.iter().zip(&rows));
         let whole: HashMap<u64, Tensor> = whole.map(|(of, rows)| (of.id(), of_rows(rows, of.shape()))).collect();
         let of_carries = flows.iter().map(|flow| flow.as_ref().map(|(number, _)| end(*number)));
         let of_sequences = of_sequences.iter().zip(&inputs[carries..]).map(|(y, sequence)| {
@@ -229,9 +232,9 @@ impl Back {
         self.rows.push(rows);
     }
 
-    /// Sums over so many steps of what it walks over and of what it gives.
-    fn sums(&self, steps: usize) -> Sums {
-        Sums::new(steps, self.sequences.iter().chain(&self.ys))
+    /// Sums over so many steps of what it walks over, of what it gives, and of the carries that the steps gave.
+    fn sums(&self, steps: usize, next: &[Tensor]) -> Sums {
+        Sums::new(steps, self.sequences.iter().chain(&self.ys).chain(next))
     }
 
     /// The scan, unless there is nothing to compute.
