@@ -3,8 +3,8 @@
 use std::{array, fmt, panic::Location, sync::Arc};
 
 use thalweg_ir::{
-    DType, ErrorKind, Op, Primitive,
-    custom::{Custom, CustomKernel, Operand},
+    DType, ErrorKind, Op, Operand, Primitive,
+    custom::{Custom, CustomKernel},
     shape::Type,
 };
 

@@ -10,19 +10,10 @@ use crate::{
     bits::Bits,
     op::{
         compose::{Compose, Value},
-        compound::Compound,
+        compound::{Compound, Operand},
     },
     shape::Type,
 };
-
-/// An input of a definition, [`CustomKernel::reference`] or a primitive's own: its elements, row-major, and its shape.
-#[derive(Clone, Copy, Debug)]
-pub struct Operand<'a> {
-    /// The elements; truth values are 0 and 1.
-    pub data: &'a [f64],
-    /// The shape.
-    pub shape: &'a [usize],
-}
 
 /// A kernel that Thalweg does not have.
 pub trait CustomKernel: fmt::Debug + Send + Sync + 'static {

@@ -4,9 +4,8 @@
 //! everything is loaded before anything is stored. Nothing here is fast.
 
 use crate::{
-    custom::Operand,
     dtype::DType,
-    op::ReduceOp,
+    op::{ReduceOp, compound::Operand},
     philox::philox,
     schedule::ir::{Access, Array, Body, BufId, Contract, Inst, LaunchKind, Loop, Schedule, Val, Whole},
     shape::{Type, count},

@@ -25,12 +25,12 @@ pub mod span;
 pub mod storage;
 
 pub use bits::Bits;
-pub use custom::{Custom, CustomKernel, Operand};
+pub use custom::{Custom, CustomKernel};
 pub use dtype::{Class, DType};
 pub use error::{Error, ErrorKind, Result, is_ours};
 pub use fragment::Fragment;
 pub use name::Name;
-pub use op::{Conv, Op, ReduceOp, Window, primitive::Primitive};
+pub use op::{Conv, Op, ReduceOp, Window, compound::Operand, primitive::Primitive};
 pub use philox::philox;
 pub use program::{Node, NodeId};
 pub use settings::Settings;

@@ -1,7 +1,16 @@
 //! What is asked of every primitive.
 
 use super::compose::{Compose, Value};
-use crate::{custom::Operand, shape::Type};
+use crate::shape::Type;
+
+/// An input of a definition, [`Compound::reference`]: its elements, row-major, and its shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// The elements; truth values are 0 and 1.
+    pub data: &'a [f64],
+    /// The shape.
+    pub shape: &'a [usize],
+}
 
 /// What everybody who meets a primitive may ask of it.
 pub trait Compound {

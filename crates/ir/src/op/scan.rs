@@ -2,10 +2,10 @@
 
 use super::{
     compose::{Compose, Value},
-    compound::Compound,
+    compound::{Compound, Operand},
     recorded::Recorded,
 };
-use crate::{custom::Operand, shape::Type};
+use crate::shape::Type;
 
 /// Elements to which what is walked over is aligned: kernels read vectors of four.
 const ALIGN: usize = 4;

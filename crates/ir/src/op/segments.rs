@@ -3,10 +3,10 @@
 use super::{
     binary::BinaryOp,
     compose::{Compose, Value},
-    compound::Compound,
+    compound::{Compound, Operand},
     reduce::ReduceOp,
 };
-use crate::{custom::Operand, dtype::DType, shape::Type};
+use crate::{dtype::DType, shape::Type};
 
 /// `(x [A, J, B], segment [A, J] I32) → y [A, S, B], count [A, S] I32`: `y[a, s]` is the combination of the rows `x[a, j]` whose
 /// `segment[a, j]` is `s`, in ascending `j`, and `count[a, s]` how many they are. Rows of a segment outside `0..S` belong to none; a
