@@ -130,4 +130,31 @@ mod tests {
         let Init::Normal(std) = Init::residual(0.006, 96) else { panic!("normal") };
         assert!((std - 0.000_433_012_701_9).abs() < 1e-13);
     }
+
+    /// The second moment behind so many layers with ReLU, as a share of the input's: the median over 20 seeds.
+    fn kept(init: Init, depth: usize) -> f64 {
+        let width = 256;
+        let moment = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>() / width as f32;
+        let mut kept: Vec<f32> = (0..20)
+            .map(|seed| {
+                let rng = &mut Rng::seed(seed);
+                let input = Init::Normal(1.0).draw(&[width], rng).unwrap();
+                let output = (0..depth).fold(input.clone(), |x, _| {
+                    let w = init.draw(&[width, width], rng).unwrap();
+                    w.chunks_exact(width).map(|w| w.iter().zip(&x).map(|(w, x)| w * x).sum::<f32>().max(0.0)).collect()
+                });
+                moment(&output) / moment(&input)
+            })
+            .collect();
+        kept.sort_by(f32::total_cmp);
+        f64::from(kept[10])
+    }
+
+    #[test]
+    fn he_keeps_the_size_of_activations_and_xavier_halves_it_by_every_relu() {
+        let he = kept(Init::HE, 50);
+        assert!((0.5..=2.0).contains(&he), "{he}");
+        let xavier = kept(Init::XAVIER, 10) * 1024.0;
+        assert!((0.5..=2.0).contains(&xavier), "{xavier}");
+    }
 }
