@@ -13,7 +13,7 @@ fn whole(device: &Device, shape: &[usize]) -> Tensor {
 /// A name, the launches of a step on a device that plans, and what is computed: of whole numbers, so that every order of the sums is exact.
 type Case = (&'static str, usize, fn(&Device) -> Tensor);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("integers with a scale for each row", 1, |d| {
         let q = whole(d, &[48, 40]).cast(DType::I32);
         q.eval().ok();
@@ -31,6 +31,14 @@ const CASES: [Case; 10] = [
     }),
     ("two of a few columns", 1, |d| {
         (whole(d, &[90, 50]) * whole(d, &[50, 90]).transpose(0, 1)).matmul(&whole(d, &[50, 8]))
+    }),
+    // Made of positions alone, but of hundreds of instructions.
+    ("a table of cosines", 2, |d| {
+        (Tensor::arange(d, 60).cast(DType::F32) * 0.0)
+            .cos()
+            .reshape([60, 1])
+            .expand([60, 40])
+            .matmul(&whole(d, &[40, 100]))
     }),
     // Both buffers would be read for every tile.
     ("two of many", 2, |d| (whole(d, &[90, 50]) * whole(d, &[50, 90]).transpose(0, 1)).matmul(&whole(d, &[50, 200]))),

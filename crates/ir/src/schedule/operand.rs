@@ -15,10 +15,13 @@ use super::{
     graph::{Graph, NodeId},
     ir::{Inst, Operand},
 };
-use crate::shape::count;
+use crate::{op::Op, shape::count};
 
 /// Rows or columns of the other side, up to which one that is made of several buffers is not stored: it is a tile or two.
 const FEW: usize = 64;
+
+/// Instructions that are little work.
+const MAX_WORK: usize = 8;
 
 /// The operand that is this node at these forms, over coordinates of these extents; `others` are the rows or columns of the other side.
 pub fn operand(
@@ -38,11 +41,12 @@ pub fn operand(
     })?;
     // Windows, and what is repeated, would be computed for each place where they show.
     let once = count(extents) <= count(&graph.nodes[stored].shape);
-    let light = match loads(&operand, extents) {
+    let rarely = match loads(&operand, extents) {
         0 => true,
         1 => once,
         _ => once && others <= FEW,
     };
+    let light = rarely && is_little(&operand);
     match light || operand.read().is_some() || in_buffer(stored) {
         true => Ok(operand),
         false => Err(Trouble::Materialise(stored)),
@@ -57,6 +61,18 @@ fn stored(graph: &Graph, in_buffer: &dyn Fn(NodeId) -> bool, id: NodeId) -> Node
     }
     // Of a buffer it is the view that is in the way.
     if in_buffer(shown) { id } else { shown }
+}
+
+/// Whether its code is a few instructions that take hardly longer than reading an element.
+fn is_little(operand: &Operand) -> bool {
+    let work = |inst: &Inst| match inst {
+        Inst::Unary(op, _) if Op::Unary(*op).is_cheap() => 1,
+        Inst::Binary(op, ..) if Op::Binary(*op).is_cheap() => 1,
+        Inst::Unary(..) | Inst::Binary(..) | Inst::Random { .. } => MAX_WORK + 1,
+        Inst::Select(..) => 1,
+        _ => 0,
+    };
+    operand.body.insts.iter().map(work).sum::<usize>() <= MAX_WORK
 }
 
 /// How many buffers it reads another element of at every point: what is one number for a row or for a step is soon at hand.
