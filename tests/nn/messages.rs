@@ -112,6 +112,17 @@ fn attention() {
 }
 
 #[test]
+fn initial_weights() {
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    refuses(Init::Eye.param(&device, [2], rng), line!(), &["eye", "[2]", "no matrix"]);
+    refuses(Init::HE.draw(&[2], rng), line!(), &["scaled_uniform", "[2]", "[out, in, k..]"]);
+    let groups = Conv2d::new(4, 3, 3).weights(Init::Dirac { groups: 2 });
+    refuses(groups.init(&device, rng), line!(), &["dirac", "[3, 4, 3, 3]", "3 filters in 2 groups"]);
+    let linear = Linear::new(3, 4).weights(Init::Sparse { sparsity: 2.0, std: 1.0 });
+    refuses(linear.init(&device, rng), line!(), &["sparse", "2 zeros", "[4, 3]"]);
+}
+
+#[test]
 fn files() {
     let net = Linear::new(2, 3).init(&strict(), &mut Rng::seed(0)).unwrap();
     refuses(train::load("/no/such/file", &net), line!(), &["load: /no/such/file: cannot be read"]);

@@ -50,7 +50,7 @@ pub use attention::{Attention, scaled_dot_product_attention};
 pub use config::LayerConfig;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use dropout::{Dropout, DropoutConfig};
-pub use init::Init;
+pub use init::{Fan, Init, Nonlinearity};
 pub use keep::{KeepF32, KeepF32Config};
 pub use linear::{Linear, LinearConfig};
 pub use loss::{

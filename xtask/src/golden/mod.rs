@@ -9,6 +9,7 @@ mod call;
 mod case;
 mod compare;
 mod holds;
+mod init;
 mod losses;
 mod models;
 mod ops_attention;
@@ -130,6 +131,8 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
     let op = case["op"].as_str().unwrap_or("none");
     let plain = run.dtype == DType::F32;
     let result = match op {
+        // Weights are f32, whatever the device can do.
+        _ if family["family"] == "init" && plain => init::run(run, case),
         "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case).transpose()).flatten(),
         "train" if run.dtype != DType::F16 => train::curve(run, family, case),
         // Mixed precision starts from f32 weights.
