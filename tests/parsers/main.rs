@@ -7,13 +7,14 @@ mod equations;
 mod files;
 mod mangle;
 mod subscripts;
+mod weights;
 
 use std::alloc::System;
 
 use cap::Cap;
 
 /// Beyond this an allocation fails, which ends the test.
-const BYTES: usize = 1 << 28;
+const BYTES: usize = 1 << 25;
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, BYTES);
