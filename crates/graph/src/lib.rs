@@ -14,6 +14,9 @@ pub mod functional;
 mod meta;
 pub mod module;
 mod multiply_adds;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod nested;
 mod nowhere;
 mod operators;
 pub mod ops;
@@ -39,6 +42,7 @@ pub use module::{
     summary::{LayerSummary, Summary},
 };
 pub use multiply_adds::multiply_adds;
+pub use nested::{FromNested, Nested};
 pub use operators::{IntoTensor, Number};
 pub use ops::{
     contraction::ConvConfig,
