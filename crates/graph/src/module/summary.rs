@@ -263,13 +263,15 @@ fn applies(op: &Op) -> bool {
 
 /// A result of a primitive, in the shape in which it is used: a scan gives rows.
 fn unpacked<'a>(node: &'a Tensor, nodes: &'a [Recorded]) -> &'a Tensor {
-    let mut shown = node;
-    while matches!(node.0.op, Op::Part(..)) {
-        let mut readers = nodes.iter().filter(|reader| reader.inputs.iter().any(|input| input.same(shown)));
-        match (readers.next(), readers.next()) {
-            (Some(only), None) if only.node.0.op.is_view() => shown = &only.node,
-            _ => break,
-        }
+    if !matches!(node.0.op, Op::Part(..)) {
+        return node;
     }
-    shown
+    let only_view = |of: &Tensor| {
+        let mut readers = nodes.iter().filter(|reader| reader.inputs.iter().any(|input| input.same(of)));
+        match (readers.next(), readers.next()) {
+            (Some(only), None) if only.node.0.op.is_view() => Some(&only.node),
+            _ => None,
+        }
+    };
+    std::iter::successors(Some(node), |shown| only_view(shown)).last().unwrap_or(node)
 }

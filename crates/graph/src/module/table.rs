@@ -41,7 +41,8 @@ impl fmt::Display for Summary {
 
 impl Summary {
     fn row(&self, layer: &LayerSummary) -> [String; 6] {
-        let above = self.layers.iter().filter(|outer| outer.depth < layer.depth && outer.has(&layer.name)).last();
+        let mut around = self.layers.iter().filter(|outer| outer.depth < layer.depth && outer.has(&layer.name));
+        let above = around.next_back();
         let above = above.map_or("", |outer| outer.name.as_str());
         let name = layer.name.strip_prefix(above).unwrap_or(&layer.name).trim_start_matches('.');
         let name = if layer.depth == 0 { "(model)" } else { name };

@@ -154,7 +154,7 @@ impl<'a> Machine<'a> {
             b'}' => self.make(Made::Dict(Vec::new())),
             b')' => self.make(Made::Tuple(Vec::new())),
             b't' => {
-                let parts = self.to_mark()?;
+                let parts = self.pop_mark()?;
                 self.make(Made::Tuple(parts));
             }
             0x85..=0x87 => {
@@ -167,7 +167,7 @@ impl<'a> Machine<'a> {
                 self.list()?.push(part);
             }
             b'e' | 0x90 => {
-                let parts = self.to_mark()?;
+                let parts = self.pop_mark()?;
                 self.list()?.extend(parts);
             }
             b's' => {
@@ -175,7 +175,7 @@ impl<'a> Machine<'a> {
                 self.items()?.push((key, value));
             }
             b'u' => {
-                let parts = self.to_mark()?;
+                let parts = self.pop_mark()?;
                 let (pairs, odd) = parts.as_chunks();
                 if !odd.is_empty() {
                     return Err(Stop::Damaged("a key without a value"));
@@ -296,7 +296,7 @@ impl<'a> Machine<'a> {
         Ok(top)
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Value<'a>>, Stop> {
+    fn pop_mark(&mut self) -> Result<Vec<Value<'a>>, Stop> {
         let mark = self.marks.pop().ok_or(Stop::Damaged("an end without a beginning"))?;
         Ok(self.stack.split_off(mark))
     }
