@@ -130,6 +130,12 @@ fn on_the_meta_device_nothing_has_a_value_or_takes_memory() {
     opt.step(&wide.forward(&Tensor::ones(&device, [3, 100_000])).sum(..)).unwrap();
 }
 
+#[derive(Module)]
+enum Layer {
+    One(Linear),
+    Two(Param),
+}
+
 #[test]
 fn multiply_adds_are_those_of_the_recorded_graph() {
     let device = strict();
@@ -157,4 +163,13 @@ fn multiply_adds_are_those_of_the_recorded_graph() {
     let summary = recurrent.summary(walk).unwrap();
     let LayerSummary { kind, output, multiply_adds, .. } = &summary.layers[0];
     assert_eq!((*kind, output.as_deref(), *multiply_adds), ("Linear", Some(&[3, 5][..]), 825));
+    // Of what has no name of its own, that of the kind.
+    let pair = (recurrent.clone(), [Layer::Two(recurrent.weight.clone()), Layer::One(linear.clone())]);
+    let x = Tensor::ones(&device, [2, 5]);
+    let layers = pair.summary(|| linear.forward(&pair.0.forward(&x))).unwrap().layers;
+    let kinds: Vec<_> = layers.iter().map(|l| (l.name.as_str(), l.kind, l.params, l.multiply_adds)).collect();
+    assert_eq!(
+        kinds,
+        [("", "tuple", 0, 0), ("0", "Linear", 25, 50), ("1.0", "Layer", 0, 0), ("1.1", "Linear", 42, 70)]
+    );
 }

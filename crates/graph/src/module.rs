@@ -102,9 +102,7 @@ pub trait Module {
     where
         Self: Sized,
     {
-        let name = std::any::type_name::<Self>();
-        let kind = name.split('<').next().and_then(|name| name.rsplit("::").next()).unwrap_or(name);
-        summary::of(kind, |parts| self.visit(&Path::default(), parts), forward)
+        summary::of(std::any::type_name::<Self>(), |parts| self.visit(&Path::default(), parts), forward)
     }
 
     /// A copy that goes its own way: a target network, the best weights so far, one of an ensemble. Parameters, states, modes and

@@ -63,9 +63,10 @@ impl LayerSummary {
         }
     }
 
-    /// Whether this is a part of it.
+    /// Whether what has this path is it, or a part of it.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.name.is_empty() || path.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with('.'))
+        let rest = path.strip_prefix(&self.name);
+        self.name.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
@@ -119,14 +120,23 @@ impl Summary {
     }
 }
 
+/// The last name of a type's path, without what it is made of.
+fn short(type_name: &'static str) -> &'static str {
+    match type_name.as_bytes().first() {
+        Some(b'(') => "tuple",
+        Some(b'[') => "array",
+        _ => type_name.split('<').next().and_then(|name| name.rsplit("::").next()).unwrap_or(type_name),
+    }
+}
+
 /// Of a model of this type, whose parts `visit` shows, and of what `forward` makes of some input. What it sets is forgotten, and its random
 /// streams stay where they are.
 pub(super) fn of<T: AsRef<[Tensor]>>(
-    kind: &'static str,
+    type_name: &'static str,
     visit: impl FnOnce(&mut dyn Visitor),
     forward: impl FnOnce() -> T,
 ) -> Result<Summary> {
-    let mut parts = Parts { layers: vec![LayerSummary::new("", kind, 0)], ..Parts::default() };
+    let mut parts = Parts { layers: vec![LayerSummary::new("", short(type_name), 0)], ..Parts::default() };
     visit(&mut parts);
     let first = next_id();
     let streams: Vec<(Stream, [u64; 3])> = parts.streams.drain(..).map(|s| (s.clone(), s.state())).collect();
@@ -180,9 +190,9 @@ impl Visitor for Parts {
     }
 
     fn param(&mut self, path: &Path, param: &Param) {
-        param.0.name().set(path.as_str());
         let (leaf, frozen) = (param.0.leaf(), param.0.is_frozen());
         if let Some(layer) = self.owns(path, param.0.key()) {
+            param.0.name().set(path.as_str());
             layer.params += leaf.count();
             layer.param_bytes += leaf.count() * leaf.dtype().size_bytes();
             layer.frozen += if frozen { leaf.count() } else { 0 };
