@@ -89,6 +89,8 @@ const DTYPES: [(&str, &str, &str); 16] = [
 /// A storage of bytes: its tensors say what their elements are.
 const UNTYPED: &str = "UntypedStorage";
 
+/// The longest pickle that is read, in bytes, as what is made of it takes a hundred times as many. A tensor takes about a hundred.
+const LONGEST: usize = 100_000_000;
 /// How deep dictionaries and lists may be in one another.
 const DEPTH: usize = 64;
 /// Of the names of all tensors and what is between them, how many bytes there may be for one byte of the pickle. What a pickle has once
@@ -112,6 +114,9 @@ pub(crate) fn read(file: &Arc<Vec<u8>>) -> Result<BTreeMap<String, Stored>, Stri
         None => false,
     };
     let text = archive.read(&format!("{root}/data.pkl")).map_err(damaged)?;
+    if text.len() > LONGEST {
+        return Err(format!("has a pickle of {} bytes, and {LONGEST} are read", text.len()));
+    }
     let pickle = Pickle::read(text, &NAMES)?;
     let budget = text.len().saturating_mul(NAMED).saturating_add(NAMED_ALWAYS);
     let mut found = Found {

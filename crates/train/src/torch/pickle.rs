@@ -159,7 +159,8 @@ impl<'a> Machine<'a> {
             }
             0x85..=0x87 => {
                 let first = self.stack.len().checked_sub((code - 0x84).into()).filter(|at| *at >= self.floor());
-                let parts = self.stack.split_off(first.ok_or(Stop::Damaged("nothing to make a tuple of"))?);
+                let first = first.ok_or(Stop::Damaged("nothing to make a tuple of"))?;
+                let parts = self.stack.drain(first..).collect();
                 self.make(Made::Tuple(parts));
             }
             b'a' => {
@@ -298,7 +299,8 @@ impl<'a> Machine<'a> {
 
     fn pop_mark(&mut self) -> Result<Vec<Value<'a>>, Stop> {
         let mark = self.marks.pop().ok_or(Stop::Damaged("an end without a beginning"))?;
-        Ok(self.stack.split_off(mark))
+        // Not `split_off`, which hands on more room than there are values.
+        Ok(self.stack.drain(mark..).collect())
     }
 
     fn make(&mut self, made: Made<'a>) {
