@@ -14,7 +14,7 @@ use std::alloc::System;
 use cap::Cap;
 
 /// Beyond this an allocation fails, which ends the test.
-const BYTES: usize = 1 << 25;
+const BYTES: usize = 1 << 28;
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, BYTES);
