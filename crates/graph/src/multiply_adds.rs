@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use thalweg_ir::{Op, Primitive};
 
-use crate::tensor::Tensor;
+use crate::tensor::{Inputs, Tensor};
 
 /// The multiply-adds that these tensors take together, as papers count them: one for each product that a matrix product or a convolution
 /// sums. Biases, norms and activations are not counted, and what several of the tensors need is counted once.
@@ -23,7 +23,7 @@ pub fn multiply_adds<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
 /// A node of a history with its inputs, and whether another result of the same computation stands before it.
 pub(crate) struct Recorded {
     pub node: Tensor,
-    pub inputs: Vec<Tensor>,
+    pub inputs: Inputs,
     repeated: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn history(tensors: &[Tensor]) -> Vec<Recorded> {
         }
     }
     nodes.sort_unstable_by_key(|recorded| recorded.node.id());
-    let mut computed: HashSet<(Primitive, Vec<u64>)> = HashSet::new();
+    let mut computed: HashSet<(Box<Primitive>, Vec<u64>)> = HashSet::new();
     for Recorded { node, inputs, repeated } in &mut nodes {
         if let Op::Part(primitive, _) = &node.0.op {
             *repeated = !computed.insert((primitive.clone(), inputs.iter().map(Tensor::id).collect()));
