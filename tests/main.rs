@@ -9,3 +9,4 @@ mod optim;
 mod regression;
 mod state;
 mod training;
+mod weights;

@@ -6,4 +6,5 @@ mod layers;
 mod losses;
 mod messages;
 mod reparam;
+mod summary;
 mod verify;

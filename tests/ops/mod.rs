@@ -4,6 +4,7 @@ mod absurd;
 mod agree;
 mod constants;
 mod conventions;
+mod conversions;
 mod custom;
 mod division;
 mod draws;

@@ -7,6 +7,7 @@ mod equations;
 mod files;
 mod mangle;
 mod subscripts;
+mod weights;
 
 use std::alloc::System;
 

@@ -11,7 +11,12 @@ mod custom;
 mod device;
 mod eval;
 pub mod functional;
+mod meta;
 pub mod module;
+mod multiply_adds;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod nested;
 mod nowhere;
 mod operators;
 pub mod ops;
@@ -34,7 +39,10 @@ pub use device::{Device, Precision};
 pub use module::{
     Mode, Module, Param, Path, State, Visitor, VisitorMut, overlay,
     snapshot::{Snapshot, Stateful},
+    summary::{LayerSummary, Summary},
 };
+pub use multiply_adds::multiply_adds;
+pub use nested::{FromNested, Nested};
 pub use operators::{IntoTensor, Number};
 pub use ops::{
     contraction::ConvConfig,

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use thalweg_ir::{DType, Result};
+use thalweg_ir::{DType, Op, Result};
 
 use crate::{ops::create::Element, tensor::Tensor};
 
@@ -19,7 +19,8 @@ const FEW: usize = 8;
 
 impl fmt::Display for Tensor {
     /// The elements as PyTorch prints them: in columns, with 4 digits behind the point, and of more than 1,000 elements the first
-    /// and last three along each axis. The dtype stands behind them unless it is f32, i32 or bool, and so does a GPU's name.
+    /// and last three along each axis. The dtype stands behind them unless it is f32, i32 or bool, and so do a GPU's name and, of what is
+    /// tracked, `requires_grad=True` or the op that it comes of, `grad_fn=<add>`.
     ///
     /// This reads the value, so it computes what is not computed yet, and waits. What fails is printed as the error.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,26 +73,41 @@ fn text(x: &Tensor) -> Result<String> {
         let page = Page { column: Column::of(x.dtype(), &shown), short };
         page.write(&mut text, x.shape(), &mut shown.iter(), "tensor(".len());
     }
+    // PyTorch takes the line of the elements for two columns longer than it is.
+    let mut column = text.len() - text.rfind('\n').map_or(0, |at| at + 1) + 2;
     for note in notes(x) {
-        let line = text.len() - text.rfind('\n').map_or(0, |at| at + 1);
-        text += if line + note.len() + 4 > WIDTH { ",\n       " } else { ", " };
+        if column + note.len() + 2 > WIDTH {
+            text += ",\n       ";
+            column = "tensor(".len();
+        } else {
+            text += ", ";
+            column += 2;
+        }
+        column += note.len();
         text += &note;
     }
     Ok(text + ")")
 }
 
-/// What the elements do not tell.
+/// What the elements do not tell, in PyTorch's order.
 fn notes(x: &Tensor) -> Vec<String> {
     let mut notes = Vec::new();
-    if x.count() == 0 && x.rank() != 1 {
-        notes.push(format!("shape={:?}", x.shape()));
-    }
-    if !matches!(x.dtype(), DType::F32 | DType::I32 | DType::Bool) {
-        notes.push(format!("dtype={}", x.dtype()));
-    }
     let properties = x.device().properties();
     if !matches!(properties.api, "cpu" | "strict") {
         notes.push(format!("device='{}'", properties.name));
+    }
+    if x.count() == 0 && x.rank() != 1 {
+        let extents: Vec<String> = x.shape().iter().map(usize::to_string).collect();
+        notes.push(format!("size=({})", extents.join(", ")));
+    }
+    // Of nothing one cannot see whether they are integers.
+    let is_seen = matches!(x.dtype(), DType::I32 | DType::Bool) && x.count() > 0;
+    if x.dtype() != DType::F32 && !is_seen {
+        notes.push(format!("dtype={}", x.dtype()));
+    }
+    if x.is_tracked() {
+        let is_leaf = matches!(x.0.op, Op::Leaf);
+        notes.push(if is_leaf { "requires_grad=True".into() } else { format!("grad_fn=<{}>", x.0.name()) });
     }
     notes
 }
@@ -160,7 +176,7 @@ impl Column {
             return "nan".into();
         }
         match self.style {
-            Style::Truth => (x != 0.0).to_string(),
+            Style::Truth => if x == 0.0 { "False" } else { "True" }.into(),
             Style::Integer => format!("{x:.0}"),
             _ if x.is_infinite() => format!("{x}"),
             Style::Whole => format!("{x:.0}."),

@@ -9,7 +9,8 @@ use thalweg_graph::{
 
 use crate::{
     file,
-    weights::{problem, relay, write},
+    problem::{problem, relay},
+    weights::write,
 };
 
 /// The metadata's list of parts.

@@ -10,15 +10,18 @@
 //! Everything that is no tensor is a text in the metadata, and means the same number to the last bit. The same snapshot gives the
 //! same bytes. The checksum is that of the whole file with zeros in its own place, so that no damage is read as a number.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path};
+use std::{collections::BTreeMap, fmt::Write, path::Path, sync::Arc};
 
 use nojson::Json;
 use thalweg_graph::{
-    DType, Element,
-    module::snapshot::{Array, Snapshot, Value},
+    DType,
+    module::snapshot::{Snapshot, Value},
 };
 
-use crate::safetensors::{LONGEST, METADATA, parse};
+use crate::{
+    safetensors::{LONGEST, METADATA, parse},
+    stored::{Stored, stored_dtype},
+};
 
 /// What the file says it is, and which version of that is written.
 const FORMAT: &str = "thalweg";
@@ -29,14 +32,6 @@ const VALUE: &str = "value:";
 const HEAD: &str = r#"{"__metadata__":{"crc32":""#;
 /// Where these digits are.
 const CRC: std::ops::Range<usize> = 8 + HEAD.len()..16 + HEAD.len();
-
-/// A tensor as a file has it.
-#[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub dtype: &'static str,
-    pub shape: Vec<usize>,
-    pub bytes: Vec<u8>,
-}
 
 /// What a file has.
 #[derive(Debug, Default)]
@@ -90,13 +85,17 @@ pub(crate) fn to_bytes(snapshot: &Snapshot, note: Option<(&str, &str)>) -> Resul
     Ok(bytes)
 }
 
-/// Reads a file, of Thalweg or of others.
+/// Reads a safetensors file, of Thalweg or of others.
 pub(crate) fn read(path: &Path) -> Result<Contents, String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
-    from_bytes(&bytes)
+    from_bytes(&Arc::new(bytes(path)?))
 }
 
-pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Contents, String> {
+/// What is in a file.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))
+}
+
+pub(crate) fn from_bytes(bytes: &Arc<Vec<u8>>) -> Result<Contents, String> {
     let file = parse(bytes)?;
     let mut contents = Contents::default();
     let notes = file.metadata;
@@ -123,100 +122,12 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Contents, String> {
             }
         }
     }
+    let first = bytes.len() - file.data.len();
     for (name, entry) in file.tensors {
-        let stored = Stored { dtype: entry.dtype, shape: entry.shape, bytes: file.data[entry.at].to_vec() };
-        contents.tensors.insert(name, stored);
+        let at = first + entry.at.start..first + entry.at.end;
+        contents.tensors.insert(name, Stored::contiguous(bytes, at, entry.dtype, entry.shape));
     }
     Ok(contents)
-}
-
-impl Stored {
-    /// As a device stores it. Integers become the integers that are wanted where all of them fit; floats become other floats only if
-    /// they may be rounded.
-    pub fn array(&self, want: DType, may_round: bool) -> Result<Array, String> {
-        let bytes = if self.dtype == "BOOL" && want == DType::Bool {
-            if let Some(byte) = self.bytes.iter().find(|byte| **byte > 1) {
-                return Err(format!("with {byte}, which is no truth value"));
-            }
-            bool::bytes(&self.bytes.iter().map(|byte| *byte != 0).collect::<Vec<_>>())
-        } else if self.dtype == stored_dtype(want) {
-            self.bytes.clone()
-        } else if let (DType::I32 | DType::U32, Some(integers)) = (want, self.integers()) {
-            let mut words = Vec::with_capacity(4 * integers.len());
-            for n in integers {
-                let word = match want {
-                    DType::I32 => i32::try_from(n).map(i32::to_le_bytes).ok(),
-                    _ => u32::try_from(n).map(u32::to_le_bytes).ok(),
-                };
-                words.extend(word.ok_or_else(|| format!("with {n}, which the model's {want} does not hold"))?);
-            }
-            words
-        } else if let (true, Some(floats)) = (want.is_float(), self.floats()) {
-            if !may_round {
-                return Err(format!("and the model's is {want}; Load::new().cast() rounds"));
-            }
-            rounded(&floats, want)
-        } else {
-            return Err(format!("and the model's is {want}"));
-        };
-        Ok(Array { dtype: want, shape: self.shape.clone(), bytes })
-    }
-
-    /// As it is.
-    pub fn as_is(&self) -> Result<Array, String> {
-        let known = [DType::F32, DType::F16, DType::BF16, DType::I32, DType::U32, DType::Bool, DType::F64];
-        match known.into_iter().find(|dtype| stored_dtype(*dtype) == self.dtype) {
-            Some(dtype) => self.array(dtype, false),
-            None => Err("which no tensor of Thalweg is".into()),
-        }
-    }
-
-    fn integers(&self) -> Option<Vec<i128>> {
-        fn all<const N: usize, T: Into<i128>>(bytes: &[u8], of: fn([u8; N]) -> T) -> Option<Vec<i128>> {
-            Some(bytes.as_chunks().0.iter().map(|word| of(*word).into()).collect())
-        }
-        let bytes = &self.bytes;
-        match self.dtype {
-            "I8" => all(bytes, i8::from_le_bytes),
-            "U8" => all(bytes, u8::from_le_bytes),
-            "I16" => all(bytes, i16::from_le_bytes),
-            "U16" => all(bytes, u16::from_le_bytes),
-            "I32" => all(bytes, i32::from_le_bytes),
-            "U32" => all(bytes, u32::from_le_bytes),
-            "I64" => all(bytes, i64::from_le_bytes),
-            "U64" => all(bytes, u64::from_le_bytes),
-            _ => None,
-        }
-    }
-
-    fn floats(&self) -> Option<Vec<f64>> {
-        let known = [DType::F32, DType::F16, DType::BF16, DType::F64];
-        let dtype = known.into_iter().find(|dtype| stored_dtype(*dtype) == self.dtype)?;
-        f64::from_bytes(&self.bytes, dtype)
-    }
-}
-
-/// Each rounded once.
-fn rounded(floats: &[f64], dtype: DType) -> Vec<u8> {
-    let floats = floats.iter().map(|x| dtype.round(*x));
-    match dtype {
-        DType::F16 => floats.flat_map(|x| half::f16::from_f64(x).to_le_bytes()).collect(),
-        DType::BF16 => floats.flat_map(|x| half::bf16::from_f64(x).to_le_bytes()).collect(),
-        DType::F32 => floats.flat_map(|x| (x as f32).to_le_bytes()).collect(),
-        _ => floats.flat_map(f64::to_le_bytes).collect(),
-    }
-}
-
-fn stored_dtype(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "F32",
-        DType::F16 => "F16",
-        DType::BF16 => "BF16",
-        DType::I32 => "I32",
-        DType::U32 => "U32",
-        DType::Bool => "BOOL",
-        DType::F64 => "F64",
-    }
 }
 
 fn stored_size(dtype: DType) -> usize {
@@ -258,8 +169,13 @@ fn from_text(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use safetensors::SafeTensors;
+    use thalweg_graph::module::snapshot::Array;
 
     use super::*;
+
+    fn read_back(bytes: &[u8]) -> Result<Contents, String> {
+        from_bytes(&Arc::new(bytes.to_vec()))
+    }
 
     fn snapshot() -> Snapshot {
         let mut snapshot = Snapshot::new();
@@ -304,11 +220,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read_to_the_last_bit() {
         let bytes = to_bytes(&snapshot(), Some(("parts", "a b"))).unwrap();
-        let contents = from_bytes(&bytes).unwrap();
+        let contents = read_back(&bytes).unwrap();
         assert!(same(&back(&contents), &snapshot()), "{:?}", back(&contents));
         assert_eq!(contents.notes["parts"], "a b");
         assert_eq!(bytes, to_bytes(&snapshot(), Some(("parts", "a b"))).unwrap());
-        assert_eq!(contents.tensors["bool"].bytes, [1, 0, 1]);
+        assert_eq!(contents.tensors["bool"].bytes(), [1, 0, 1]);
         let file = SafeTensors::deserialize(&bytes).unwrap();
         for (name, view) in file.iter() {
             let at = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
@@ -320,17 +236,17 @@ mod tests {
     fn any_byte_that_is_missing_or_another_is_an_error() {
         let bytes = to_bytes(&snapshot(), None).unwrap();
         for end in 0..bytes.len() {
-            let problem = from_bytes(&bytes[..end]).unwrap_err();
+            let problem = read_back(&bytes[..end]).unwrap_err();
             assert!(problem.contains("is truncated"), "{end}: {problem}");
         }
         for at in 0..bytes.len() {
             for flip in [1, 0x20, 0x80] {
                 let mut torn = bytes.clone();
                 torn[at] ^= flip;
-                assert!(from_bytes(&torn).is_err(), "byte {at} with {flip:x} flipped");
+                assert!(read_back(&torn).is_err(), "byte {at} with {flip:x} flipped");
             }
         }
-        let problem = from_bytes(&[&bytes[..], b"x"].concat()).unwrap_err();
+        let problem = read_back(&[&bytes[..], b"x"].concat()).unwrap_err();
         assert!(problem.contains("is truncated or has bytes behind its end"), "{problem}");
     }
 
@@ -339,31 +255,9 @@ mod tests {
         let mut later = to_bytes(&Snapshot::new(), None).unwrap();
         let at = later.windows(11).position(|window| window == b"\"version\":\"").unwrap() + 11;
         later[at] = b'7';
-        assert_eq!(from_bytes(&later).unwrap_err(), "is of version 7 of the format, and versions up to 1 are known");
+        assert_eq!(read_back(&later).unwrap_err(), "is of version 7 of the format, and versions up to 1 are known");
         let mut metadata = Snapshot::new();
         metadata.insert("__metadata__", Value::Array(Array { dtype: DType::F32, shape: vec![0], bytes: vec![] }));
         assert!(to_bytes(&metadata, None).unwrap_err().contains("is no name"));
-    }
-
-    #[test]
-    fn integers_are_converted_where_they_fit_and_floats_where_they_may_be_rounded() {
-        let stored = |dtype, bytes: &[u8], n| Stored { dtype, shape: vec![n], bytes: bytes.to_vec() };
-        let long = |n: i64| stored("I64", &n.to_le_bytes(), 1);
-        assert_eq!(long(-5).array(DType::I32, false).unwrap().bytes, (-5i32).to_le_bytes());
-        assert_eq!(
-            long(1 << 31).array(DType::I32, false).unwrap_err(),
-            "with 2147483648, which the model's i32 does not hold"
-        );
-        assert_eq!(long(1 << 31).array(DType::U32, false).unwrap().bytes, (1u32 << 31).to_le_bytes());
-        assert!(long(-1).array(DType::U32, false).is_err() && long(1).array(DType::F32, true).is_err());
-        assert_eq!(stored("U8", &[255, 0], 2).array(DType::I32, false).unwrap().bytes, [255, 0, 0, 0, 0, 0, 0, 0]);
-        let double = stored("F64", &0.1f64.to_le_bytes(), 1);
-        assert_eq!(double.array(DType::F32, true).unwrap().bytes, 0.1f32.to_le_bytes());
-        assert_eq!(double.array(DType::F32, false).unwrap_err(), "and the model's is f32; Load::new().cast() rounds");
-        // Through f32 this would round twice, to 1.
-        let odd = stored("F64", &(1.0 + 2f64.powi(-11) + 2f64.powi(-40)).to_le_bytes(), 1);
-        assert_eq!(odd.array(DType::F16, true).unwrap().bytes, half::f16::from_f64(1.0 + 2f64.powi(-10)).to_le_bytes());
-        assert_eq!(stored("BOOL", &[1, 2], 2).as_is().unwrap_err(), "with 2, which is no truth value");
-        assert!(stored("C64", &[0; 8], 1).as_is().is_err());
     }
 }

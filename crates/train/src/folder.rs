@@ -7,7 +7,7 @@ use std::{
 
 use thalweg_graph::Result;
 
-use crate::{checkpoint::Checkpoint, file, weights::problem};
+use crate::{checkpoint::Checkpoint, file, problem::problem};
 
 /// A folder with the latest checkpoints of a run, each a file of its own: `step-00001200.safetensors`.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub(crate) const METADATA: &str = "__metadata__";
 pub(crate) const LONGEST: usize = 100_000_000;
 
 /// The format's dtypes, and the bits of an element.
-const BITS: [(&str, usize); 22] = [
+pub(crate) const BITS: [(&str, usize); 22] = [
     ("BOOL", 8),
     ("F4", 4),
     ("F6_E2M3", 6),
@@ -127,7 +127,7 @@ fn entry(tensor: RawJsonValue) -> Result<Entry, JsonParseError> {
 }
 
 /// The members of an object, whose names differ.
-fn members<'text, 'raw>(
+pub(crate) fn members<'text, 'raw>(
     object: RawJsonValue<'text, 'raw>,
 ) -> Result<BTreeMap<String, RawJsonValue<'text, 'raw>>, JsonParseError> {
     let mut members = BTreeMap::new();

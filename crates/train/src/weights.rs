@@ -1,19 +1,19 @@
-//! A model's weights in a safetensors file, and into another model.
+//! A model's weights in a file, or in several.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::path::Path;
 
 use thalweg_graph::{
-    Error, ErrorKind, Module, Result,
-    module::snapshot::{Snapshot, Stateful, Value, matching},
+    Module, Result,
+    module::snapshot::{Snapshot, Stateful},
 };
 
 use crate::{
-    atomic,
-    file::{self, Stored},
+    atomic, file,
+    load::STREAM,
+    problem::{problem, relay},
+    shards,
 };
 
-/// Of what a model is besides tensors, a file of weights has the random streams: masks go on where they were.
-const STREAM: &str = "#stream.";
 /// What a state was set to and no step has written yet is what can be read of it.
 const SET: &str = "#set.";
 
@@ -21,14 +21,49 @@ const SET: &str = "#set.";
 /// drawn from. Waits for the device. Modes and frozen flags belong to a run, and are kept by a [`Checkpoint`](crate::Checkpoint).
 ///
 /// # Errors
-/// [`ErrorKind::File`] when the file cannot be written; two parts of one name; what went wrong on the device.
+/// [`ErrorKind::File`](thalweg_graph::ErrorKind::File) when the file cannot be written; two parts of one name; what went wrong on the
+/// device.
 #[track_caller]
 pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
     let path = path.as_ref();
-    let mut all = Snapshot::new();
-    if let Err(error) = Stateful::save(module, &mut all) {
-        return Err(relay("save", path, "", &error));
+    match of(module) {
+        Ok(weights) => write(path, &weights, None),
+        Err(error) => Err(relay("save", path, "", &error)),
     }
+}
+
+/// The same in several files of at most so many bytes of tensors (but for a tensor that is larger alone), with an index whose name is
+/// given: `model.safetensors.index.json`. [`load`](crate::load()) reads the index. It is written last, so that a crash at any moment leaves
+/// the old weights or the new ones; then the files go that the index of before had.
+///
+/// # Errors
+/// As [`save`]; a name that does not end in `.safetensors.index.json`.
+#[track_caller]
+pub fn save_sharded(path: impl AsRef<Path>, module: &dyn Module, size_bytes: usize) -> Result<()> {
+    let path = path.as_ref();
+    let weights = match of(module) {
+        Ok(weights) => weights,
+        Err(error) => return Err(relay("save", path, "", &error)),
+    };
+    match shards::write(path, &weights, size_bytes) {
+        Ok(()) => Ok(()),
+        Err(text) => Err(problem("save", path, text)),
+    }
+}
+
+/// The file that [`save`] would write.
+#[track_caller]
+pub(crate) fn to_bytes(module: &dyn Module) -> Result<Vec<u8>> {
+    match file::to_bytes(&of(module)?, None) {
+        Ok(bytes) => Ok(bytes),
+        Err(text) => Err(problem("save", Path::new(""), text)),
+    }
+}
+
+/// What of a model is kept.
+fn of(module: &dyn Module) -> Result<Snapshot> {
+    let mut all = Snapshot::new();
+    Stateful::save(module, &mut all)?;
     let mut weights = Snapshot::new();
     for (name, value) in all.iter() {
         if !name.starts_with('#') || name.starts_with(STREAM) {
@@ -38,7 +73,7 @@ pub fn save(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
     for (name, value) in all.iter().filter_map(|(name, value)| Some((name.strip_prefix(SET)?, value))) {
         weights.insert(name, value.clone());
     }
-    write(path, &weights, None)
+    Ok(weights)
 }
 
 /// Writes a snapshot to a file.
@@ -48,526 +83,5 @@ pub(crate) fn write(path: &Path, snapshot: &Snapshot, note: Option<(&str, &str)>
     match written {
         Ok(()) => Ok(()),
         Err(text) => Err(problem("save", path, format!("cannot be written: {text}"))),
-    }
-}
-
-/// Reads a file that [`save`] wrote, or another safetensors file, into a model of the same structure. The model changes only if all of
-/// it fits. Modes and frozen flags stay as they are. For a part of a file, or of a model, there is [`Load`].
-///
-/// # Errors
-/// [`ErrorKind::File`] naming the file and what is wrong: absent, truncated, damaged, or parameters that are missing, left
-/// over, or of another shape or dtype than the model's.
-#[track_caller]
-pub fn load(path: impl AsRef<Path>, module: &dyn Module) -> Result<()> {
-    Load::new().load(path, module).map(drop)
-}
-
-type Rename = Arc<dyn Fn(&str) -> Option<String>>;
-type Only = Arc<dyn Fn(&str) -> bool>;
-
-/// How a file's tensors get into a model that is not quite theirs.
-///
-/// ```no_run
-/// # use thalweg_graph::{Module, Result};
-/// use thalweg_train::Load;
-///
-/// # fn f(net: &dyn Module, body: &dyn Module) -> Result<()> {
-/// // The body of a saved classifier, for one with other classes.
-/// let loaded = Load::new().part("body").load("classifier.safetensors", body)?;
-/// // Everything but the head, which is new.
-/// let loaded = Load::new().only(|name| !name.starts_with("head.")).load("old.safetensors", net)?;
-/// // Whatever fits by name, in whatever precision; what did not is printed.
-/// println!("{}", Load::new().missing_ok().extra_ok().cast().load("pytorch.safetensors", net)?);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Default)]
-pub struct Load {
-    part: Option<String>,
-    under: Option<String>,
-    rename: Option<Rename>,
-    only: Option<Only>,
-    missing_ok: bool,
-    extra_ok: bool,
-    cast: bool,
-}
-
-/// What was loaded, and what was not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "it says what was not loaded"]
-pub struct Loaded {
-    /// Parameters and states of the model that were.
-    pub loaded: Vec<String>,
-    /// Those that the file does not have; only with [`Load::missing_ok`].
-    pub missing: Vec<String>,
-    /// Tensors of the file that went nowhere, by their names there.
-    pub left: Vec<String>,
-}
-
-impl fmt::Display for Loaded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tensors loaded", self.loaded.len())?;
-        for (what, names) in [("not in the file", &self.missing), ("left over", &self.left)] {
-            if !names.is_empty() {
-                write!(f, "; {what}: {}", names.join(", "))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Load { part, under, missing_ok, extra_ok, cast, .. } = self;
-        let mut text = f.debug_struct("Load");
-        text.field("part", part).field("under", under).field("missing_ok", missing_ok).field("extra_ok", extra_ok);
-        text.field("cast", cast).finish_non_exhaustive()
-    }
-}
-
-impl Load {
-    /// All of a file into all of a model, as [`load`].
-    pub fn new() -> Load {
-        Load::default()
-    }
-
-    /// Only what stands under this prefix in the file, and without it: with `"body"` the file's `body.conv1.weight` is the model's
-    /// `conv1.weight`. A part of a [`Checkpoint`](crate::Checkpoint) is one such.
-    pub fn part(mut self, prefix: &str) -> Load {
-        self.part = Some(prefix.into());
-        self
-    }
-
-    /// With this prefix before the file's names: with `"body"` the file's `conv1.weight` is the model's `body.conv1.weight`.
-    pub fn under(mut self, prefix: &str) -> Load {
-        self.under = Some(prefix.into());
-        self
-    }
-
-    /// Under other names, by a function of the file's (after [`Load::part`] and [`Load::under`]); `None` leaves a tensor out.
-    pub fn rename(mut self, rename: impl Fn(&str) -> Option<String> + 'static) -> Load {
-        self.rename = Some(Arc::new(rename));
-        self
-    }
-
-    /// Only the parameters and states of the model for whose names this holds; the others stay as they are.
-    pub fn only(mut self, only: impl Fn(&str) -> bool + 'static) -> Load {
-        self.only = Some(Arc::new(only));
-        self
-    }
-
-    /// Parameters and states that the file does not have stay as they are, and are told of.
-    pub fn missing_ok(mut self) -> Load {
-        self.missing_ok = true;
-        self
-    }
-
-    /// Tensors that the model has not are left out, and told of.
-    pub fn extra_ok(mut self) -> Load {
-        self.extra_ok = true;
-        self
-    }
-
-    /// Floats are rounded to the model's dtype where the file has them in another.
-    pub fn cast(mut self) -> Load {
-        self.cast = true;
-        self
-    }
-
-    /// Loads. The model changes only if everything fits.
-    ///
-    /// Integers of any width become the model's where they fit. PyTorch's `num_batches_tracked`, which batch norm does not need, is
-    /// left over without being an error.
-    ///
-    /// # Errors
-    /// [`ErrorKind::File`] naming the file and what is wrong: absent, truncated, damaged; a tensor of another shape or dtype than the
-    /// model's; what is missing or left over, unless that is allowed; nothing that has a place in the model.
-    #[track_caller]
-    pub fn load(&self, path: impl AsRef<Path>, module: &dyn Module) -> Result<Loaded> {
-        let path = path.as_ref();
-        let (snapshot, loaded) = match self.select(path, module) {
-            Ok(selected) => selected,
-            Err(text) => return Err(problem("load", path, text)),
-        };
-        let done = matching(module, &snapshot).and_then(|matching| matching.loading.commit());
-        match done {
-            Ok(()) => Ok(loaded),
-            Err(error) => Err(relay("load", path, "", &error)),
-        }
-    }
-
-    /// What of a file is to be written to a model, in the model's names and dtypes.
-    fn select(&self, path: &Path, module: &dyn Module) -> Result<(Snapshot, Loaded), String> {
-        let contents = file::read(path)?;
-        let mut there: BTreeMap<String, (&str, &Stored)> = BTreeMap::new();
-        let mut loaded = Loaded::default();
-        for (name, stored) in &contents.tensors {
-            match self.place(name) {
-                None => loaded.left.push(name.clone()),
-                Some(place) if place.starts_with('#') => {}
-                Some(place) => {
-                    if let Some((other, _)) = there.insert(place.clone(), (name, stored)) {
-                        return Err(format!("has '{other}' and '{name}', which would both become '{place}'"));
-                    }
-                }
-            }
-        }
-        let params = module.params().into_iter().map(|(name, p)| (name, p.tensor()));
-        let states = module.states().into_iter().map(|(name, s)| (name, s.tensor()));
-        let (wanted, others): (Vec<_>, Vec<_>) =
-            params.chain(states).partition(|(name, _)| self.only.as_ref().is_none_or(|only| only(name)));
-        let mut snapshot = Snapshot::new();
-        for (name, now) in wanted {
-            let Some((from, stored)) = there.remove(&name) else {
-                loaded.missing.push(name);
-                continue;
-            };
-            let has = if *from == *name { format!("has '{name}'") } else { format!("has '{from}' (for '{name}')") };
-            if stored.shape != now.shape() {
-                return Err(format!("{has} with shape {:?}, and the model's has {:?}", stored.shape, now.shape()));
-            }
-            let array = stored.array(now.dtype(), self.cast).map_err(|e| format!("{has} in {}, {e}", stored.dtype))?;
-            snapshot.insert(&name, Value::Array(array));
-            loaded.loaded.push(name);
-        }
-        if let (Some(missing), false) = (loaded.missing.first(), self.missing_ok) {
-            return Err(format!("has no '{missing}', which the model needs{}", hint(missing, contents.tensors.keys())));
-        }
-        let is_other = |name: &String| others.iter().any(|(other, _)| other == name);
-        let extra = there.keys().find(|name| !is_other(name) && !name.ends_with(UNNEEDED));
-        if let (Some(extra), false) = (extra, self.extra_ok) {
-            return Err(format!("has '{}', which the model has not", there[extra].0));
-        }
-        if loaded.loaded.is_empty() && !contents.tensors.is_empty() {
-            let names: Vec<&str> = contents.tensors.keys().take(3).map(String::as_str).collect();
-            return Err(format!("has nothing that has a place in the model; it has {}, ..", names.join(", ")));
-        }
-        loaded.left.extend(there.into_values().map(|(name, _)| name.to_string()));
-        loaded.left.sort();
-        for (name, value) in &contents.values {
-            let name = match &self.part {
-                Some(part) => name.strip_prefix(part.as_str()).and_then(|name| name.strip_prefix('.')),
-                None => Some(name.as_str()),
-            };
-            let stream = name.and_then(|name| name.strip_prefix(STREAM));
-            let place = stream.and_then(|name| self.rest_of_place(name.into()));
-            if let Some(place) = place.filter(|place| self.only.as_ref().is_none_or(|only| only(place))) {
-                snapshot.insert(format!("{STREAM}{place}"), value.clone());
-            }
-        }
-        Ok((snapshot, loaded))
-    }
-
-    /// What a tensor of the file is called in the model.
-    fn place(&self, name: &str) -> Option<String> {
-        let name = match &self.part {
-            Some(part) => name.strip_prefix(part.as_str())?.strip_prefix('.')?,
-            None => name,
-        };
-        self.rest_of_place(name.into())
-    }
-
-    fn rest_of_place(&self, name: String) -> Option<String> {
-        let name = self.under.as_ref().map_or(name.clone(), |under| format!("{under}.{name}"));
-        self.rename.as_ref().map_or(Some(name.clone()), |rename| rename(&name))
-    }
-}
-
-/// What PyTorch's batch norm counts and does not use while it has a momentum.
-const UNNEEDED: &str = "num_batches_tracked";
-
-/// Where a name that is missing may be.
-fn hint<'a>(missing: &str, mut names: impl Iterator<Item = &'a String>) -> String {
-    let prefix = |name: &'a String| name.strip_suffix(missing)?.strip_suffix('.');
-    match names.find_map(prefix) {
-        Some(prefix) => format!("; it has '{prefix}.{missing}': Load::new().part(\"{prefix}\")"),
-        None => String::new(),
-    }
-}
-
-/// An error about a file.
-#[track_caller]
-pub(crate) fn problem(op: &'static str, path: &Path, problem: String) -> Error {
-    Error::new(op, ErrorKind::File { path: path.display().to_string(), problem })
-}
-
-/// Another's error about what goes to a file or comes from it, at the caller's place. `part` says of what.
-#[track_caller]
-pub(crate) fn relay(op: &'static str, path: &Path, part: &str, error: &Error) -> Error {
-    match error.kind() {
-        kind @ (ErrorKind::Device(_) | ErrorKind::Memory(_) | ErrorKind::File { .. }) => Error::new(op, kind.clone()),
-        kind => problem(op, path, format!("{part}{kind}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{cell::Cell, sync::Arc};
-
-    use safetensors::{Dtype, tensor::TensorView};
-    use thalweg_cpu::StrictCpu;
-    use thalweg_derive::Module;
-    use thalweg_graph::{DType, Device, Mode, Param, Rng, State, Stream, Tensor};
-
-    use super::*;
-    use crate::{Checkpoint, scratch::Scratch};
-
-    #[derive(Module)]
-    struct Net {
-        weight: Param,
-        steps: State,
-    }
-
-    fn device() -> Device {
-        Device::new(Arc::new(StrictCpu::new()))
-    }
-
-    impl Net {
-        fn new(weights: &[f32], steps: i32) -> Net {
-            let device = device();
-            Net {
-                weight: Param::new(Tensor::from_slice(&device, weights, [weights.len()])).unwrap(),
-                steps: State::new(Tensor::from_slice(&device, &[steps], [1])).unwrap(),
-            }
-        }
-
-        fn values(&self) -> (Vec<f32>, Vec<i32>) {
-            (self.weight.tensor().to_vec().unwrap(), self.steps.tensor().to_vec().unwrap())
-        }
-    }
-
-    /// A file as PyTorch would write it.
-    fn foreign(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
-        let views = tensors
-            .iter()
-            .map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.to_vec(), bytes).unwrap()));
-        safetensors::serialize(views, Some([("format".to_string(), "pt".to_string())].into())).unwrap()
-    }
-
-    fn floats(values: &[f32]) -> Vec<u8> {
-        values.iter().flat_map(|x| x.to_le_bytes()).collect()
-    }
-
-    /// Every dtype that a variable has, bit by bit, and what is no tensor.
-    #[test]
-    fn what_is_saved_is_loaded_bit_by_bit() {
-        #[derive(Module)]
-        struct All {
-            params: Vec<Param>,
-            states: Vec<State>,
-            mode: Mode,
-            draws: Stream,
-        }
-        let device = device();
-        let make = |seed: u64| {
-            let mut rng = Rng::seed(seed);
-            let draws = rng.stream();
-            let x: Vec<f32> = (0..5).map(|_| rng.normal() as f32).collect();
-            let x = Tensor::from_slice(&device, &x, [5]);
-            let odd = Tensor::from_slice(&device, &[f32::NAN, -0.0, f32::MIN_POSITIVE / 2.0, f32::INFINITY, 0.1], [5]);
-            let floats = [DType::F32, DType::F16, DType::BF16, DType::F64];
-            let others = [DType::I32, DType::U32, DType::Bool];
-            All {
-                params: [&x, &odd].into_iter().flat_map(|x| floats.map(|d| Param::new(x.cast(d)).unwrap())).collect(),
-                states: floats.into_iter().chain(others).map(|d| State::new((&x * 9.0).cast(d)).unwrap()).collect(),
-                mode: Mode::default(),
-                draws,
-            }
-        };
-        let bits = |net: &All| {
-            let mut all = Snapshot::new();
-            Stateful::save(net, &mut all).unwrap();
-            all.iter()
-                .filter(|(n, _)| !n.starts_with("#mode") && !n.starts_with("#flags"))
-                .map(|(n, v)| (n.to_string(), v.clone()))
-                .collect::<Vec<_>>()
-        };
-        let file = Scratch::new("round-trip");
-        let (net, other) = (make(1), make(2));
-        (0..3).for_each(|_| net.draws.uniform(&device, [2]).eval().unwrap());
-        net.params[3].freeze(true);
-        save(&file.0, &net).unwrap();
-        assert_ne!(bits(&other), bits(&net));
-        other.mode.set(false);
-        other.params[4].freeze(true);
-        load(&file.0, &other).unwrap();
-        assert_eq!(bits(&other), bits(&net));
-        assert_eq!(other.draws.draws(), 3);
-        // A run's own: weights do not change them.
-        assert!(!other.mode.is_training() && other.params[4].is_frozen() && !other.params[3].is_frozen());
-    }
-
-    #[test]
-    fn files_that_do_not_fit_are_errors_and_change_nothing() {
-        let file = Scratch::new("misfit");
-        save(&file.0, &Net::new(&[1.0, 2.0], 7)).unwrap();
-        let net = Net::new(&[0.0; 3], 0);
-        let message = |module: &dyn Module| load(&file.0, module).unwrap_err().to_string();
-        assert!(message(&net).contains("has 'weight' with shape [2], and the model's has [3]"));
-        assert_eq!(net.values(), (vec![0.0; 3], vec![0]));
-        assert!(message(&net.weight).contains("has no '', which the model needs"));
-        assert!(message(&vec![net.weight.clone()]).contains("has no '0', which the model needs"));
-
-        #[derive(Module)]
-        struct Less {
-            steps: State,
-        }
-        assert!(message(&Less { steps: net.steps.clone() }).contains("has 'weight', which the model has not"));
-
-        #[derive(Module)]
-        struct Other {
-            weight: State,
-            steps: State,
-        }
-        let integers = Tensor::from_slice(net.weight.tensor().device(), &[1, 2], [2]);
-        let other = Other { weight: State::new(integers).unwrap(), steps: net.steps.clone() };
-        assert!(message(&other).contains("has 'weight' in F32, and the model's is i32"));
-    }
-
-    #[test]
-    fn damaged_files_are_errors() {
-        let file = Scratch::new("damaged");
-        let net = Net::new(&[1.0, 2.0], 7);
-        let message = || load(&file.0, &net).unwrap_err().to_string();
-        assert!(message().contains("cannot be read"));
-        save(&file.0, &net).unwrap();
-        let whole = std::fs::read(&file.0).unwrap();
-        for end in 0..whole.len() {
-            std::fs::write(&file.0, &whole[..end]).unwrap();
-            assert!(message().contains("is truncated"), "{end}: {}", message());
-        }
-        std::fs::write(&file.0, [&whole[..], b"x"].concat()).unwrap();
-        assert!(message().contains("is truncated or has bytes behind its end"));
-        let mut broken = whole.clone();
-        broken[8] = b'!';
-        std::fs::write(&file.0, &broken).unwrap();
-        assert!(message().contains("is damaged, or no safetensors file (invalid JSON in header"), "{}", message());
-        let mut torn = whole.clone();
-        *torn.last_mut().unwrap() ^= 1;
-        std::fs::write(&file.0, &torn).unwrap();
-        assert!(message().contains("is damaged: its checksum is another"), "{}", message());
-        assert_eq!(net.values(), (vec![1.0, 2.0], vec![7]));
-    }
-
-    #[test]
-    fn errors_name_the_file_and_the_line_that_asked() {
-        let file = Scratch::new("lines");
-        let net = Net::new(&[1.0], 7);
-        let here = |line: u32, error: Error, op: &str| {
-            assert_eq!((error.op(), error.location().file(), error.location().line()), (op, file!(), line), "{error}");
-            assert!(error.to_string().contains("thalweg-lines"), "{error}");
-        };
-        here(line!(), load(&file.0, &net).unwrap_err(), "load");
-        here(line!(), Load::new().cast().load(&file.0, &net).unwrap_err(), "load");
-        here(line!(), Checkpoint::new().part("a", &net).load(&file.0).unwrap_err(), "load");
-        save(&file.0, &Net::new(&[1.0, 2.0], 7)).unwrap();
-        here(line!(), load(&file.0, &net).unwrap_err(), "load");
-        here(line!(), Checkpoint::new().part("a", &net).load(&file.0).unwrap_err(), "load");
-        here(line!(), save(file.0.join("below"), &net).unwrap_err(), "save");
-        here(line!(), Checkpoint::new().part("a", &net).save(file.0.join("below")).unwrap_err(), "save");
-    }
-
-    /// Of two parts of one name, one would be lost.
-    #[test]
-    fn two_parts_of_one_name_are_an_error() {
-        use std::collections::BTreeMap;
-        let file = Scratch::new("twice");
-        let part = |x: f32| Net::new(&[x], 0).weight;
-        let net =
-            BTreeMap::from([("a.0", BTreeMap::from([("c", part(1.0))])), ("a", BTreeMap::from([("0.c", part(2.0))]))]);
-        let error = save(&file.0, &net).unwrap_err().to_string();
-        assert!(error.contains("two parts of the model are called 'a.0.c'"), "{error}");
-    }
-
-    #[test]
-    fn parts_of_files_go_into_parts_of_models() {
-        let file = Scratch::new("parts");
-        let old = (Net::new(&[1.0, 2.0], 3), Net::new(&[4.0], 5));
-        save(&file.0, &old).unwrap();
-        // By prefix, and back under one.
-        let net = Net::new(&[0.0; 2], 0);
-        let loaded = Load::new().part("0").load(&file.0, &net).unwrap();
-        assert_eq!(
-            (loaded.loaded.join(" "), loaded.left.join(" ")),
-            ("weight steps".into(), "1.steps 1.weight".into())
-        );
-        assert_eq!(net.values(), (vec![1.0, 2.0], vec![3]));
-        save(&file.0, &net).unwrap();
-        let both = (Net::new(&[0.0; 2], 0), Net::new(&[9.0], 9));
-        let error = Load::new().under("0").load(&file.0, &both).unwrap_err().to_string();
-        assert!(error.contains("has no '1.weight', which the model needs"), "{error}");
-        let loaded = Load::new().under("0").missing_ok().load(&file.0, &both).unwrap();
-        assert_eq!(loaded.missing, ["1.weight", "1.steps"]);
-        assert_eq!((both.0.values(), both.1.values()), (net.values(), (vec![9.0], vec![9])));
-        assert_eq!(loaded.to_string(), "2 tensors loaded; not in the file: 1.weight, 1.steps");
-        // A subset by the model's names.
-        save(&file.0, &old).unwrap();
-        let both = (Net::new(&[0.0; 2], 0), Net::new(&[0.0; 3], 0));
-        let error = load(&file.0, &both).unwrap_err().to_string();
-        assert!(error.contains("has '1.weight' with shape [1], and the model's has [3]"), "{error}");
-        assert_eq!(both.0.values(), (vec![0.0; 2], vec![0]));
-        let loaded = Load::new().only(|name| name != "1.weight").load(&file.0, &both).unwrap();
-        assert_eq!(loaded.left, ["1.weight"]);
-        assert_eq!((both.0.values(), both.1.values()), (old.0.values(), (vec![0.0; 3], vec![5])));
-        // Other names; what is left out by name; what is left over.
-        let error = Load::new().part("0").load(&file.0, &net.weight).unwrap_err().to_string();
-        assert!(error.contains("has no '', which the model needs"), "{error}");
-        let rename = |name: &str| (name == "weight").then(String::new);
-        let loaded = Load::new().part("1").rename(rename).load(&file.0, &Net::new(&[0.0], 0).weight).unwrap();
-        assert_eq!(loaded.left, ["0.steps", "0.weight", "1.steps"]);
-        let error = Load::new().rename(|_| Some("weight".into())).load(&file.0, &net).unwrap_err().to_string();
-        assert!(error.contains("has '0.steps' and '0.weight', which would both become 'weight'"), "{error}");
-        let states = vec![net.steps.clone()];
-        let rename = |name: &str| Some(if name == "0.steps" { "0".into() } else { name.to_string() });
-        let error = Load::new().rename(rename).load(&file.0, &states).unwrap_err().to_string();
-        assert!(error.contains("has '0.weight', which the model has not"), "{error}");
-        let _ = Load::new().rename(rename).extra_ok().load(&file.0, &states).unwrap();
-        // A prefix that is none is found out, whatever is allowed; one that was forgotten is named.
-        let error = Load::new().part("body").missing_ok().extra_ok().load(&file.0, &net).unwrap_err().to_string();
-        assert!(
-            error.contains("has nothing that has a place in the model; it has 0.steps, 0.weight, 1.steps, .."),
-            "{error}"
-        );
-        let error = load(&file.0, &net).unwrap_err().to_string();
-        assert!(
-            error.contains("has no 'weight', which the model needs; it has '0.weight': Load::new().part(\"0\")"),
-            "{error}"
-        );
-        // The model of a whole run.
-        let epoch = Cell::new(7u64);
-        Checkpoint::new().part("model", &net).part("epoch", &epoch).save(&file.0).unwrap();
-        let other = Net::new(&[0.0; 2], 0);
-        other.weight.freeze(true);
-        let _ = Load::new().part("model").load(&file.0, &other).unwrap();
-        assert_eq!(other.values(), net.values());
-        assert!(other.weight.is_frozen());
-    }
-
-    #[test]
-    fn files_of_others_are_loaded() {
-        let file = Scratch::new("foreign");
-        let counted = |n: i64| {
-            let bytes = foreign(&[
-                ("weight", Dtype::F32, &[2], &floats(&[1.0, -2.5])),
-                ("steps", Dtype::I64, &[1], &n.to_le_bytes()),
-                ("bn.num_batches_tracked", Dtype::I64, &[], &(1i64 << 40).to_le_bytes()),
-            ]);
-            std::fs::write(&file.0, bytes).unwrap();
-        };
-        let net = Net::new(&[0.0; 2], 0);
-        counted(41);
-        load(&file.0, &net).unwrap();
-        assert_eq!(net.values(), (vec![1.0, -2.5], vec![41]));
-        counted(1 << 31);
-        let error = load(&file.0, &net).unwrap_err().to_string();
-        assert!(error.contains("has 'steps' in I64, with 2147483648, which the model's i32 does not hold"), "{error}");
-        assert_eq!(net.values(), (vec![1.0, -2.5], vec![41]));
-        let wide = [0.1f64, -3.0].map(f64::to_le_bytes).concat();
-        let bytes = foreign(&[("weight", Dtype::F64, &[2], &wide), ("steps", Dtype::I32, &[1], &7i32.to_le_bytes())]);
-        std::fs::write(&file.0, bytes).unwrap();
-        let error = load(&file.0, &net).unwrap_err().to_string();
-        assert!(error.contains("has 'weight' in F64, and the model's is f32; Load::new().cast() rounds"), "{error}");
-        let _ = Load::new().cast().load(&file.0, &net).unwrap();
-        assert_eq!(net.values(), (vec![0.1, -3.0], vec![7]));
     }
 }

@@ -1,0 +1,3 @@
+//! Weights of others.
+
+mod torch;
