@@ -5,5 +5,8 @@ mod classes;
 mod layers;
 mod losses;
 mod messages;
+mod positions;
+mod recurrent;
 mod reparam;
+mod transformer;
 mod verify;
