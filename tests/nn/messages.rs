@@ -182,6 +182,8 @@ fn layers() {
 #[test]
 fn recurrent_layers() {
     let (device, rng) = (strict(), &mut Rng::seed(0));
+    let ones = |shape: &[usize]| Tensor::ones(&device, shape);
+    let ids = |shape: &[usize]| Tensor::full(&device, 0.0, shape, DType::I32);
     let huge = usize::MAX / 5;
     refuses(Lstm::new(3, 0).init(&device, rng), line!(), &["lstm", "3 inputs and 0 hidden units in 1 layers"]);
     refuses(Gru::new(3, 4).layers(0).init(&device, rng), line!(), &["gru", "in 0 layers"]);

@@ -41,6 +41,8 @@ macro_rules! settings {
 /// Lengths of packed sequences.
 fn lengths(c: &Call) -> Result<Option<Tensor>, Stop> {
     let lengths = c.attrs.ints("lengths")?;
+    // They may stand in any order.
+    c.attrs.flag("enforce_sorted", true)?;
     Ok(lengths.map(|lengths| {
         let lengths: Vec<i64> = lengths.into_iter().map(|length| length as i64).collect();
         Tensor::from_slice(c.device, &lengths, [lengths.len()])
