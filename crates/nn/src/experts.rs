@@ -134,7 +134,7 @@ impl MixtureOfExperts {
         // One place more takes what there is no room for.
         let slots = experts * places;
         let slot = there.where_(chosen * places as f64 + place, slots as f64);
-        let row = Tensor::arange(device, count).repeat(&[k]);
+        let row = Tensor::arange(device, count).repeat([k]);
         let of_slot = Tensor::full(device, 0.0, [slots + 1], DType::I32).scatter(0, &slot, &row).narrow(0, 0, slots);
         let taken = rows.index_select(0, &of_slot).reshape((experts, places, -1));
         let inner = (self.activation)(&taken.matmul(&self.w1.tensor().transpose(1, 2)));

@@ -112,14 +112,13 @@ impl MultiheadAttention {
     fn projected(&self, inputs: [&Tensor; 3]) -> [Tensor; 3] {
         let joined = self.in_proj_weight.is_some();
         let [q, k, v] = inputs;
-        let runs: &[Range<usize>] = match (joined && q.same(k), joined && k.same(v)) {
-            (true, true) => &[0..3],
-            (true, false) => &[0..2, 2..3],
-            (false, true) => &[0..1, 1..3],
-            (false, false) => &[0..1, 1..2, 2..3],
+        let parts = match (joined && q.same(k), joined && k.same(v)) {
+            (true, true) => self.project(q, 0..3),
+            (true, false) => [self.project(q, 0..2), self.project(v, 2..3)].concat(),
+            (false, true) => [self.project(q, 0..1), self.project(k, 1..3)].concat(),
+            (false, false) => [self.project(q, 0..1), self.project(k, 1..2), self.project(v, 2..3)].concat(),
         };
-        let mut parts = runs.iter().flat_map(|run| self.project(inputs[run.start], run.clone()));
-        std::array::from_fn(|_| parts.next().expect("runs cover all three"))
+        parts.try_into().unwrap_or_else(|_| unreachable!("the ranges cover all three"))
     }
 
     /// Some of queries, keys and values (parts 0, 1 and 2) of each head: `[.., L, width]` → `[.., H, L, E / H]` each.
