@@ -10,7 +10,7 @@
 
 mod attend;
 mod cell;
-mod hierarchy;
+mod hierarchical;
 mod kind;
 mod layer;
 mod stack;
@@ -20,7 +20,7 @@ mod weights;
 pub use self::{
     attend::{AttentionPool, AttentionPoolConfig},
     cell::{GruCell, GruCellConfig, LstmCell, LstmCellConfig, RnnCell, RnnCellConfig},
-    hierarchy::{HierarchicalRnn, HierarchicalRnnConfig},
+    hierarchical::{HierarchicalRnn, HierarchicalRnnConfig},
     layer::{Gru, GruConfig, Lstm, LstmConfig, Rnn, RnnConfig},
     state::LstmState,
 };

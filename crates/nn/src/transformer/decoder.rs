@@ -3,7 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, Result, Rng, Tensor};
 
-use super::{Settings, residual};
+use super::settings::{Settings, residual, settings};
 use crate::{Dropout, LayerNorm, Linear, MultiheadAttention, init::invalid};
 
 /// Self-attention, attention to a memory, and a feed-forward net, each with a residual connection as in
@@ -76,6 +76,8 @@ impl TransformerDecoderLayer {
         residual(&x, &self.norm3, self.norm_first, fed)
     }
 }
+
+settings! { TransformerDecoderLayerConfig }
 
 impl TransformerDecoderLayerConfig {
     /// Draws the weights as PyTorch does.

@@ -3,7 +3,7 @@
 use thalweg_derive::Module;
 use thalweg_graph::{Device, Result, Rng, Tensor};
 
-use super::{Settings, residual};
+use super::settings::{Settings, residual, settings};
 use crate::{Dropout, LayerNorm, Linear, MultiheadAttention, init::invalid};
 
 /// Self-attention and a feed-forward net: `x ← norm(x + attention(x))`, `x ← norm(x + W_2 f(W_1 x + b_1) + b_2)`; or with
@@ -67,6 +67,8 @@ impl TransformerEncoderLayer {
         residual(&x, &self.norm2, self.norm_first, fed)
     }
 }
+
+settings! { TransformerEncoderLayerConfig }
 
 impl TransformerEncoderLayerConfig {
     /// Draws the weights as PyTorch does.

@@ -4,7 +4,9 @@ use thalweg_derive::Module;
 use thalweg_graph::{Device, Module as _, Result, Rng, Tensor};
 
 use super::{
-    Settings, TransformerDecoder, TransformerDecoderLayerConfig, TransformerEncoder, TransformerEncoderLayerConfig,
+    decoder::{TransformerDecoder, TransformerDecoderLayerConfig},
+    encoder::{TransformerEncoder, TransformerEncoderLayerConfig},
+    settings::{Settings, settings},
 };
 use crate::Init;
 
@@ -58,6 +60,8 @@ impl Transformer {
         self.decoder.forward(target, &memory, target_mask, memory_mask)
     }
 }
+
+settings! { TransformerConfig }
 
 impl TransformerConfig {
     setters! {
