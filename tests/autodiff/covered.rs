@@ -21,7 +21,7 @@ const NO_RULE: &str =
 /// What the rule of an op is called here. A count of segments has none.
 fn rule(op: &Op) -> Option<&'static str> {
     match op {
-        Op::Part(Primitive::Segments(_), 1) => None,
+        Op::Part(of, 1) if matches!(**of, Primitive::Segments(_)) => None,
         Op::Windows { aligned: true, .. } => Some("aligned_windows"),
         op => Some(op.name()).filter(|name| has_rule(name)),
     }

@@ -61,8 +61,8 @@ impl Disturbed {
         if units == 0.0 || !dtype.is_float() {
             return Ok(node);
         }
-        let of = |op, inputs, dtype| {
-            let (shape, label) = (shape.clone(), label.clone());
+        let of = |op, inputs: &[usize], dtype| {
+            let (inputs, shape, label) = (inputs.into(), shape.clone(), label.clone());
             Node { op, inputs, shape, dtype, compute: None, label, source: 0, slot: None }
         };
         let mut push = |node| {
@@ -76,16 +76,16 @@ impl Disturbed {
             leaves.push((at, Region { storage, offset: 0, len: values.len(), dtype: DType::F64 }, false));
             Ok(())
         };
-        let factors = push(of(Op::Leaf, vec![], DType::F64));
+        let factors = push(of(Op::Leaf, &[], DType::F64));
         leaf(self.random(n, units * self.unit(dtype)).iter().map(|r| 1.0 + r).collect(), factors)?;
-        let mut y = push(of(Op::Binary(BinaryOp::Mul), vec![node, factors], dtype));
+        let mut y = push(of(Op::Binary(BinaryOp::Mul), &[node, factors], dtype));
         if self.flush {
-            let (least, zero) = (push(of(Op::Leaf, vec![], DType::F64)), push(of(Op::Leaf, vec![], DType::F64)));
+            let (least, zero) = (push(of(Op::Leaf, &[], DType::F64)), push(of(Op::Leaf, &[], DType::F64)));
             leaf(vec![f64::from(f32::MIN_POSITIVE); n], least)?;
             leaf(vec![0.0; n], zero)?;
-            let size = push(of(Op::Unary(UnaryOp::Abs), vec![y], DType::F64));
-            let tiny = push(of(Op::Binary(BinaryOp::Lt), vec![size, least], DType::Bool));
-            y = push(of(Op::Select, vec![tiny, zero, y], dtype));
+            let size = push(of(Op::Unary(UnaryOp::Abs), &[y], DType::F64));
+            let tiny = push(of(Op::Binary(BinaryOp::Lt), &[size, least], DType::Bool));
+            y = push(of(Op::Select, &[tiny, zero, y], dtype));
         }
         draft.leaves.extend(leaves);
         Ok(y)
@@ -210,7 +210,7 @@ impl Backend for Disturbed {
         for (output, target) in program.outputs.iter().zip(&bindings.targets) {
             disturbed.outputs.push((disturbed.nodes.len(), target.clone()));
             let node = &program.nodes[output.node];
-            disturbed.nodes.push(Node { op: Op::Cast, inputs: vec![at[output.node]], ..node.clone() });
+            disturbed.nodes.push(Node { op: Op::Cast, inputs: [at[output.node]][..].into(), ..node.clone() });
         }
         let (program, bindings) = disturbed.finish();
         self.strict.run(&program, &bindings)

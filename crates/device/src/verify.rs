@@ -176,7 +176,7 @@ impl Reference {
         let nodes: Vec<usize> = (0..program.nodes.len()).filter(|i| computes(&program.nodes[*i])).collect();
         let disagreement = |node: usize, alone: bool, got: &[f64], element: usize| Disagreement {
             label: program.nodes[node].label.clone(),
-            shape: program.nodes[node].shape.clone(),
+            shape: program.nodes[node].shape.to_vec(),
             alone,
             element,
             got: got[element],
@@ -209,7 +209,7 @@ impl Reference {
         for input in &inputs {
             let from = &program.nodes[*input];
             let at = small.nodes.len();
-            small.nodes.push(Node { op: Op::Leaf, inputs: Vec::new(), ..from.clone() });
+            small.nodes.push(Node { op: Op::Leaf, inputs: Default::default(), ..from.clone() });
             let bytes = self.bytes(*input, from.dtype, &from.shape)?;
             let region =
                 Region { storage: device.upload(&bytes)?, offset: 0, len: count(&from.shape), dtype: from.dtype };

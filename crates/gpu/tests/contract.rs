@@ -202,8 +202,8 @@ fn on_backend(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &s
     let label = Label::here("test");
     let node = Node {
         op: Op::Leaf,
-        inputs: vec![],
-        shape: vec![],
+        inputs: Default::default(),
+        shape: Default::default(),
         dtype: DType::F32,
         compute: None,
         label,
@@ -435,14 +435,14 @@ impl Shape {
         [0, 1].map(|d| (self.image[d] + 2 * self.pad - self.dilation * (self.kernel[d] - 1) - 1) / self.stride + 1)
     }
 
-    fn conv(&self) -> Conv {
+    fn conv(&self) -> Box<Conv> {
         let window = Window {
             kernel: self.kernel.to_vec(),
             stride: vec![self.stride; 2],
             dilation: vec![self.dilation; 2],
             pad: vec![self.pad; 2],
         };
-        Conv { window, groups: self.groups }
+        Conv { window, groups: self.groups }.into()
     }
 
     fn name(&self, what: &str) -> String {

@@ -4,7 +4,7 @@ use std::{cell::Cell, panic::Location, sync::Arc};
 
 use thalweg_ir::{
     Bits, DType, Error, ErrorKind, Op, Result,
-    shape::{Type, excess},
+    shape::{Extents, Type, excess},
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     eval,
     record::unrecorded,
     scope::{Origin, Scope},
-    tensor::{Live, Node, Role, Rule, State, Tensor, next_id},
+    tensor::{Inputs, Live, Node, Role, Rule, State, Tensor, next_id},
 };
 
 /// As many pending nodes as are counted again for each node that needs them.
@@ -44,32 +44,32 @@ impl Tensor {
     /// A node. `inputs` live on `device`.
     pub(crate) fn node(
         op: Op,
-        inputs: Vec<Tensor>,
-        shape: Vec<usize>,
+        inputs: Inputs,
+        shape: impl Into<Extents>,
         dtype: DType,
         device: &Device,
         location: &'static Location<'static>,
     ) -> Tensor {
-        Tensor::node_of(op, inputs, shape, dtype, device, Role::Plain, None, location)
+        Tensor::node_of(op, inputs, shape.into(), dtype, device, Role::Plain, None, location)
     }
 
     /// A node with a gradient rule of its own.
     pub(crate) fn ruled(
         op: Op,
-        inputs: Vec<Tensor>,
-        shape: Vec<usize>,
+        inputs: Inputs,
+        shape: impl Into<Extents>,
         dtype: DType,
         device: &Device,
         rule: Rule,
         location: &'static Location<'static>,
     ) -> Tensor {
-        Tensor::node_of(op, inputs, shape, dtype, device, Role::Plain, Some(rule), location)
+        Tensor::node_of(op, inputs, shape.into(), dtype, device, Role::Plain, Some(rule), location)
     }
 
     fn node_of(
         op: Op,
-        inputs: Vec<Tensor>,
-        shape: Vec<usize>,
+        inputs: Inputs,
+        shape: Extents,
         dtype: DType,
         device: &Device,
         role: Role,
@@ -82,7 +82,7 @@ impl Tensor {
             return Tensor::failed(error, device, origin);
         }
         if let Some(problem) = excess(&shape) {
-            let kind = ErrorKind::Shape { shape, problem };
+            let kind = ErrorKind::Shape { shape: shape.into_vec(), problem };
             return Tensor::failed(Error::at(name, kind, origin.location, origin.name()), device, origin);
         }
         if let Some(other) = inputs.iter().find(|t| !t.0.device.same(device)) {
@@ -144,11 +144,20 @@ impl Tensor {
             op => op.clone(),
         };
         let Node { device, origin, rule, .. } = &*self.0;
-        Tensor::node_of(op, self.inputs(), of.shape, of.dtype, device, Role::Plain, rule.clone(), origin.location)
+        Tensor::node_of(
+            op,
+            self.inputs(),
+            of.shape.into(),
+            of.dtype,
+            device,
+            Role::Plain,
+            rule.clone(),
+            origin.location,
+        )
     }
 
     /// The same op on other inputs, for a gradient.
-    pub(crate) fn again(&self, inputs: Vec<Tensor>) -> Tensor {
+    pub(crate) fn again(&self, inputs: Inputs) -> Tensor {
         // A leaf, a number or a draw is itself the second time.
         if inputs.is_empty() {
             return self.clone();
@@ -173,7 +182,7 @@ impl Tensor {
     #[track_caller]
     pub fn live_scalar(device: &Device, dtype: DType, number: impl Fn() -> f64 + Send + Sync + 'static) -> Tensor {
         let (op, role) = (Op::Scalar(Bits(number())), Role::Live(Live::Number(Arc::new(number))));
-        Tensor::node_of(op, vec![], vec![], dtype, device, role, None, Location::caller())
+        Tensor::node_of(op, Inputs::new(), Extents::new(), dtype, device, role, None, Location::caller())
     }
 
     /// A value that every replay of a compiled step asks for anew. It has the same shape and dtype every time.

@@ -224,8 +224,8 @@ impl Tensor {
                 grads.ok_or_else(|| ErrorKind::Gradient(format!("'{name}' has no gradient: no vjp is given")))?;
             rule::fitted(name, grads, &inputs)
         });
-        let (part, Type { shape, dtype }) = (Op::Part(Primitive::Custom(custom), 0), types[0].clone());
-        let first = Tensor::ruled(part, inputs, shape, dtype, self.device(), rule, Location::caller());
+        let (part, Type { shape, dtype }) = (Op::Part(Primitive::Custom(custom).into(), 0), types[0].clone());
+        let first = Tensor::ruled(part, inputs.into(), shape, dtype, self.device(), rule, Location::caller());
         if first.check().is_err() {
             return all(&first);
         }

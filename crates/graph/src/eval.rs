@@ -1,14 +1,11 @@
 //! From tensors to a [`Program`], and from its results back to tensors.
 
-use std::{
-    collections::{HashMap, HashSet},
-    panic::Location,
-    sync::Arc,
-};
+use std::{panic::Location, sync::Arc};
 
 use thalweg_ir::{
     Bits, Error, ErrorKind, Op, Result,
-    program::{Bindings, Draft, Label, Node, Program, is_structural},
+    map::{Map, Set},
+    program::{self, Bindings, Draft, Label, Node, Program, is_structural},
     storage::Region,
 };
 
@@ -16,7 +13,7 @@ use crate::{
     capacity,
     record::{self, Run},
     scope::Origin,
-    tensor::{Role, Tensor, Version},
+    tensor::{self, Role, Tensor, Version},
     variable::Variable,
 };
 
@@ -67,7 +64,7 @@ pub(crate) fn is_computable(tensors: &[Tensor]) -> bool {
 
 /// How many unevaluated nodes these need.
 pub(crate) fn count_pending(tensors: &[Tensor]) -> usize {
-    let mut seen = HashSet::new();
+    let mut seen = Set::default();
     let mut stack = tensors.to_vec();
     let mut count = 0;
     while let Some(tensor) = stack.pop() {
@@ -112,8 +109,8 @@ pub(crate) struct Ran(Gathered);
 impl Ran {
     /// After some variables were written: what has its value lets go of a history that read them. It can have no gradient any
     /// more, and would hold a batch for as long as somebody holds a loss.
-    pub fn end_histories(&self, written: &HashSet<u64>) {
-        let Gathered { nodes, inputs } = &self.0;
+    pub fn end_histories(&self, written: &Set<u64>) {
+        let Gathered { nodes, inputs, .. } = &self.0;
         let mut reads: Vec<Option<Version>> = Vec::with_capacity(nodes.len());
         for (node, inputs) in nodes.iter().zip(inputs) {
             let found = match &node.0.role {
@@ -137,8 +134,8 @@ impl Ran {
 }
 
 /// A version of one of these variables that a tensor was computed from.
-fn version_below(tensor: &Tensor, written: &HashSet<u64>) -> Option<Version> {
-    let (mut seen, mut stack) = (HashSet::new(), tensor.inputs());
+fn version_below(tensor: &Tensor, written: &Set<u64>) -> Option<Version> {
+    let (mut seen, mut stack) = (Set::default(), tensor.inputs());
     while let Some(tensor) = stack.pop() {
         match &tensor.0.role {
             Role::Variable(version) if written.contains(&version.key()) => return Some(version.clone()),
@@ -165,19 +162,18 @@ pub fn program(tensors: &[Tensor]) -> Result<(Program, Bindings)> {
 #[derive(Default)]
 struct Gathered {
     nodes: Vec<Tensor>,
-    inputs: Vec<Vec<usize>>,
+    inputs: Vec<program::Inputs>,
+    /// Where each stands, by id.
+    position: Map<u64, usize>,
 }
 
 fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered> {
-    let mut seen: HashSet<u64> = HashSet::new();
+    let mut seen: Set<u64> = Set::default();
     let mut values: Vec<Tensor> = Vec::new();
-    let mut computed: Vec<(Tensor, Vec<Tensor>)> = Vec::new();
+    let mut computed: Vec<(Tensor, tensor::Inputs)> = Vec::new();
     let mut stack: Vec<(Tensor, &'static Location<'static>)> =
-        roots.iter().map(|r| (r.tensor.clone(), reader)).collect();
+        roots.iter().filter(|r| seen.insert(r.tensor.id())).map(|r| (r.tensor.clone(), reader)).collect();
     while let Some((tensor, reader)) = stack.pop() {
-        if !seen.insert(tensor.id()) {
-            continue;
-        }
         tensor.check()?;
         if let Role::Taken = tensor.0.role {
             let problem = "a value is read of what a recorded step is given, which has none before it runs";
@@ -188,7 +184,8 @@ fn gather(roots: &[Root], reader: &'static Location<'static>) -> Result<Gathered
             values.push(tensor);
         } else {
             let (here, inputs) = (tensor.0.origin.location, tensor.inputs());
-            stack.extend(inputs.iter().map(|input| (input.clone(), here)));
+            let new = inputs.iter().filter(|input| seen.insert(input.id()));
+            stack.extend(new.map(|input| (input.clone(), here)));
             computed.push((tensor, inputs));
         }
     }
@@ -200,25 +197,35 @@ impl Gathered {
     ///
     /// Values stand where they are first read: their ids tell when a variable was written last, and two steps that differ in that alone
     /// are one program.
-    fn in_order(mut values: Vec<Tensor>, mut computed: Vec<(Tensor, Vec<Tensor>)>) -> Gathered {
+    fn in_order(mut values: Vec<Tensor>, mut computed: Vec<(Tensor, tensor::Inputs)>) -> Gathered {
         computed.sort_unstable_by_key(|(node, _)| node.id());
         values.sort_unstable_by_key(Tensor::id);
-        let mut gathered = Gathered::default();
-        let mut position: HashMap<u64, usize> = HashMap::with_capacity(values.len() + computed.len());
+        let all = values.len() + computed.len();
+        let mut gathered = Gathered {
+            nodes: Vec::with_capacity(all),
+            inputs: Vec::with_capacity(all),
+            position: Map::with_capacity_and_hasher(all, Default::default()),
+        };
         for (node, inputs) in computed {
-            let mut place = |input: &Tensor| {
-                *position.entry(input.id()).or_insert_with(|| gathered.push(input.clone(), Vec::new()))
-            };
-            let inputs = inputs.iter().map(&mut place).collect();
-            position.insert(node.id(), gathered.push(node, inputs));
+            let inputs = inputs.iter().map(|input| gathered.place(input)).collect();
+            gathered.push(node, inputs);
         }
-        for value in values {
-            position.entry(value.id()).or_insert_with_key(|_| gathered.push(value, Vec::new()));
+        for value in &values {
+            gathered.place(value);
         }
         gathered
     }
 
-    fn push(&mut self, node: Tensor, inputs: Vec<usize>) -> usize {
+    /// Where a node stands; a value that stands nowhere does so from now on.
+    fn place(&mut self, node: &Tensor) -> usize {
+        match self.position.get(&node.id()) {
+            Some(known) => *known,
+            None => self.push(node.clone(), program::Inputs::new()),
+        }
+    }
+
+    fn push(&mut self, node: Tensor, inputs: program::Inputs) -> usize {
+        self.position.insert(node.id(), self.nodes.len());
         self.nodes.push(node);
         self.inputs.push(inputs);
         self.nodes.len() - 1
@@ -226,10 +233,10 @@ impl Gathered {
 }
 
 fn draft(gathered: &Gathered, roots: &[Root], step: bool) -> Draft {
-    let Gathered { nodes, inputs } = gathered;
-    let mut draft = Draft { step, ..Draft::default() };
+    let Gathered { nodes, inputs, position } = gathered;
+    let mut draft = Draft { step, nodes: Vec::with_capacity(nodes.len()), ..Draft::default() };
     let mut held = vec![0usize; nodes.len()];
-    let mut parts: HashMap<u64, u64> = HashMap::new();
+    let mut parts: Map<u64, u64> = Map::default();
     for (i, tensor) in nodes.iter().enumerate() {
         let node = &tensor.0;
         let region = tensor.region();
@@ -265,7 +272,6 @@ fn draft(gathered: &Gathered, roots: &[Root], step: bool) -> Draft {
         });
     }
     // Roots first, in order, then every node that somebody outside this graph holds.
-    let position: HashMap<u64, usize> = nodes.iter().enumerate().map(|(i, t)| (t.id(), i)).collect();
     // What is written to a target is a value only for those who hold the node itself: they get one of their own.
     let mut is_output = vec![false; nodes.len()];
     let (written, read): (Vec<&Root>, Vec<&Root>) = roots.iter().partition(|root| root.target.is_some());

@@ -1,8 +1,12 @@
 //! Recomputation: a part of a graph whose intermediate values are computed again in the backward pass instead of being kept.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use thalweg_ir::{ErrorKind, Op};
+use smallvec::smallvec;
+use thalweg_ir::{
+    ErrorKind, Op,
+    map::{Map, Set},
+};
 
 use crate::{
     autodiff::walk,
@@ -30,7 +34,7 @@ pub fn checkpoint(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Tensor) -> Te
         return y;
     }
     // What the part reads: whatever was there before it began. A gradient goes to each.
-    let (mut seen, mut stack, mut sources) = (HashSet::new(), vec![y.clone()], BTreeMap::new());
+    let (mut seen, mut stack, mut sources) = (Set::default(), vec![y.clone()], BTreeMap::new());
     while let Some(node) = stack.pop() {
         if !seen.insert(node.id()) {
             continue;
@@ -54,12 +58,12 @@ pub fn checkpoint(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Tensor) -> Te
 /// differentiated.
 fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Option<Tensor>>, ErrorKind> {
     let (y, sources) = (&inputs[0], &inputs[1..]);
-    let mut copies: HashMap<u64, Tensor> = HashMap::new();
+    let mut copies: Map<u64, Tensor> = Map::default();
     let mut again = Vec::with_capacity(sources.len());
     for source in sources {
         let (shape, dtype, device) = (source.shape().to_vec(), source.dtype(), source.device());
         let op = Op::Again(node.id());
-        let copy = Tensor::node(op, vec![source.clone()], shape, dtype, device, source.0.origin.location);
+        let copy = Tensor::node(op, smallvec![source.clone()], shape, dtype, device, source.0.origin.location);
         copies.insert(source.id(), copy.clone());
         again.push(copy);
     }

@@ -3,7 +3,7 @@
 use std::ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use thalweg_ir::ErrorKind;
-pub use thalweg_ir::shape::{MAX_ELEMENTS, MAX_RANK, broadcast, count, excess, strides};
+pub use thalweg_ir::shape::{Extents, MAX_ELEMENTS, MAX_RANK, broadcast, count, excess, strides};
 
 /// A whole number of any type: an axis, a position, an extent, where negative ones have a meaning of their own.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an integer", label = "an integer is expected here")]
@@ -295,13 +295,15 @@ pub fn bounds(range: impl IntoRange, extent: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
 
     #[test]
     fn broadcasting_aligns_at_the_last_axis() {
-        assert_eq!(broadcast(&[2, 1, 4], &[3, 1]), Some(vec![2, 3, 4]));
+        assert_eq!(broadcast(&[2, 1, 4], &[3, 1]), Some(smallvec![2, 3, 4]));
         assert_eq!(broadcast(&[2], &[3]), None);
-        assert_eq!(broadcast(&[], &[0, 3]), Some(vec![0, 3]));
+        assert_eq!(broadcast(&[], &[0, 3]), Some(smallvec![0, 3]));
     }
 
     #[test]

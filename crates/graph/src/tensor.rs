@@ -13,7 +13,7 @@ use thalweg_ir::{
 use crate::{device::Device, scope::Origin, shape::IntoAxis};
 
 pub use node::Tensor;
-pub(crate) use node::{Live, Node, Role, Rule, State, next_id};
+pub(crate) use node::{Inputs, Live, Node, Role, Rule, State, next_id};
 pub(crate) use version::{Identity, Version};
 
 /// # What a tensor is
@@ -72,7 +72,7 @@ impl Tensor {
             Ok(dims) => Ok(dims),
             Err(_) => {
                 let problem = format!("has {} axes, not {N}", self.rank());
-                Err(Error::new("dims", ErrorKind::Shape { shape: self.0.shape.clone(), problem }))
+                Err(Error::new("dims", ErrorKind::Shape { shape: self.0.shape.to_vec(), problem }))
             }
         }
     }
@@ -91,7 +91,7 @@ impl Tensor {
 
     /// Shape and dtype.
     pub(crate) fn type_of(&self) -> Type {
-        Type { shape: self.0.shape.clone(), dtype: self.0.dtype }
+        Type { shape: self.0.shape.to_vec(), dtype: self.0.dtype }
     }
 
     /// The element type.

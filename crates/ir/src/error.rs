@@ -1,6 +1,10 @@
 //! The error that a bad tensor carries, and that everything touching the world returns.
 
-use std::{fmt, panic::Location, sync::Arc};
+use std::{
+    fmt,
+    panic::Location,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{dtype::DType, name::Name};
 
@@ -181,9 +185,9 @@ impl Error {
 
 /// Whether a file is source of one of Thalweg's crates: a position there tells a user nothing.
 pub fn is_ours(file: &str) -> bool {
-    // Where the crates lie: what stands in front of `ir/src/error.rs`, or of `ir-0.1.0/src/error.rs` in a registry.
-    let home = file!().rfind("ir").map_or("", |at| &file!()[..at]);
-    file.strip_prefix(home).is_some_and(|rest| rest.contains("/src/") || rest.contains("\\src\\"))
+    /// Where the crates lie: what stands in front of `ir/src/error.rs`, or of `ir-0.1.0/src/error.rs` in a registry.
+    static HOME: LazyLock<&str> = LazyLock::new(|| file!().rfind("ir").map_or("", |at| &file!()[..at]));
+    file.strip_prefix(*HOME).is_some_and(|rest| rest.contains("/src/") || rest.contains("\\src\\"))
 }
 
 impl fmt::Display for Error {

@@ -12,7 +12,7 @@ mod error;
 mod fragment;
 pub mod interpret;
 pub mod key;
-mod map;
+pub mod map;
 mod name;
 pub mod op;
 mod passes;

@@ -1,7 +1,7 @@
-//! A map with a hash of few instructions a word, for keys that are nobody's attack: numbers of nodes, words of plans.
+//! Maps and sets with a hash of few instructions a word, for keys that are nobody's attack: numbers of nodes, words of plans.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -9,6 +9,9 @@ use crate::key::words;
 
 /// A map from what planning looks up.
 pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fold>>;
+
+/// A set of what planning looks up.
+pub type Set<K> = HashSet<K, BuildHasherDefault<Fold>>;
 
 /// The hash of a [`Map`]: a polynomial in an odd number, as in rustc-hash 2.
 #[derive(Clone, Copy, Debug, Default)]

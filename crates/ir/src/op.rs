@@ -53,7 +53,8 @@ pub struct Conv {
     pub groups: usize,
 }
 
-/// What a node computes from its inputs, with everything that it depends on: a plan is found again by all of it. Shapes below are `inputs → output`; `..` stands for any leading axes.
+/// What a node computes from its inputs, with everything that it depends on: a plan is found again by all of it. It is small: graphs
+/// have many, and passes move them. Shapes below are `inputs → output`; `..` stands for any leading axes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// A value that exists: an upload, a parameter, a state.
@@ -102,7 +103,7 @@ pub enum Op {
     /// With `aligned`, `[.., L.., K..] → [.., O.., K..]`: kernel position `k` looks at slice `k` of the input.
     Windows {
         /// The window.
-        window: Window,
+        window: Box<Window>,
         /// The value outside.
         fill: Bits,
         /// Whether the input has the kernel axes as well.
@@ -111,15 +112,15 @@ pub enum Op {
     /// `[.., O.., K..] → [.., L.., K..]`, where every window element goes: `y[l, k] = x[o, k]` with
     /// `l = o * stride + k * dilation - pad` if there is such an `o`, else 0. The adjoint of [`Op::Windows`] is this,
     /// summed over `k` when not aligned.
-    WindowsAdjoint(Window),
+    WindowsAdjoint(Box<Window>),
     /// `[.., M, K] × [.., K, N] → [.., M, N]`. Either the batch axes are equal, or the right side has none.
     Matmul,
     /// `x [B, C, L..], w [O, C/g, K..] → [B, O, S..]` (cross-correlation).
-    Conv(Conv),
+    Conv(Box<Conv>),
     /// `dy [B, O, S..], w [O, C/g, K..] → dx [B, C, L..]`: the adjoint in `x`.
-    ConvInput(Conv),
+    ConvInput(Box<Conv>),
     /// `x [B, C, L..], dy [B, O, S..] → dw [O, C/g, K..]`: the adjoint in `w`.
-    ConvWeight(Conv),
+    ConvWeight(Box<Conv>),
     /// `(x, index)`: `y[i.., j, k..] = x[i.., index[i.., j, k..], k..]` along the axis; index is I32 and shaped as y.
     /// An index outside reads what is not a number (the nearest element, of integers) and is an error of the device.
     Gather(usize),
@@ -129,7 +130,7 @@ pub enum Op {
     /// second computation from another.
     Again(u64),
     /// One of the results of a primitive: those with the same inputs are computed at once.
-    Part(Primitive, usize),
+    Part(Box<Primitive>, usize),
     /// Inputs, flattened, at these element offsets of one vector; zeros between. Made in place where possible.
     Pack(Vec<usize>),
 }

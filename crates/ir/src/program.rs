@@ -8,6 +8,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::{
     bits::Bits,
     dtype::{Class, DType},
@@ -15,7 +17,7 @@ use crate::{
     key::Key,
     name::Name,
     op::Op,
-    shape::Type,
+    shape::{Extents, Type},
     storage::{Footprint, Layout, Region},
 };
 
@@ -90,15 +92,18 @@ impl fmt::Display for Label {
 /// Position of a node.
 pub type NodeId = usize;
 
+/// What a node reads; two lie in place.
+pub type Inputs = SmallVec<[NodeId; 2]>;
+
 /// A node of a graph.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// What it computes.
     pub op: Op,
     /// The nodes it reads, which stand before it.
-    pub inputs: Vec<NodeId>,
+    pub inputs: Inputs,
     /// Its shape.
-    pub shape: Vec<usize>,
+    pub shape: Extents,
     /// Its element type.
     pub dtype: DType,
     /// Of a contraction in f32: the 16-bit dtype that its operands are rounded to, if they are.
@@ -114,7 +119,7 @@ pub struct Node {
 impl Node {
     /// Its shape and dtype.
     pub fn type_of(&self) -> Type {
-        Type { shape: self.shape.clone(), dtype: self.dtype }
+        Type { shape: self.shape.to_vec(), dtype: self.dtype }
     }
 
     /// The same, whose inputs have these ids by now.
@@ -235,13 +240,13 @@ impl Program {
     /// Reads one region and writes it to another, element by element.
     pub fn copying(from: &Region, to: &Region) -> (Program, Bindings) {
         let label = Label::here("copy");
-        let node = |op: Op, inputs: Vec<NodeId>| {
-            let (shape, dtype, label) = (vec![from.len], from.dtype, label.clone());
+        let node = |op: Op, inputs: Inputs| {
+            let (shape, dtype, label) = (smallvec![from.len], from.dtype, label.clone());
             Node { op, inputs, shape, dtype, compute: None, label, source: 0, slot: None }
         };
         let everything = Op::Slice { start: vec![0], step: vec![1] };
         Draft {
-            nodes: vec![node(Op::Leaf, vec![]), node(everything, vec![0])],
+            nodes: vec![node(Op::Leaf, smallvec![]), node(everything, smallvec![0])],
             leaves: vec![(0, from.clone(), false)],
             outputs: vec![(1, Some(to.clone()))],
             ..Draft::default()
@@ -379,7 +384,7 @@ mod tests {
     }
 
     fn node(op: &Op, inputs: &[usize], shape: &[usize], dtype: DType) -> Node {
-        let (inputs, shape, label) = (inputs.to_vec(), shape.to_vec(), Label::here("test"));
+        let (inputs, shape, label) = (inputs.into(), shape.into(), Label::here("test"));
         Node { op: op.clone(), inputs, shape, dtype, compute: None, label, source: 0, slot: None }
     }
 
@@ -391,7 +396,7 @@ mod tests {
     #[test]
     fn everything_but_bound_numbers_is_in_the_key() {
         let window = Window { kernel: vec![2], stride: vec![1], dilation: vec![1], pad: vec![0] };
-        let windows = |fill: f64, aligned: bool| Op::Windows { window: window.clone(), fill: Bits(fill), aligned };
+        let windows = |fill: f64, aligned: bool| Op::Windows { window: window.clone().into(), fill: Bits(fill), aligned };
         let ops = [
             Op::Reduce(ReduceOp::Sum, vec![0]),
             Op::Reduce(ReduceOp::Max, vec![0]),

@@ -1,6 +1,11 @@
 //! Shapes.
 
+use smallvec::SmallVec;
+
 use crate::dtype::DType;
+
+/// The extents of a node's axes; those of four lie in place.
+pub type Extents = SmallVec<[usize; 4]>;
 
 /// What is known of a tensor before it is computed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +54,7 @@ pub fn strides(shape: &[usize]) -> Vec<usize> {
 }
 
 /// The shape that both broadcast to: aligned at the last axis, extents equal or 1.
-pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Vec<usize>> {
+pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Extents> {
     let rank = lhs.len().max(rhs.len());
     let extent = |shape: &[usize], d: usize| (d + shape.len()).checked_sub(rank).map_or(1, |d| shape[d]);
     (0..rank)

@@ -12,7 +12,10 @@ mod reduce;
 
 use std::sync::LazyLock;
 
-use thalweg_graph::{DType, Tensor, shape::broadcast};
+use thalweg_graph::{
+    DType, Tensor,
+    shape::{Extents, broadcast},
+};
 
 use super::draws::Draws;
 pub(crate) use super::draws::extent;
@@ -154,9 +157,9 @@ pub fn alike(before: &[&Slot], s: &Slot) -> bool {
 }
 
 fn broadcasts(before: &[&Slot], s: &Slot) -> bool {
-    let mut shape = Some(s.shape.clone());
+    let mut shape = Some(s.shape[..].into());
     for other in before {
-        shape = shape.and_then(|shape| broadcast(&shape, &other.shape));
+        shape = shape.and_then(|shape: Extents| broadcast(&shape, &other.shape));
     }
     shape.is_some_and(|shape| shape.iter().product::<usize>() <= 60_000)
 }

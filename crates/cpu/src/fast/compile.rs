@@ -1,10 +1,11 @@
 //! From launches to kernels, each of which is compiled once wherever it stands.
 
-use std::{collections::HashSet, hash::Hash, sync::Arc};
+use std::{hash::Hash, sync::Arc};
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     key::Key,
+    map::Set,
     schedule::{
         ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Repeat, Whole},
         recent::Recent,
@@ -17,7 +18,7 @@ use super::{
 };
 
 /// Instructions of all kernels that are kept.
-const INSTRUCTIONS: usize = 1 << 15;
+const INSTRUCTIONS: usize = 1 << 14;
 
 /// A compiled launch, over buffers and host scalars in order of appearance.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Kernels {
 #[derive(Default)]
 pub struct Count {
     pub launches: usize,
-    kernels: HashSet<*const Kernel>,
+    kernels: Set<*const Kernel>,
     wholes: Vec<Whole>,
 }
 

@@ -123,9 +123,8 @@ impl Case {
     /// Of a schedule without a graph: a node stands for all of it.
     pub fn draft(&self, gpu: &GpuBackend) -> Draft {
         let label = Label::here("test");
-        let op = thalweg_graph::Op::Leaf;
-        let node =
-            Node { op, inputs: vec![], shape: vec![], dtype: DType::F32, compute: None, label, source: 0, slot: None };
+        let (op, inputs, shape) = (thalweg_graph::Op::Leaf, Default::default(), Default::default());
+        let node = Node { op, inputs, shape, dtype: DType::F32, compute: None, label, source: 0, slot: None };
         let leaf_dtypes: Vec<DType> =
             self.schedule.buffers.iter().filter(|b| matches!(b.place, Place::Leaf(_))).map(|b| b.dtype).collect();
         let leaves = self.leaves.iter().zip(leaf_dtypes).map(|(data, dtype)| {

@@ -1,15 +1,12 @@
 //! A step's writes, in one run.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use super::{Arena, Param, State};
-use thalweg_ir::{Error, Result};
+use thalweg_ir::{Error, Result, map::Set};
 
 use crate::{
     autodiff::Grads,
@@ -136,7 +133,7 @@ impl Commit<'_> {
             }
         };
         drop(roots);
-        let keys: HashSet<u64> = written.iter().map(Variable::key).collect();
+        let keys: Set<u64> = written.iter().map(Variable::key).collect();
         all_written(written);
         ran.end_histories(&keys);
         for (param, version) in applied.to.iter().filter(|(param, _)| moved.iter().any(|m| m.same(param))) {

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{DType, Op, shape::count};
 
 use crate::tensor::Tensor;
@@ -119,9 +120,9 @@ impl Layout {
             let (got, want) = (parts.len(), self.segments.len());
             return first.fail("join", crate::ErrorKind::Invalid(format!("{got} tensors for {want} parameters")));
         }
-        let parts: Vec<Tensor> = parts.iter().map(|p| p.cast(dtype)).collect();
+        let parts = parts.iter().map(|p| p.cast(dtype)).collect();
         let offsets = self.segments.iter().map(|s| s.offset).collect();
-        Tensor::node(Op::Pack(offsets), parts, vec![self.len], dtype, first.device(), Location::caller())
+        Tensor::node(Op::Pack(offsets), parts, smallvec![self.len], dtype, first.device(), Location::caller())
     }
 
     /// To which parameter each chunk belongs.

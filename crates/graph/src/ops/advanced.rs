@@ -2,7 +2,7 @@
 
 use thalweg_ir::{
     DType, ErrorKind,
-    shape::{broadcast, count},
+    shape::{Extents, broadcast, count},
 };
 
 use crate::{shape::IntoAxis, tensor::Tensor};
@@ -11,17 +11,17 @@ use crate::{shape::IntoAxis, tensor::Tensor};
 impl Tensor {
     /// The row-major positions within the first axes that index tensors name together, flat, and their common shape.
     #[track_caller]
-    fn flat_index(&self, op: &'static str, indices: &[&Tensor]) -> Result<(Tensor, Vec<usize>), Tensor> {
+    fn flat_index(&self, op: &'static str, indices: &[&Tensor]) -> Result<(Tensor, Extents), Tensor> {
         self.check().map_err(|_| self.clone())?;
         if indices.is_empty() || indices.len() > self.rank() {
             let kind = ErrorKind::Invalid(format!("{} index tensors for {} axes", indices.len(), self.rank()));
             return Err(self.fail(op, kind));
         }
-        let mut shape = Vec::new();
+        let mut shape = Extents::new();
         for index in indices {
             index.check().map_err(|_| (*index).clone())?;
             let Some(both) = broadcast(&shape, index.shape()) else {
-                let (lhs, rhs) = (shape, index.shape().to_vec());
+                let (lhs, rhs) = (shape.into_vec(), index.shape().to_vec());
                 return Err(self.fail(op, ErrorKind::Shapes { lhs, rhs, problem: "do not broadcast".into() }));
             };
             shape = both;

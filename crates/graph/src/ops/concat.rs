@@ -62,7 +62,7 @@ impl Tensor {
         for part in &mut parts {
             *part = part.cast(dtype);
         }
-        Tensor::node(Op::Concat(axis), parts, shape, dtype, self.device(), Location::caller())
+        Tensor::node(Op::Concat(axis), parts.into(), shape, dtype, self.device(), Location::caller())
     }
 
     /// Tensors of one shape side by side along a new axis at this place of the result. The list is of tensors or of references.

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{
     Conv, ErrorKind, Op, Window,
     shape::{broadcast, count},
@@ -95,7 +96,7 @@ impl Tensor {
             false => other.cast(dtype).broadcast_to([&batch[..], &[k, n]].concat()),
         };
         let shape = [&batch[..], &[m, n]].concat();
-        Tensor::node(Op::Matmul, vec![lhs, rhs], shape, dtype, self.device(), Location::caller())
+        Tensor::node(Op::Matmul, smallvec![lhs, rhs], shape, dtype, self.device(), Location::caller())
     }
 
     /// Not a closure: the caller's position does not go through one.
@@ -164,7 +165,8 @@ impl Tensor {
             }
         }
         let (dtype, device) = (x.dtype(), x.device().clone());
-        Tensor::node(Op::Conv(Conv { window, groups }), vec![x, w], shape, dtype, &device, Location::caller())
+        let op = Op::Conv(Conv { window, groups }.into());
+        Tensor::node(op, smallvec![x, w], shape, dtype, &device, Location::caller())
     }
 
     /// [`Tensor::conv`] over two spatial axes.
@@ -229,8 +231,8 @@ impl Tensor {
             }
         }
         let (dtype, device) = (x.dtype(), x.device().clone());
-        let op = Op::ConvInput(Conv { window, groups });
-        Tensor::node(op, vec![x, w], shape, dtype, &device, Location::caller())
+        let op = Op::ConvInput(Conv { window, groups }.into());
+        Tensor::node(op, smallvec![x, w], shape, dtype, &device, Location::caller())
     }
 
     #[track_caller]
@@ -289,9 +291,8 @@ fn extent(padded: usize, window: &Window, d: usize) -> Option<usize> {
 
 #[track_caller]
 fn derived(op: Op, inputs: [&Tensor; 2], shape: &[usize]) -> Tensor {
-    let inputs = inputs.map(Clone::clone).to_vec();
-    let (dtype, device) = (inputs[0].dtype(), inputs[0].device().clone());
-    Tensor::node(op, inputs, shape.to_vec(), dtype, &device, Location::caller())
+    let (dtype, device) = (inputs[0].dtype(), inputs[0].device());
+    Tensor::node(op, inputs.map(Clone::clone).into(), shape, dtype, device, Location::caller())
 }
 
 /// The gradients of both sides of a matrix product.

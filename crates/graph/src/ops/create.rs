@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use half::{bf16, f16};
 
+use smallvec::smallvec;
 use thalweg_ir::{
     Bits, DType, Error, ErrorKind, Op, Result,
     shape::{count, excess},
@@ -149,7 +150,7 @@ impl Tensor {
     /// A number beside a tensor of this dtype. It is not rounded to 16 bits: what is computed with it is, once.
     #[track_caller]
     pub(crate) fn number(device: &Device, value: f64, dtype: DType) -> Tensor {
-        Tensor::node(Op::Scalar(Bits(value)), vec![], vec![], dtype, device, Location::caller())
+        Tensor::node(Op::Scalar(Bits(value)), smallvec![], vec![], dtype, device, Location::caller())
     }
 
     /// Every element `value`. Takes no memory until an op needs it.
@@ -220,7 +221,7 @@ impl Tensor {
             let problem = format!("has positions along axis {axis} that do not fit 32 bits");
             return Tensor::fail_on(device, "arange", ErrorKind::Shape { shape: shape.to_vec(), problem });
         }
-        Tensor::node(Op::Iota(axis), vec![], shape.to_vec(), DType::I32, device, Location::caller())
+        Tensor::node(Op::Iota(axis), smallvec![], shape.to_vec(), DType::I32, device, Location::caller())
     }
 
     /// A copy on another device. Evaluates, waits, and is a leaf: no gradient passes.
@@ -306,7 +307,7 @@ impl Tensor {
             return self.clone();
         }
         let shape = self.shape().to_vec();
-        Tensor::node(Op::Detach, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+        Tensor::node(Op::Detach, smallvec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
     /// Computes the value (queues it on a GPU). Reading it later waits for no more than this.

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{DType, ErrorKind, Op};
 
 use crate::{
@@ -149,7 +150,7 @@ impl Tensor {
     /// As [`Tensor::gather`] of operands that fit.
     #[track_caller]
     fn gather_by(&self, axis: usize, index: &Tensor, rule: Rule) -> Tensor {
-        let (inputs, shape) = (vec![self.clone(), index.clone()], index.shape().to_vec());
+        let (inputs, shape) = (smallvec![self.clone(), index.clone()], index.shape());
         Tensor::ruled(Op::Gather(axis), inputs, shape, self.dtype(), self.device(), rule, Location::caller())
     }
 

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{DType, ErrorKind, Op, shape::broadcast};
 
 use crate::{
@@ -25,8 +26,8 @@ impl Tensor {
         }
         match op.result(self.dtype()) {
             Some(dtype) => {
-                let shape = self.shape().to_vec();
-                Tensor::node(Op::Unary(op), vec![self.clone()], shape, dtype, self.device(), Location::caller())
+                let inputs = smallvec![self.clone()];
+                Tensor::node(Op::Unary(op), inputs, self.shape(), dtype, self.device(), Location::caller())
             }
             None => {
                 self.fail(op.name(), ErrorKind::DType { got: self.dtype(), problem: "is not what this is for".into() })
@@ -48,8 +49,8 @@ impl Tensor {
         };
         match op.result(a.dtype()) {
             Some(dtype) => {
-                let (shape, device) = (a.shape().to_vec(), a.device().clone());
-                Tensor::node(Op::Binary(op), vec![a, b], shape, dtype, &device, Location::caller())
+                let (shape, device) = (a.0.shape.clone(), a.device().clone());
+                Tensor::node(Op::Binary(op), smallvec![a, b], shape, dtype, &device, Location::caller())
             }
             None => {
                 self.fail(op.name(), ErrorKind::DType { got: a.dtype(), problem: "is not what this is for".into() })
@@ -94,7 +95,7 @@ impl Tensor {
             let (lhs, rhs) = (self.shape().to_vec(), a.shape().to_vec());
             return self.fail("where", ErrorKind::Shapes { lhs, rhs, problem: "do not broadcast".into() });
         };
-        let inputs = vec![self.broadcast_to(&shape), a.broadcast_to(&shape), b.broadcast_to(&shape)];
+        let inputs = smallvec![self.broadcast_to(&shape), a.broadcast_to(&shape), b.broadcast_to(&shape)];
         Tensor::node(Op::Select, inputs, shape, a.dtype(), self.device(), Location::caller())
     }
 
@@ -122,8 +123,7 @@ impl Tensor {
         if self.check().is_err() || self.dtype() == dtype {
             return self.clone();
         }
-        let shape = self.shape().to_vec();
-        Tensor::node(Op::Cast, vec![self.clone()], shape, dtype, self.device(), Location::caller())
+        Tensor::node(Op::Cast, smallvec![self.clone()], self.shape(), dtype, self.device(), Location::caller())
     }
 
     /// `x²`.

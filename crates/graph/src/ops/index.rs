@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{DType, ErrorKind, Op, ReduceOp};
 
 use crate::{
@@ -105,9 +106,16 @@ impl Tensor {
             return self.fail(method, ErrorKind::Shapes { lhs, rhs, problem });
         }
         let x = (0..self.rank()).filter(|d| *d != axis).fold(self.clone(), |x, d| x.strided(d, 0, 1, index.shape()[d]));
-        let shape = index.shape().to_vec();
-        let (inputs, rule) = (vec![x, index], Rule::named(method));
-        Tensor::ruled(Op::Gather(axis), inputs, shape, self.dtype(), self.device(), rule, Location::caller())
+        let (shape, rule) = (index.0.shape.clone(), Rule::named(method));
+        Tensor::ruled(
+            Op::Gather(axis),
+            smallvec![x, index],
+            shape,
+            self.dtype(),
+            self.device(),
+            rule,
+            Location::caller(),
+        )
     }
 
     /// This plus every `src[i.., j, k..]` at `[i.., index[i.., j, k..], k..]`. Equal positions are added in ascending order

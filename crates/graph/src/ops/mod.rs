@@ -105,7 +105,7 @@ pub(crate) fn vjp(node: &Tensor, inputs: &[Tensor], g: &Tensor) -> Result<Vec<Op
             let sum = g.combined("gather", ReduceOp::Sum, *axis, &inputs[1], x.shape()[*axis]).value;
             vec![Some(sum.cast(x.dtype())), None]
         }
-        Op::Part(Primitive::Segments(of), k) => segments::vjp(of, *k, inputs, node, g),
+        Op::Part(of, k) if let Primitive::Segments(of) = &**of => segments::vjp(of, *k, inputs, node, g),
         Op::Concat(axis) => {
             let mut start = 0;
             inputs

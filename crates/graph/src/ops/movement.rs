@@ -2,9 +2,10 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{
     ErrorKind, Op,
-    shape::{count, excess},
+    shape::{Extents, count, excess},
 };
 
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
 /// # Shapes
 impl Tensor {
     #[track_caller]
-    pub(super) fn view(&self, op: Op, shape: Vec<usize>) -> Tensor {
-        Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+    pub(super) fn view(&self, op: Op, shape: impl Into<Extents>) -> Tensor {
+        Tensor::node(op, smallvec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
     /// The same elements in row-major order in another shape; one extent may be -1, which stands for whatever makes the
@@ -45,10 +46,13 @@ impl Tensor {
             let problem = format!("cannot become {given:?}");
             return self.fail("reshape", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
         }
-        if shape == self.shape() {
-            return self.clone();
-        }
-        self.view(Op::Reshape, shape)
+        self.in_shape(shape.into())
+    }
+
+    /// The same elements in a shape of as many.
+    #[track_caller]
+    fn in_shape(&self, shape: Extents) -> Tensor {
+        if shape[..] == *self.shape() { self.clone() } else { self.view(Op::Reshape, shape) }
     }
 
     /// The axes of a range made one: `x.flatten(1..)`. A range of fewer than two axes changes nothing.
@@ -79,12 +83,12 @@ impl Tensor {
             Ok(axis) => axis,
             Err(failed) => return failed,
         };
-        let mut shape = self.shape().to_vec();
+        let mut shape = self.0.shape.clone();
         if shape.remove(axis) != 1 {
             let problem = format!("has not extent 1 at axis {axis}");
             return self.fail("squeeze", ErrorKind::Shape { shape: self.shape().to_vec(), problem });
         }
-        self.reshape(shape)
+        self.in_shape(shape)
     }
 
     /// With an axis of extent 1 at this place of the result; a negative place counts from its back.
@@ -132,10 +136,16 @@ impl Tensor {
             let kind = ErrorKind::Invalid(format!("{perm:?} does not name each of {} axes once", self.rank()));
             return self.fail("permute", kind);
         }
-        if perm.iter().enumerate().all(|(d, p)| d == *p) {
+        self.in_order(perm)
+    }
+
+    /// The axes in an order that names each once.
+    #[track_caller]
+    fn in_order(&self, perm: Vec<usize>) -> Tensor {
+        if perm.is_sorted() {
             return self.clone();
         }
-        let shape = perm.iter().map(|p| self.shape()[*p]).collect();
+        let shape: Extents = perm.iter().map(|p| self.shape()[*p]).collect();
         self.view(Op::Permute(perm), shape)
     }
 
@@ -154,7 +164,7 @@ impl Tensor {
         };
         let mut perm: Vec<usize> = (0..self.rank()).collect();
         perm.swap(a, b);
-        self.permute(perm)
+        self.in_order(perm)
     }
 
     /// The last two axes exchanged. A view.
@@ -193,10 +203,10 @@ impl Tensor {
             let problem = "do not fit: the first cannot be broadcast to the second".into();
             return self.fail("broadcast_to", ErrorKind::Shapes { lhs, rhs, problem });
         }
-        let mut same_rank = vec![1; shape.len() - self.rank()];
+        let mut same_rank = Extents::from_elem(1, shape.len() - self.rank());
         same_rank.extend_from_slice(self.shape());
-        let x = self.reshape(same_rank);
-        if x.shape() == shape { x } else { x.view(Op::Expand, shape.to_vec()) }
+        let x = self.in_shape(same_rank);
+        if x.shape() == shape { x } else { x.view(Op::Expand, shape) }
     }
 
     /// As [`Tensor::broadcast_to`], where -1 keeps an extent.

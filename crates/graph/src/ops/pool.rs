@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{
     Bits, DType, ErrorKind, Op, Window,
     shape::{MAX_RANK, count},
@@ -57,8 +58,8 @@ impl Tensor {
             return self.reshape([&self.shape()[..lead], &split].concat()).permute(axes.collect::<Vec<_>>());
         }
         let shape = [&self.shape()[..lead], out, &window.kernel].concat();
-        let op = Op::Windows { window: window.clone(), fill: Bits(fill), aligned };
-        Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+        let op = Op::Windows { window: window.clone().into(), fill: Bits(fill), aligned };
+        Tensor::node(op, smallvec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
     /// Every window element back where it came from: `[.., O.., K..] → [.., L.., K..]`.
@@ -67,8 +68,8 @@ impl Tensor {
         let n = window.kernel.len();
         let lead = self.rank() - 2 * n;
         let shape = [&self.shape()[..lead], input, &window.kernel].concat();
-        let op = Op::WindowsAdjoint(window.clone());
-        Tensor::node(op, vec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
+        let op = Op::WindowsAdjoint(window.clone().into());
+        Tensor::node(op, smallvec![self.clone()], shape, self.dtype(), self.device(), Location::caller())
     }
 
     /// This tensor with all axes but the last `n` as one, if there are too many for windows to be had beside them.

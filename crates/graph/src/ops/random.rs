@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use smallvec::smallvec;
 use thalweg_ir::{DType, ErrorKind, Op, philox, shape::count};
 
 use crate::{device::Device, record, shape::IntoShape, tensor::Tensor};
@@ -166,7 +167,7 @@ impl Stream {
             let stream = self.clone();
             move || stream.state()[..2] == [key, op]
         });
-        let inputs = vec![word(key as u32), word((key >> 32) as u32), word(op as u32), draw];
+        let inputs = smallvec![word(key as u32), word((key >> 32) as u32), word(op as u32), draw];
         Tensor::node(Op::Random, inputs, shape.into_shape(), DType::U32, device, Location::caller())
     }
 

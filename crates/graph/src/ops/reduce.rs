@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{DType, ErrorKind, Op, ReduceOp, shape::count};
 
 use crate::{
@@ -37,10 +38,10 @@ impl Tensor {
         if !index && axes.iter().all(|a| self.shape()[*a] == 1) {
             return x;
         }
-        let mut shape = self.shape().to_vec();
+        let mut shape = self.0.shape.clone();
         axes.iter().for_each(|a| shape[*a] = 1);
         let dtype = if index { DType::I32 } else { x.dtype() };
-        let (inputs, device, location) = (vec![x], self.device(), Location::caller());
+        let (inputs, device, location) = (smallvec![x], self.device(), Location::caller());
         match first {
             true => {
                 let rule = first_extreme(name, op, axes.clone());

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
 use thalweg_ir::{
     DType, ErrorKind, Op, Primitive, ReduceOp,
     op::{compound::Compound, segments::Segments},
@@ -129,9 +130,9 @@ impl Tensor {
         let of = Segments { op, count: segments };
         let outputs = of.outputs(&[self.type_of(), ids.type_of()]);
         let part = |k: usize| {
-            let (inputs, rule) = (vec![self.clone(), ids.clone()], Rule::named(method));
-            let (op, output) = (Op::Part(Primitive::Segments(of), k), &outputs[k]);
-            Tensor::ruled(op, inputs, output.shape.clone(), output.dtype, self.device(), rule, Location::caller())
+            let (inputs, rule) = (smallvec![self.clone(), ids.clone()], Rule::named(method));
+            let (op, output) = (Op::Part(Primitive::Segments(of).into(), k), &outputs[k]);
+            Tensor::ruled(op, inputs, &output.shape[..], output.dtype, self.device(), rule, Location::caller())
         };
         [part(0), part(1)]
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use thalweg_ir::{Fragment, Node, Op};
+use thalweg_ir::{Fragment, Node, Op, program::Inputs};
 
 use crate::{
     eval::label,
@@ -46,7 +46,7 @@ impl Piece {
         let constants: Vec<Tensor> = constants.into_values().collect();
         let leaves = taken.iter().copied().chain(&constants);
         let mut nodes: Vec<Node> =
-            leaves.clone().enumerate().map(|(slot, leaf)| node(leaf, Op::Leaf, vec![], Some(slot))).collect();
+            leaves.clone().enumerate().map(|(slot, leaf)| node(leaf, Op::Leaf, Inputs::new(), Some(slot))).collect();
         let mut at: HashMap<u64, usize> = leaves.enumerate().map(|(i, leaf)| (leaf.id(), i)).collect();
         let inputs = nodes.len();
         let mut parts: HashMap<u64, u64> = HashMap::new();
@@ -83,8 +83,8 @@ impl Piece {
     }
 }
 
-fn node(tensor: &Tensor, op: Op, inputs: Vec<usize>, slot: Option<usize>) -> Node {
-    let (shape, dtype, compute) = (tensor.shape().to_vec(), tensor.dtype(), tensor.0.compute);
+fn node(tensor: &Tensor, op: Op, inputs: Inputs, slot: Option<usize>) -> Node {
+    let (shape, dtype, compute) = (tensor.0.shape.clone(), tensor.dtype(), tensor.0.compute);
     Node { op, inputs, shape, dtype, compute, label: label(tensor), source: 0, slot }
 }
 

@@ -59,7 +59,7 @@ impl Scanned {
             scanned.vjp(&by, gs).map_err(|error| error.kind().clone())
         });
         let Type { shape, dtype } = outputs[0].clone();
-        let part = Op::Part(Primitive::Scan(op.clone()), 0);
+        let part = Op::Part(Primitive::Scan(op.clone()).into(), 0);
         Scanned { op, first: Tensor::ruled(part, inputs, shape, dtype, device, rule, location) }
     }
 

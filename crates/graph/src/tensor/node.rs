@@ -11,9 +11,11 @@ use std::{
 
 use thalweg_ir::{
     DType, Error, ErrorKind, Op, Result,
-    shape::{MAX_RANK, Type},
+    shape::{Extents, MAX_RANK, Type},
     storage::Region,
 };
+
+use smallvec::{SmallVec, smallvec};
 
 use super::version::Version;
 use crate::{device::Device, scope::Origin};
@@ -30,11 +32,14 @@ use crate::{device::Device, scope::Origin};
 #[must_use = "tensors are lazy: nothing is computed until a value is asked for"]
 pub struct Tensor(pub(crate) Arc<Node>);
 
+/// What a node reads; two lie in place.
+pub(crate) type Inputs = SmallVec<[Tensor; 2]>;
+
 /// A node of the graph. Its inputs are older: ids ascend along every edge.
 pub(crate) struct Node {
     pub id: u64,
     pub op: Op,
-    pub shape: Vec<usize>,
+    pub shape: Extents,
     pub dtype: DType,
     pub device: Device,
     pub origin: Origin,
@@ -77,7 +82,7 @@ impl Drop for Node {
 /// What changes of a node when it gets its value.
 #[derive(Default)]
 pub(crate) struct State {
-    inputs: Vec<Tensor>,
+    inputs: Inputs,
     value: Option<Region>,
     /// An estimate of how many unevaluated nodes this one needs, itself included; 0 if it has its value. Who acts on it
     /// counts them first.
@@ -88,7 +93,7 @@ pub(crate) struct State {
 
 impl State {
     /// Of a node that waits for its value, and needs about so many that do.
-    pub fn waiting(inputs: Vec<Tensor>, pending: usize) -> Mutex<State> {
+    pub fn waiting(inputs: Inputs, pending: usize) -> Mutex<State> {
         Mutex::new(State { inputs, pending, ..State::default() })
     }
 }
@@ -231,7 +236,7 @@ impl Tensor {
             id: next_id(),
             op: Op::Leaf,
             // A model that asks for an extent goes on, and the error reaches whatever needs the value.
-            shape: vec![1; MAX_RANK],
+            shape: smallvec![1; MAX_RANK],
             dtype: DType::F32,
             device: device.clone(),
             origin,
@@ -250,7 +255,7 @@ impl Tensor {
             id: next_id(),
             op: Op::Leaf,
             tracked: of.dtype.is_float(),
-            shape: of.shape,
+            shape: of.shape.into(),
             dtype: of.dtype,
             device: device.clone(),
             origin: Origin::leaf(location, None),
@@ -258,14 +263,14 @@ impl Tensor {
             error: None,
             role: Role::Taken,
             rule: None,
-            state: State::waiting(Vec::new(), 1),
+            state: State::waiting(Inputs::new(), 1),
         }))
     }
 
     /// A leaf over a region.
     pub(crate) fn leaf(
         region: Region,
-        shape: Vec<usize>,
+        shape: impl Into<Extents>,
         device: &Device,
         tracked: bool,
         role: Role,
@@ -275,7 +280,7 @@ impl Tensor {
         Tensor(Arc::new(Node {
             id: next_id(),
             op: Op::Leaf,
-            shape,
+            shape: shape.into(),
             dtype: region.dtype,
             device: device.clone(),
             origin: Origin::leaf(location, near),
@@ -292,7 +297,7 @@ impl Tensor {
         self.0.state().value.clone()
     }
 
-    pub(crate) fn inputs(&self) -> Vec<Tensor> {
+    pub(crate) fn inputs(&self) -> Inputs {
         self.0.state().inputs.clone()
     }
 
@@ -306,7 +311,7 @@ impl Tensor {
             let mut state = self.0.state();
             state.value = Some(region);
             state.pending = 0;
-            if self.0.tracked { Vec::new() } else { std::mem::take(&mut state.inputs) }
+            if self.0.tracked { Inputs::new() } else { std::mem::take(&mut state.inputs) }
         };
         // Outside the lock: this may drop a long chain.
         drop(released);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Now, Variable};
+use smallvec::smallvec;
 use thalweg_ir::{Op, Result};
 
 use crate::{
@@ -147,7 +148,7 @@ pub(crate) fn waiting(device: &Device, written: &[Variable]) -> Vec<Tensor> {
 /// A node that shows the same.
 fn node_of_its_own(value: &Tensor, location: &'static Location<'static>) -> Tensor {
     let shape = value.shape().to_vec();
-    Tensor::node(Op::Detach, vec![value.clone()], shape, value.dtype(), value.device(), location)
+    Tensor::node(Op::Detach, smallvec![value.clone()], shape, value.dtype(), value.device(), location)
 }
 
 /// Writes values over variables, and computes others, in one run: everything is read before anything is written.

@@ -34,8 +34,8 @@ fn rounded(builder: &mut Builder, id: NodeId, dtype: DType) -> NodeId {
     match moves && node.dtype == DType::F32 {
         true => {
             let input = rounded(builder, node.inputs[0], dtype);
-            builder.make(node.op.clone(), vec![input], node.shape.clone(), dtype, &node)
+            builder.make(node.op.clone(), &[input], &node.shape, dtype, &node)
         }
-        false => builder.make(Op::Cast, vec![id], node.shape.clone(), dtype, &node),
+        false => builder.make(Op::Cast, &[id], &node.shape, dtype, &node),
     }
 }

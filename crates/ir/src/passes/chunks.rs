@@ -33,7 +33,7 @@ pub fn chunks(
             let mut chunked = shape.to_vec();
             chunked.splice(axis..=axis, [len / chunk, chunk]);
             let dtype = builder.graph.nodes[x].dtype;
-            let node = builder.make(Op::Reshape, vec![x], chunked.clone(), dtype, like);
+            let node = builder.make(Op::Reshape, &[x], &chunked, dtype, like);
             Chunks { node, shape: chunked, len: chunk }
         }
         None => {
@@ -58,7 +58,7 @@ fn windows(
     let moved: Vec<usize> = last.iter().map(|d| shape[*d]).collect();
     let y = match axis + 1 == rank {
         true => x,
-        false => builder.make(Op::Permute(last.clone()), vec![x], moved.clone(), dtype, node),
+        false => builder.make(Op::Permute(last.clone()), &[x], &moved, dtype, node),
     };
     let parts = shape[axis].div_ceil(chunk);
     let fill = match op {
@@ -69,14 +69,15 @@ fn windows(
     let window = Window { kernel: vec![chunk], stride: vec![chunk], dilation: vec![1], pad: vec![0] };
     let mut wide = moved;
     wide.splice(rank - 1.., [parts, chunk]);
-    let y = builder.make(Op::Windows { window, fill: Bits(fill), aligned: false }, vec![y], wide.clone(), dtype, node);
+    let y =
+        builder.make(Op::Windows { window: window.into(), fill: Bits(fill), aligned: false }, &[y], &wide, dtype, node);
     // Back: the two new axes where the old one was.
     let mut back: Vec<usize> = (0..rank - 1).collect();
     back.splice(axis..axis, [rank - 1, rank]);
     let chunked: Vec<usize> = back.iter().map(|d| wide[*d]).collect();
     let y = match axis + 1 == rank {
         true => y,
-        false => builder.make(Op::Permute(back), vec![y], chunked.clone(), dtype, node),
+        false => builder.make(Op::Permute(back), &[y], &chunked, dtype, node),
     };
     (y, chunked)
 }

@@ -12,7 +12,7 @@ use crate::{
         recorded::Recorded,
     },
     schedule::graph::{Builder, Graph, Node, NodeId},
-    shape::Type,
+    shape::{Extents, Type},
 };
 
 /// Composes every primitive but those to be kept.
@@ -39,8 +39,8 @@ struct Composer<'a> {
 }
 
 impl Composer<'_> {
-    fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: &[usize], dtype: DType) -> NodeId {
-        self.builder.make(op, inputs, shape.to_vec(), dtype, self.like)
+    fn make(&mut self, op: Op, inputs: &[NodeId], shape: &[usize], dtype: DType) -> NodeId {
+        self.builder.make(op, inputs, shape, dtype, self.like)
     }
 }
 
@@ -50,39 +50,39 @@ impl Compose for Composer<'_> {
     }
 
     fn number(&mut self, value: f64, shape: &[usize], dtype: DType) -> Value {
-        let number = self.make(Op::Scalar(Bits(value)), vec![], &[], dtype);
-        let thin = self.make(Op::Reshape, vec![number], &vec![1; shape.len()], dtype);
-        self.make(Op::Expand, vec![thin], shape, dtype)
+        let number = self.make(Op::Scalar(Bits(value)), &[], &[], dtype);
+        let thin = self.make(Op::Reshape, &[number], &Extents::from_elem(1, shape.len()), dtype);
+        self.make(Op::Expand, &[thin], shape, dtype)
     }
 
     fn iota(&mut self, axis: usize, shape: &[usize]) -> Value {
-        self.make(Op::Iota(axis), vec![], shape, DType::I32)
+        self.make(Op::Iota(axis), &[], shape, DType::I32)
     }
 
     fn reshape(&mut self, x: Value, shape: &[usize]) -> Value {
         let dtype = self.type_of(x).dtype;
-        self.make(Op::Reshape, vec![x], shape, dtype)
+        self.make(Op::Reshape, &[x], shape, dtype)
     }
 
     fn expand(&mut self, x: Value, shape: &[usize]) -> Value {
         let dtype = self.type_of(x).dtype;
-        self.make(Op::Expand, vec![x], shape, dtype)
+        self.make(Op::Expand, &[x], shape, dtype)
     }
 
     fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Value {
         let Type { shape, dtype } = self.type_of(a);
         let dtype = if op.compares() { DType::Bool } else { dtype };
-        self.make(Op::Binary(op), vec![a, b], &shape, dtype)
+        self.make(Op::Binary(op), &[a, b], &shape, dtype)
     }
 
     fn select(&mut self, condition: Value, a: Value, b: Value) -> Value {
         let Type { shape, dtype } = self.type_of(a);
-        self.make(Op::Select, vec![condition, a, b], &shape, dtype)
+        self.make(Op::Select, &[condition, a, b], &shape, dtype)
     }
 
     fn cast(&mut self, x: Value, dtype: DType) -> Value {
         let shape = self.type_of(x).shape;
-        self.make(Op::Cast, vec![x], &shape, dtype)
+        self.make(Op::Cast, &[x], &shape, dtype)
     }
 
     fn part(&mut self, x: Value, axis: usize, start: usize, len: usize) -> Value {
@@ -90,7 +90,7 @@ impl Compose for Composer<'_> {
         let mut from = vec![0; shape.len()];
         (from[axis], shape[axis]) = (start, len);
         let step = vec![1; shape.len()];
-        self.make(Op::Slice { start: from, step }, vec![x], &shape, dtype)
+        self.make(Op::Slice { start: from, step }, &[x], &shape, dtype)
     }
 
     fn lengthen(&mut self, x: Value, axis: usize, len: usize) -> Value {
@@ -99,13 +99,13 @@ impl Compose for Composer<'_> {
             return x;
         }
         shape[axis] = len;
-        self.make(Op::Pad { before: vec![0; shape.len()], fill: Bits(0.0) }, vec![x], &shape, dtype)
+        self.make(Op::Pad { before: vec![0; shape.len()], fill: Bits(0.0) }, &[x], &shape, dtype)
     }
 
     fn join(&mut self, parts: &[Value], axis: usize) -> Value {
         let Type { mut shape, dtype } = self.type_of(parts[0]);
         shape[axis] = parts.iter().map(|part| self.type_of(*part).shape[axis]).sum();
-        self.make(Op::Concat(axis), parts.to_vec(), &shape, dtype)
+        self.make(Op::Concat(axis), parts, &shape, dtype)
     }
 
     fn recorded(&mut self, program: &Recorded, inputs: &[Value]) -> Option<Vec<Value>> {
@@ -123,8 +123,8 @@ impl Compose for Composer<'_> {
     fn reduce(&mut self, op: ReduceOp, x: Value, axis: usize, dtype: DType) -> Value {
         let mut shape = self.type_of(x).shape;
         shape[axis] = 1;
-        let kept = self.make(Op::Reduce(op, vec![axis]), vec![x], &shape, dtype);
+        let kept = self.make(Op::Reduce(op, vec![axis]), &[x], &shape, dtype);
         shape.remove(axis);
-        self.make(Op::Reshape, vec![kept], &shape, dtype)
+        self.make(Op::Reshape, &[kept], &shape, dtype)
     }
 }

@@ -32,5 +32,5 @@ fn joined(builder: &mut Builder, like: &Node, axis: usize, part: &[NodeId]) -> N
     }
     let mut shape = like.shape.clone();
     shape[axis] = part.iter().map(|id| builder.graph.nodes[*id].shape[axis]).sum();
-    builder.make(Op::Concat(axis), part.to_vec(), shape, like.dtype, like)
+    builder.make(Op::Concat(axis), part, &shape, like.dtype, like)
 }

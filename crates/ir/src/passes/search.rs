@@ -26,19 +26,19 @@ pub fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axis: usize,
     let mut of_all = of_chunk.clone();
     of_all[axis] = 1;
     let reduce = |b: &mut Builder, op, axis, x, shape: &[usize], dtype| {
-        b.make(Op::Reduce(op, vec![axis]), vec![x], shape.to_vec(), dtype, node)
+        b.make(Op::Reduce(op, vec![axis]), &[x], shape, dtype, node)
     };
     let best = reduce(builder, extreme, axis + 1, parts, &of_chunk, dtype);
     let place = reduce(builder, op, axis + 1, parts, &of_chunk, DType::I32);
     let chosen = reduce(builder, op, axis, best, &of_all, DType::I32);
-    let spread = builder.make(Op::Expand, vec![chosen], of_chunk.clone(), DType::I32, node);
-    let numbers = builder.make(Op::Iota(axis), vec![], of_chunk.clone(), DType::I32, node);
-    let hit = builder.make(Op::Binary(BinaryOp::Eq), vec![spread, numbers], of_chunk.clone(), DType::Bool, node);
+    let spread = builder.make(Op::Expand, &[chosen], &of_chunk, DType::I32, node);
+    let numbers = builder.make(Op::Iota(axis), &[], &of_chunk, DType::I32, node);
+    let hit = builder.make(Op::Binary(BinaryOp::Eq), &[spread, numbers], &of_chunk, DType::Bool, node);
     let zero = builder.number(0.0, &of_chunk, DType::I32, node);
-    let only = builder.make(Op::Select, vec![hit, place, zero], of_chunk, DType::I32, node);
+    let only = builder.make(Op::Select, &[hit, place, zero], &of_chunk, DType::I32, node);
     let inside = reduce(builder, ReduceOp::Sum, axis, only, &of_all, DType::I32);
     let chunk = builder.number(len as f64, &of_all, DType::I32, node);
-    let start = builder.make(Op::Binary(BinaryOp::Mul), vec![chosen, chunk], of_all.clone(), DType::I32, node);
-    let found = builder.make(Op::Binary(BinaryOp::Add), vec![start, inside], of_all, DType::I32, node);
-    builder.make(Op::Reshape, vec![found], node.shape.clone(), node.dtype, node)
+    let start = builder.make(Op::Binary(BinaryOp::Mul), &[chosen, chunk], &of_all, DType::I32, node);
+    let found = builder.make(Op::Binary(BinaryOp::Add), &[start, inside], &of_all, DType::I32, node);
+    builder.make(Op::Reshape, &[found], &node.shape, node.dtype, node)
 }

@@ -57,7 +57,7 @@ fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], 
     let first = shape.len() - trailing;
     let (x, shape, axes) = if trailing > 1 {
         let flat: Vec<usize> = shape[..first].iter().copied().chain([count(&shape[first..])]).collect();
-        let x = builder.make(Op::Reshape, vec![x], flat.clone(), builder.graph.nodes[x].dtype, node);
+        let x = builder.make(Op::Reshape, &[x], &flat, builder.graph.nodes[x].dtype, node);
         let axes: Vec<usize> = axes.iter().copied().filter(|a| *a < first).chain([first]).collect();
         (x, flat, axes)
     } else {
@@ -73,17 +73,23 @@ fn two_stages(builder: &mut Builder, node: &Node, op: ReduceOp, axes: &[usize], 
     stage.iter().for_each(|a| partial_shape[*a] = 1);
     // What the chunks of 16-bit floats come to is kept in F32: the result is rounded once.
     let dtype = if matches!(op, ReduceOp::Sum | ReduceOp::Prod) { node.dtype.wide() } else { node.dtype };
-    let partial = builder.make(Op::Reduce(op, stage), vec![parts], partial_shape.clone(), dtype, node);
+    let partial = builder.make(Op::Reduce(op, stage), &[parts], &partial_shape, dtype, node);
     let mut done = partial_shape.clone();
     done[longest] = 1;
-    let rest = Node { op: Op::Reduce(op, vec![longest]), inputs: vec![partial], shape: done, dtype, ..node.clone() };
+    let rest = Node {
+        op: Op::Reduce(op, vec![longest]),
+        inputs: [partial][..].into(),
+        shape: done.into(),
+        dtype,
+        ..node.clone()
+    };
     let sum = match is_long(count(&node.shape), partial_shape[longest]) {
         true => two_stages(builder, &rest, op, &[longest], partial, &partial_shape),
         false => builder.add(rest),
     };
     let sum = match dtype == node.dtype {
         true => sum,
-        false => builder.make(Op::Cast, vec![sum], builder.graph.nodes[sum].shape.clone(), node.dtype, node),
+        false => builder.make(Op::Cast, &[sum], &builder.graph.nodes[sum].shape.clone(), node.dtype, node),
     };
-    builder.make(Op::Reshape, vec![sum], node.shape.clone(), node.dtype, node)
+    builder.make(Op::Reshape, &[sum], &node.shape, node.dtype, node)
 }

@@ -9,15 +9,14 @@
 //!                  └ mean, deviation: f32           └ f32 ──┘
 //! ```
 
-use std::collections::HashSet;
-
 use crate::{
     dtype::{Class, DType},
+    map::Set,
     op::Op,
     program::Phase,
     schedule::{
         buffers::Planner,
-        graph::{Builder, Graph, Node, NodeId},
+        graph::{Builder, Graph, Node, NodeId, Users},
         options::Options,
     },
 };
@@ -39,8 +38,8 @@ pub fn store(mut graph: Graph, options: &Options) -> Graph {
             let id = builder.add(node);
             let Some(dtype) = dtype else { return id };
             let like = builder.graph.nodes[id].clone();
-            let narrow = builder.make(Op::Cast, vec![id], like.shape.clone(), dtype, &like);
-            builder.make(Op::Cast, vec![narrow], like.shape.clone(), like.dtype, &like)
+            let narrow = builder.make(Op::Cast, &[id], &like.shape, dtype, &like);
+            builder.make(Op::Cast, &[narrow], &like.shape, like.dtype, &like)
         });
     }
 }
@@ -73,7 +72,7 @@ struct Values<'g> {
 impl<'g> Values<'g> {
     fn new(graph: &'g Graph, options: &Options) -> Values<'g> {
         let n = graph.nodes.len();
-        let in_buffer = Planner::new(graph, &Vec::new(), options, &HashSet::new()).materialised;
+        let in_buffer = Planner::new(graph, &Vec::new(), options, &Set::default()).materialised;
         let mut leads_to = vec![0; n];
         let mut stays = statistics(graph);
         graph.outputs.iter().for_each(|output| stays[*output] = true);
@@ -125,7 +124,7 @@ impl<'g> Values<'g> {
 }
 
 /// Whether all that reads a value is one computation of as many elements.
-fn goes_on(graph: &Graph, users: &[Vec<NodeId>], mut id: NodeId) -> bool {
+fn goes_on(graph: &Graph, users: &Users, mut id: NodeId) -> bool {
     while let [user] = users[id][..] {
         match &graph.nodes[user].op {
             op if op.is_alias() => id = user,
@@ -151,6 +150,8 @@ fn statistics(graph: &Graph) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
     use crate::{
         op::{binary::BinaryOp, unary::UnaryOp},
@@ -163,7 +164,7 @@ mod tests {
     fn square(builder: &mut Builder, op: Op, inputs: &[NodeId], dtype: DType) -> NodeId {
         let (compute, slot) = (Some(DType::BF16), (op == Op::Leaf).then_some(0));
         let label = Label::here("test");
-        builder.add(Node { op, inputs: inputs.to_vec(), shape: vec![4, 4], dtype, compute, label, source: 0, slot })
+        builder.add(Node { op, inputs: inputs.into(), shape: smallvec![4, 4], dtype, compute, label, source: 0, slot })
     }
 
     /// Whether eˣ, which has a buffer, is rounded where it also becomes an integer, or a float in its place.

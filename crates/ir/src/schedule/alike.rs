@@ -11,7 +11,7 @@
 //! ```
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     hash::{Hash, Hasher},
 };
 
@@ -25,10 +25,14 @@ use super::{
     options::Options,
     recent::Recent,
 };
-use crate::{key::Key, map::Map, op::Op};
+use crate::{
+    key::Key,
+    map::{Map, Set},
+    op::Op,
+};
 
 /// Nodes of all graphs that are remembered, and of what was tried in vain for them.
-const NODES: usize = 1 << 15;
+const NODES: usize = 1 << 14;
 
 /// A launch over nodes, and the nodes it computes.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl Alike {
         graph: &Graph,
         overwrites: &Overwrites,
         options: &Options,
-        copies: &HashSet<NodeId>,
+        copies: &Set<NodeId>,
     ) -> Option<Vec<Grouped>> {
         let key = key(graph, overwrites, options, copies);
         if let Some(launches) = self.known.get(&key).and_then(|outline| outline.launches(graph)) {
@@ -79,19 +83,15 @@ impl Alike {
     }
 }
 
-/// The launches of a graph that is grouped by itself.
-pub fn alone(
-    graph: &Graph,
-    overwrites: &Overwrites,
-    options: &Options,
-    copies: &HashSet<NodeId>,
-) -> Option<Vec<Grouped>> {
-    launches(graph, group::group(graph, overwrites, options, copies)?)
+/// The launch of a node that is computed from leaves at once; `None` if there is none.
+pub fn alone(graph: &Graph, id: NodeId) -> Option<Grouped> {
+    let kind = emit(graph, &Kernel::of(graph, id), &vec![false; graph.nodes.len()], &|_| true).ok()?;
+    Some(Grouped { kind, members: vec![id] })
 }
 
 /// All that decides about the groups of a graph but for what fits into one kernel. Of its extents that is which of them are equal, and
 /// which are 0 or 1; whatever compares them with something else says here what comes of it.
-fn key(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Vec<u64> {
+fn key(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &Set<NodeId>) -> Vec<u64> {
     let mut key = Key::with_capacity(16 * graph.nodes.len());
     let mut names: Map<usize, usize> = Map::from_iter([(0, 0), (1, 1)]);
     for (id, node) in graph.nodes.iter().enumerate() {

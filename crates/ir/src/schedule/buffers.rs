@@ -3,19 +3,20 @@
 //! A node is *materialised* if it is an output, a reduction, a contraction, or an elementwise node that several kernels would
 //! otherwise compute again. Everything else is inlined into its consumers.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashMap, HashSet},
-};
+use std::{cell::RefCell, collections::BTreeSet};
 
 use super::{
     emit::Trouble,
-    graph::{Graph, Node, NodeId},
+    graph::{Graph, Node, NodeId, Users},
     ir::LaunchKind,
     kernel::{Kernel, emit_kernel},
     options::Options,
 };
-use crate::{op::Op, shape::count};
+use crate::{
+    map::{Map, Set},
+    op::Op,
+    shape::count,
+};
 
 /// Inlined operations above which an elementwise node gets a buffer: expressions stay small and recursion shallow.
 const MAX_INLINE: usize = 48;
@@ -62,7 +63,7 @@ pub struct Planner<'g> {
 }
 
 impl<'g> Planner<'g> {
-    pub fn new(graph: &'g Graph, overwrites: &'g Overwrites, options: &'g Options, forced: &HashSet<NodeId>) -> Self {
+    pub fn new(graph: &'g Graph, overwrites: &'g Overwrites, options: &'g Options, forced: &Set<NodeId>) -> Self {
         let n = graph.nodes.len();
         let users = graph.users();
         let mut wanted_outside = vec![false; n];
@@ -146,9 +147,9 @@ impl<'g> Planner<'g> {
     }
 
     /// What each materialised node reads when it is computed alone, and how that is done; or nodes that must be materialised first.
-    pub fn analyse(&self) -> Result<(Vec<BTreeSet<NodeId>>, HashMap<NodeId, LaunchKind>), BTreeSet<NodeId>> {
+    pub fn analyse(&self) -> Result<(Vec<BTreeSet<NodeId>>, Map<NodeId, LaunchKind>), BTreeSet<NodeId>> {
         let mut reads = vec![BTreeSet::new(); self.graph.nodes.len()];
-        let mut launches = HashMap::new();
+        let mut launches = Map::default();
         let mut forced = BTreeSet::new();
         for id in (0..self.graph.nodes.len()).filter(|id| self.materialised[*id]) {
             match self.reads(id) {
@@ -229,7 +230,7 @@ impl<'g> Planner<'g> {
         if !self.materialised[id] || !self.has_again {
             return found;
         }
-        let (mut seen, mut stack) = (HashSet::new(), vec![(id, false)]);
+        let (mut seen, mut stack) = (Set::default(), vec![(id, false)]);
         while let Some((at, again)) = stack.pop() {
             let again = again || matches!(self.graph.nodes[at].op, Op::Again(_));
             for input in self.graph.nodes[at].inputs.iter().copied() {
@@ -246,7 +247,7 @@ impl<'g> Planner<'g> {
 
     /// How many buffers an inlined node reads.
     fn buffers_below(&self, id: NodeId) -> usize {
-        let (mut seen, mut stack, mut buffers) = (HashSet::from([id]), vec![id], 0);
+        let (mut seen, mut stack, mut buffers) = (Set::from_iter([id]), vec![id], 0);
         while let Some(at) = stack.pop() {
             for input in self.graph.nodes[at].inputs.iter().copied().filter(|i| seen.insert(*i)) {
                 if self.in_buffer(input) { buffers += self.bindings(input) } else { stack.push(input) }
@@ -274,7 +275,7 @@ pub fn bindings(node: &Node, options: &Options) -> usize {
 }
 
 /// Whether a node rounds the result of a reduction or contraction to 16 bits, which nobody reads otherwise.
-fn narrows(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> bool {
+fn narrows(graph: &Graph, users: &Users, id: NodeId) -> bool {
     let (node, input) = (&graph.nodes[id], graph.nodes[id].inputs[0]);
     let op = &graph.nodes[input].op;
     node.dtype.size_bytes() == 2
@@ -284,7 +285,7 @@ fn narrows(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> bool {
 }
 
 /// How many computations read a node, through views; and whether one of them reads an element more than once.
-pub fn fan(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> (usize, bool) {
+pub fn fan(graph: &Graph, users: &Users, id: NodeId) -> (usize, bool) {
     let (mut fan, mut repeated) = (0, false);
     let mut stack = vec![id];
     while let Some(id) = stack.pop() {

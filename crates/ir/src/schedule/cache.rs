@@ -126,6 +126,8 @@ impl<P: Send + Sync + 'static> PlanCache<P> {
 mod tests {
     use std::convert::Infallible;
 
+    use smallvec::smallvec;
+
     use super::*;
     use crate::{
         DType,
@@ -138,7 +140,7 @@ mod tests {
         let node = |id: usize| Node {
             op: Op::Detach,
             inputs: id.checked_sub(1).into_iter().collect(),
-            shape: vec![2],
+            shape: smallvec![2],
             dtype: DType::F32,
             compute: None,
             label: Label::here("test"),

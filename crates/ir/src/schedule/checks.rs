@@ -1,13 +1,14 @@
 //! Launches that look at positions which are data come first, so that one outside is found before anything is written in place.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{
     buffers::{Overwrites, pack_source},
     graph::{Graph, NodeId},
     ir::Launch,
 };
-use crate::op::Op;
+use crate::{
+    map::{Map, Set},
+    op::Op,
+};
 
 /// Moves the launches that check positions, and those that these wait for, in front of all others; each part keeps its order.
 /// Buffers are node ids here.
@@ -24,13 +25,13 @@ pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> V
             _ => vec![id],
         }
     };
-    let mut leaves_of: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+    let mut leaves_of: Map<NodeId, Vec<NodeId>> = Map::default();
     for (writer, leaves) in overwrites {
         for part in parts(*writer) {
             leaves_of.entry(part).or_default().extend(leaves);
         }
     }
-    let (mut wanted, mut overwritten): (HashSet<NodeId>, HashSet<NodeId>) = Default::default();
+    let (mut wanted, mut overwritten): (Set<NodeId>, Set<NodeId>) = Default::default();
     let mut early = vec![false; launches.len()];
     for (i, launch) in launches.iter().enumerate().rev() {
         let (reads, writes) = (launch.reads(), launch.writes());

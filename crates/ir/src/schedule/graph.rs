@@ -1,8 +1,11 @@
 //! The graph that passes rewrite, and the builder that keeps it free of duplicates and of work that does nothing.
 
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::{
+    hash::{BuildHasherDefault, Hash, Hasher},
+    ops::Index,
+};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::{
     bits::Bits,
@@ -11,7 +14,7 @@ use crate::{
     op::{Op, ReduceOp},
     op::{binary::BinaryOp, unary::UnaryOp},
     program::{Program, is_structural},
-    shape::count,
+    shape::{Extents, count},
 };
 
 pub use crate::program::{Node, NodeId};
@@ -23,6 +26,23 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The node of each output of the program.
     pub outputs: Vec<NodeId>,
+}
+
+/// Who reads each node of a graph, ascending: `users[id]`.
+pub struct Users {
+    /// Those of the first node, then those of the next.
+    readers: Vec<NodeId>,
+    /// Where those of each node end.
+    ends: Vec<usize>,
+}
+
+impl Index<NodeId> for Users {
+    type Output = [NodeId];
+
+    fn index(&self, id: NodeId) -> &[NodeId] {
+        let start = id.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.readers[start..self.ends[id]]
+    }
 }
 
 /// Adds nodes to a graph; equal nodes are one.
@@ -74,16 +94,17 @@ impl Builder {
     }
 
     /// A node of a pass, labelled as `like`.
-    pub fn make(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>, dtype: DType, like: &Node) -> NodeId {
+    pub fn make(&mut self, op: Op, inputs: &[NodeId], shape: &[usize], dtype: DType, like: &Node) -> NodeId {
         let Node { compute, source, .. } = *like;
-        self.add(Node { op, inputs, shape, dtype, compute, label: like.label.clone(), source, slot: None })
+        let (inputs, shape, label) = (inputs.into(), shape.into(), like.label.clone());
+        self.add(Node { op, inputs, shape, dtype, compute, label, source, slot: None })
     }
 
     /// A number as a tensor of this shape; part of the plan.
     pub fn number(&mut self, value: f64, shape: &[usize], dtype: DType, like: &Node) -> NodeId {
-        let number = self.make(Op::Scalar(Bits(value)), vec![], vec![], dtype, like);
-        let thin = self.make(Op::Reshape, vec![number], vec![1; shape.len()], dtype, like);
-        self.make(Op::Expand, vec![thin], shape.to_vec(), dtype, like)
+        let number = self.make(Op::Scalar(Bits(value)), &[], &[], dtype, like);
+        let thin = self.make(Op::Reshape, &[number], &Extents::from_elem(1, shape.len()), dtype, like);
+        self.make(Op::Expand, &[thin], shape, dtype, like)
     }
 
     /// Of a node without elements: a number repeated to its shape. What it would be computed from does not matter.
@@ -137,11 +158,11 @@ impl Builder {
                     let (a, b) = (input(0).inputs[0], input(0).inputs[1]);
                     let flip = |builder: &mut Builder, id: NodeId| {
                         let like = builder.graph.nodes[id].clone();
-                        let shape = vec![like.shape[1], like.shape[0]];
-                        builder.make(Op::Permute(vec![1, 0]), vec![id], shape, like.dtype, &like)
+                        let shape = [like.shape[1], like.shape[0]];
+                        builder.make(Op::Permute(vec![1, 0]), &[id], &shape, like.dtype, &like)
                     };
                     let Node { label, source, compute, .. } = input(0).clone();
-                    let inputs = vec![flip(self, b), flip(self, a)];
+                    let inputs = smallvec![flip(self, b), flip(self, a)];
                     Some(self.add(Node { op: Op::Matmul, inputs, label, source, compute, ..node.clone() }))
                 }
                 _ => None,
@@ -149,12 +170,13 @@ impl Builder {
             // Of one element each. It must not stay: in a kernel that reduces something else it would be over that.
             Op::Reduce(op, axes) if axes.iter().all(|a| input(0).shape[*a] == 1) => match op {
                 ReduceOp::ArgMax | ReduceOp::ArgMin => {
-                    let zero = self.make(Op::Scalar(Bits(0.0)), vec![], vec![], node.dtype, node);
-                    let zero = self.make(Op::Reshape, vec![zero], vec![1; node.shape.len()], node.dtype, node);
-                    Some(self.make(Op::Expand, vec![zero], node.shape.clone(), node.dtype, node))
+                    let zero = self.make(Op::Scalar(Bits(0.0)), &[], &[], node.dtype, node);
+                    let zero =
+                        self.make(Op::Reshape, &[zero], &Extents::from_elem(1, node.shape.len()), node.dtype, node);
+                    Some(self.make(Op::Expand, &[zero], &node.shape, node.dtype, node))
                 }
                 // It may be one in a wider dtype.
-                _ => Some(self.make(Op::Cast, node.inputs.clone(), node.shape.clone(), node.dtype, node)),
+                _ => Some(self.make(Op::Cast, &node.inputs, &node.shape, node.dtype, node)),
             },
             Op::Binary(op) => {
                 let (a, b) = (self.constant(node.inputs[0]), self.constant(node.inputs[1]));
@@ -164,7 +186,7 @@ impl Builder {
                     (BinaryOp::Add | BinaryOp::Sub, _, Some(0.0)) => same_as(0),
                     (BinaryOp::Add, Some(0.0), _) => same_as(1),
                     (BinaryOp::Mul, Some(-1.0), _) if same_as(1).is_some() && node.dtype != DType::U32 => {
-                        let inputs = vec![node.inputs[1]];
+                        let inputs = smallvec![node.inputs[1]];
                         Some(self.add(Node { op: Op::Unary(UnaryOp::Neg), inputs, ..node.clone() }))
                     }
                     _ => None,
@@ -208,12 +230,18 @@ impl Graph {
     }
 
     /// For each node those that read it, once for each input that it is.
-    pub fn users(&self) -> Vec<Vec<NodeId>> {
-        let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); self.nodes.len()];
+    pub fn users(&self) -> Users {
+        let mut ends = vec![0; self.nodes.len()];
+        self.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| ends[*input] += 1);
+        let all = ends.iter_mut().fold(0, |start, end| start + std::mem::replace(end, start));
+        let mut readers = vec![0; all];
         for (id, node) in self.nodes.iter().enumerate() {
-            node.inputs.iter().for_each(|i| users[*i].push(id));
+            for input in &node.inputs {
+                readers[ends[*input]] = id;
+                ends[*input] += 1;
+            }
         }
-        users
+        Users { readers, ends }
     }
 
     /// Which nodes some output needs.

@@ -3,7 +3,7 @@
 //! Each materialised node starts as a kernel of its own; then, in topological order, kernels join those they read from when
 //! both run over the same points and no third kernel stands between them. Whether two fit is tried by emitting their code.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     buffers::{Overwrites, Planner, Round},
@@ -14,7 +14,10 @@ use super::{
     options::Options,
     precedence::Precedence,
 };
-use crate::passes::split::is_long;
+use crate::{
+    map::{Map, Set},
+    passes::split::is_long,
+};
 
 /// Kernels that one tries to join in vain, of those that read what it reads: in a deep graph where every layer reads one bias,
 /// nearly all of them wait for each other.
@@ -33,8 +36,8 @@ pub struct Groups {
 
 /// Groups a graph. `overwrites` orders kernels that write a leaf's memory behind all that read it; `copies` are kernels of their own,
 /// each of what is in a buffer.
-pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &HashSet<NodeId>) -> Option<Groups> {
-    let mut forced: HashSet<NodeId> = copies.iter().map(|copy| graph.nodes[*copy].inputs[0]).collect();
+pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: &Set<NodeId>) -> Option<Groups> {
+    let mut forced: Set<NodeId> = copies.iter().map(|copy| graph.nodes[*copy].inputs[0]).collect();
     let mut rounds = Vec::new();
     // Every round forces at least one more node into a buffer, so this ends.
     loop {
@@ -61,8 +64,8 @@ pub fn group(graph: &Graph, overwrites: &Overwrites, options: &Options, copies: 
 fn merge(
     plan: &Planner,
     reads: Vec<BTreeSet<NodeId>>,
-    launches: HashMap<NodeId, LaunchKind>,
-    copies: &HashSet<NodeId>,
+    launches: Map<NodeId, LaunchKind>,
+    copies: &Set<NodeId>,
 ) -> Option<Groups> {
     let n = plan.graph.nodes.len();
     let again: Vec<BTreeSet<NodeId>> = (0..n).map(|id| plan.read_again(id)).collect();
@@ -73,7 +76,7 @@ fn merge(
         leaves_of: plan.overwrites.iter().map(|(writer, leaves)| (*writer, leaves.as_slice())).collect(),
         precedence: Precedence::new(&reads, plan.overwrites, |id| plan.materialised[id]),
         domains: BTreeMap::new(),
-        refused: HashMap::new(),
+        refused: Map::default(),
         copies,
     };
     for id in 0..n {
@@ -111,16 +114,16 @@ struct Merger<'p, 'g> {
     /// What each node reads when it is computed alone.
     reads: &'p [BTreeSet<NodeId>],
     /// The leaves that a node overwrites.
-    leaves_of: HashMap<NodeId, &'p [NodeId]>,
+    leaves_of: Map<NodeId, &'p [NodeId]>,
     precedence: Precedence,
     /// What each kernel runs over.
     domains: BTreeMap<usize, Domain>,
     /// By a kernel's name, its launch.
-    launches: HashMap<usize, LaunchKind>,
+    launches: Map<usize, LaunchKind>,
     /// By a kernel's name, the instructions of the smallest kernel with which it was too large.
-    refused: HashMap<usize, usize>,
+    refused: Map<usize, usize>,
     /// Nodes that stay alone.
-    copies: &'p HashSet<NodeId>,
+    copies: &'p Set<NodeId>,
 }
 
 impl Merger<'_, '_> {
@@ -181,7 +184,7 @@ impl Merger<'_, '_> {
     fn binds(&self, members: &[NodeId]) -> usize {
         let reads = members.iter().flat_map(|m| &self.reads[*m]).filter(|id| members.binary_search(id).is_err());
         let writes = members.iter().filter(|m| self.leaves(**m, members));
-        let bound: HashSet<NodeId> = reads.chain(writes).copied().collect();
+        let bound: Set<NodeId> = reads.chain(writes).copied().collect();
         bound.into_iter().map(|id| self.planner.bindings(id)).sum()
     }
 
@@ -249,7 +252,7 @@ impl Merger<'_, '_> {
     /// Kernels over the same points that read the same buffers, say the maximum of a window and its position, or the two
     /// moments of an optimizer; and the results of a primitive.
     fn join_siblings(&mut self, again: &[BTreeSet<NodeId>]) {
-        let mut by_domain: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_domain: Map<String, Vec<usize>> = Map::default();
         for (key, domain) in &self.domains {
             let over = match domain {
                 Domain::Points { .. } => format!("{domain:?}"),
@@ -274,7 +277,7 @@ impl Merger<'_, '_> {
             |merger: &Self, kernel: usize| merger.precedence.members(kernel).iter().any(|m| !again[*m].is_empty());
         // Kernels by their places in the list, even when they were joined to others since.
         let of = |merger: &Self, i: usize| merger.precedence.kernel_of(group[i]);
-        let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
+        let mut readers: Map<NodeId, Vec<usize>> = Map::default();
         for i in 0..group.len() {
             for input in of(self, i).into_iter().flat_map(|kernel| inputs(self, kernel)) {
                 readers.entry(input).or_default().push(i);

@@ -17,7 +17,7 @@ mod body;
 mod launch;
 mod layout;
 
-pub use access::{Access, BufId, Linear, Term};
+pub use access::{Access, BufId, BufIds, Linear, Term};
 pub use body::{Body, Check, Indirect, Inst, Store, Val};
 pub use launch::{Array, Contract, ContractKind, Launch, LaunchKind, Level, Loop, Operand, Read, Repeat, Whole};
 pub use layout::{BufferSpec, Place, Schedule};

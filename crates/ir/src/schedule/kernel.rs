@@ -1,7 +1,5 @@
 //! A kernel: nodes computed together, and the code that does it.
 
-use std::collections::HashMap;
-
 use super::{
     coordinates::Coordinates,
     emit::{Emitter, MAX_INSTS, Trouble},
@@ -11,6 +9,7 @@ use super::{
     operand::operand,
 };
 use crate::{
+    map::Map,
     op::Op,
     shape::{Type, count},
 };
@@ -97,7 +96,7 @@ fn whole(
     if let Some(missing) = node.inputs.iter().find(|i| !in_buffer(**i)) {
         return Err(Trouble::Materialise(*missing));
     }
-    let array = |id: NodeId| Array { buf: id, shape: graph.nodes[id].shape.clone() };
+    let array = |id: NodeId| Array { buf: id, shape: graph.nodes[id].shape.to_vec() };
     let types: Vec<Type> = node.inputs.iter().map(|i| graph.nodes[*i].type_of()).collect();
     let mut outputs = vec![None; op.outputs(&types).len()];
     for id in members.iter().filter(|id| stores(**id)) {
@@ -106,7 +105,7 @@ fn whole(
         }
     }
     let inputs = node.inputs.iter().map(|i| array(*i)).collect();
-    Ok(LaunchKind::Whole(Whole { op: op.clone(), inputs, outputs }))
+    Ok(LaunchKind::Whole(Whole { op: (**op).clone(), inputs, outputs }))
 }
 
 /// Loop coordinates over the points of a domain: for each its domain axis, extent and step along the axis; how many are
@@ -167,7 +166,7 @@ fn emit_split(
             .collect()
     };
     let zero = emitter.zero();
-    let mut at: HashMap<NodeId, Vec<Linear>> = HashMap::new();
+    let mut at: Map<NodeId, Vec<Linear>> = Map::default();
     for id in &kernel.members {
         let node = &graph.nodes[*id];
         let own = without_ones(&node.shape);

@@ -25,9 +25,9 @@ mod repeat;
 pub mod transform;
 mod views;
 
-use std::collections::{HashMap, HashSet};
-
 pub use options::Options;
+
+use smallvec::smallvec;
 
 use alike::Grouped;
 use graph::{Builder, Graph, Node, NodeId};
@@ -38,6 +38,7 @@ use pieces::Pieces;
 use crate::{
     error::{Error, ErrorKind, Result},
     fragment::Fragment,
+    map::{Map, Set},
     op::{Op, primitive::Primitive},
     passes,
     program::{Label, Program},
@@ -95,9 +96,9 @@ pub fn build_of(program: &Program, options: &Options, pieces: &mut Pieces) -> Re
 /// Outputs that are computed in memory of their own, and copied when all else is done.
 #[derive(Default)]
 struct Copied {
-    outputs: HashSet<usize>,
+    outputs: Set<usize>,
     /// The nodes that copy, which belong to no other kernel.
-    copies: HashSet<NodeId>,
+    copies: Set<NodeId>,
 }
 
 impl Copied {
@@ -119,16 +120,16 @@ fn copy_of(node: &Node, id: NodeId) -> Node {
     // A slice of everything: unlike a reshape it is never taken for the buffer it copies.
     let rank = node.shape.len();
     let op = Op::Slice { start: vec![0; rank], step: vec![1; rank] };
-    Node { op, inputs: vec![id], slot: None, ..node.clone() }
+    Node { op, inputs: smallvec![id], slot: None, ..node.clone() }
 }
 
 /// Every part of a pack becomes a node that nothing else wants in a place of its own.
 fn give_parts_their_own_nodes(graph: Graph) -> Graph {
-    let mut placed: HashSet<NodeId> = HashSet::new();
-    let outputs: HashSet<NodeId> = graph.outputs.iter().map(|o| buffers::pack_source(&graph, *o)).collect();
+    let mut placed: Set<NodeId> = Set::default();
+    let outputs: Set<NodeId> = graph.outputs.iter().map(|o| buffers::pack_source(&graph, *o)).collect();
     let taken: Vec<bool> = (0..graph.nodes.len()).map(|id| outputs.contains(&id)).collect();
     // Old ids of the nodes in question, found again after renumbering by walking both graphs in step.
-    let mut copies: HashSet<(NodeId, usize)> = HashSet::new();
+    let mut copies: Set<(NodeId, usize)> = Set::default();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Op::Pack(_) = node.op {
             for (part, input) in node.inputs.iter().enumerate() {
@@ -176,7 +177,7 @@ fn take_views_for_what_they_show(graph: &mut Graph) {
 
 /// Outputs that are leaves with a target or of a variable, or that two outputs share, get a copy.
 fn give_outputs_their_own_nodes(graph: &mut Graph, program: &Program) {
-    let mut seen: HashSet<NodeId> = HashSet::new();
+    let mut seen: Set<NodeId> = Set::default();
     for (i, output) in program.outputs.iter().enumerate() {
         let id = graph.outputs[i];
         let is_leaf = graph.nodes[id].op == Op::Leaf;
@@ -191,7 +192,7 @@ fn give_outputs_their_own_nodes(graph: &mut Graph, program: &Program) {
 
 /// For each output with a target: the leaves whose memory it overwrites.
 fn overwrites(graph: &Graph, program: &Program) -> buffers::Overwrites {
-    let leaf_nodes: HashMap<usize, NodeId> = graph
+    let leaf_nodes: Map<usize, NodeId> = graph
         .nodes
         .iter()
         .enumerate()
@@ -214,7 +215,7 @@ fn lower(
     program: &Program,
     options: &Options,
     pieces: &mut Pieces,
-    copies: &HashSet<NodeId>,
+    copies: &Set<NodeId>,
 ) -> Option<Schedule> {
     let overwrites = overwrites(graph, program);
     let launch = |Grouped { kind, members }: Grouped| {
@@ -224,7 +225,7 @@ fn lower(
     let launches = pieces.group(graph, &overwrites, options, copies)?.into_iter().map(launch).collect();
     let mut launches = checks::first(graph, launches, &overwrites);
     checks::name(graph, &mut launches);
-    let mut buffers = Buffers { graph, specs: Vec::new(), of: HashMap::new() };
+    let mut buffers = Buffers { graph, specs: Vec::new(), of: Map::default() };
     for (i, output) in graph.outputs.iter().enumerate() {
         if graph.nodes[*output].op != Op::Leaf {
             buffers.place(*output, Place::Output(i));
@@ -273,7 +274,7 @@ fn with_steps(launches: Vec<Launch>, specs: &mut Vec<BufferSpec>, options: &Opti
 struct Buffers<'g> {
     graph: &'g Graph,
     specs: Vec<BufferSpec>,
-    of: HashMap<NodeId, BufId>,
+    of: Map<NodeId, BufId>,
 }
 
 impl Buffers<'_> {

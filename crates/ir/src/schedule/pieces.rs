@@ -11,8 +11,8 @@
 //! ```
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
 };
 
 use super::{
@@ -23,7 +23,12 @@ use super::{
     options::Options,
     recent::Recent,
 };
-use crate::{key::Key, op::Op};
+use crate::{
+    key::Key,
+    map::{Fold, Map, Set},
+    op::Op,
+    program::Inputs,
+};
 
 /// Computed nodes of a piece, at least and at most.
 const SHORTEST: usize = 16;
@@ -34,7 +39,7 @@ const SLICED: usize = 8;
 const VIEWS: usize = 32;
 
 /// Nodes of all pieces that are remembered.
-const NODES: usize = 1 << 14;
+const NODES: usize = 1 << 13;
 
 /// The graphs and pieces that were grouped last.
 pub struct Pieces {
@@ -79,7 +84,7 @@ impl Pieces {
         graph: &Graph,
         overwrites: &Overwrites,
         options: &Options,
-        copies: &HashSet<NodeId>,
+        copies: &Set<NodeId>,
     ) -> Option<Vec<Grouped>> {
         // What is computed a second time is not to be kept, and what crosses a cut is.
         let saves_memory = graph.nodes.iter().any(|node| matches!(node.op, Op::Again(_)));
@@ -89,13 +94,14 @@ impl Pieces {
         let mut launches = Vec::new();
         for piece in cut(graph) {
             let (overwrites, copies) = (piece.overwrites(overwrites), piece.copies(copies));
-            if piece.is_slice {
-                let grouped = alone(&piece.graph, &overwrites, options, &copies)?;
-                launches.extend(grouped.iter().map(|launch| piece.place(launch)));
+            if piece.is_slice
+                && let Some(launch) = alone(&piece.graph, piece.graph.nodes.len() - 1)
+            {
+                launches.push(piece.place(&launch));
                 continue;
             }
-            let mut key = Key::default();
             let Graph { nodes, outputs } = &piece.graph;
+            let mut key = Key::with_capacity(16 * nodes.len());
             (nodes, outputs, &overwrites, copies.iter().collect::<BTreeSet<_>>()).hash(&mut key);
             if let Some(known) = self.known.get(&key.words) {
                 launches.extend(known.iter().map(|launch| piece.place(launch)));
@@ -114,14 +120,14 @@ impl Pieces {
 fn cut(graph: &Graph) -> Vec<Piece<'_>> {
     let owned = owned(graph);
     let ends = ends(graph, &owned);
-    let mut home: HashMap<NodeId, usize> = HashMap::new();
+    let mut home: Map<NodeId, usize> = Map::default();
     let mut start = 0;
     for (number, end) in ends.iter().enumerate() {
         home.extend(owned[start..*end].iter().map(|id| (*id, number)));
         start = *end;
     }
     let slices = slices(graph, &home);
-    let mut placed: HashSet<NodeId> = HashSet::new();
+    let mut placed: Set<NodeId> = Set::default();
     let mut pieces: Vec<Piece> = Vec::new();
     start = 0;
     for (number, end) in ends.iter().enumerate() {
@@ -140,7 +146,7 @@ fn cut(graph: &Graph) -> Vec<Piece<'_>> {
         pieces.push(piece);
         start = *end;
     }
-    let wanted: HashSet<NodeId> = pieces.iter().flat_map(|piece| &piece.taken).chain(&graph.outputs).copied().collect();
+    let wanted: Set<NodeId> = pieces.iter().flat_map(|piece| &piece.taken).chain(&graph.outputs).copied().collect();
     for Piece { own, graph, local, .. } in &mut pieces {
         graph.outputs.extend(own.iter().filter(|id| wanted.contains(id)).map(|id| local[id]));
     }
@@ -150,7 +156,7 @@ fn cut(graph: &Graph) -> Vec<Piece<'_>> {
 /// The nodes that belong to one piece each. Whoever reads one of the others has it for itself, as in a graph that is not cut: views,
 /// numbers and positions, and what [`repeats`].
 fn owned(graph: &Graph) -> Vec<NodeId> {
-    let outputs: HashSet<NodeId> = graph.outputs.iter().copied().collect();
+    let outputs: Set<NodeId> = graph.outputs.iter().copied().collect();
     let repeats = repeats(graph);
     let mut views = vec![0; graph.nodes.len()];
     let mut owned = Vec::new();
@@ -201,8 +207,8 @@ fn repeats(graph: &Graph) -> Vec<bool> {
 /// Where pieces end: in front of a contraction if possible, whose operands are in buffers anyway. Of the places where one may end, it is
 /// the one with the least hash of what stands around it: in a loop that is the same place in every turn.
 fn ends(graph: &Graph, owned: &[NodeId]) -> Vec<usize> {
-    let hash = |of: &dyn Fn(&mut DefaultHasher)| {
-        let mut hasher = DefaultHasher::new();
+    let hash = |of: &dyn Fn(&mut Fold)| {
+        let mut hasher = Fold::default();
         of(&mut hasher);
         hasher.finish()
     };
@@ -228,7 +234,7 @@ fn ends(graph: &Graph, owned: &[NodeId]) -> Vec<usize> {
 }
 
 /// The slices of nodes that are sliced many times, and what each is of: a node that belongs to a piece, or a leaf.
-fn slices(graph: &Graph, home: &HashMap<NodeId, usize>) -> HashMap<NodeId, NodeId> {
+fn slices(graph: &Graph, home: &Map<NodeId, usize>) -> Map<NodeId, NodeId> {
     let source = |id: NodeId| {
         let mut at = graph.nodes[id].inputs[0];
         while graph.nodes[at].op.is_view() && !home.contains_key(&at) {
@@ -237,8 +243,8 @@ fn slices(graph: &Graph, home: &HashMap<NodeId, usize>) -> HashMap<NodeId, NodeI
         at
     };
     let is_slice = |id: &NodeId| matches!(graph.nodes[*id].op, Op::Slice { .. }) && !home.contains_key(id);
-    let all: HashMap<NodeId, NodeId> = (0..graph.nodes.len()).filter(is_slice).map(|id| (id, source(id))).collect();
-    let mut times: HashMap<NodeId, usize> = HashMap::new();
+    let all: Map<NodeId, NodeId> = (0..graph.nodes.len()).filter(is_slice).map(|id| (id, source(id))).collect();
+    let mut times: Map<NodeId, usize> = Map::default();
     all.values().for_each(|source| *times.entry(*source).or_default() += 1);
     all.into_iter().filter(|(_, source)| times[source] >= SLICED).collect()
 }
@@ -253,7 +259,7 @@ struct Piece<'g> {
     /// For each of its nodes the one in the whole graph.
     ids: Vec<NodeId>,
     /// The other way round.
-    local: HashMap<NodeId, NodeId>,
+    local: Map<NodeId, NodeId>,
     /// What it takes from other pieces.
     taken: Vec<NodeId>,
     /// How many leaves it has: what it takes, and those of the whole graph that it reads.
@@ -261,7 +267,7 @@ struct Piece<'g> {
     /// For each number that is bound, in order of appearance, its slot in the program.
     scalars: Vec<usize>,
     /// Numbers of second computations, in order of appearance.
-    again: HashMap<u64, u64>,
+    again: Map<u64, u64>,
     /// Whether it is one slice, which costs nothing to plan and is another every time.
     is_slice: bool,
 }
@@ -269,16 +275,18 @@ struct Piece<'g> {
 impl<'g> Piece<'g> {
     /// Of the nodes that belong to it. What `apart` holds for is computed elsewhere.
     fn of(whole: &'g Graph, own: &[NodeId], apart: &dyn Fn(NodeId) -> bool) -> Piece<'g> {
+        // With the views and leaves that it reads.
+        let all = 4 * own.len();
         let mut piece = Piece {
             whole,
             own: own.to_vec(),
-            graph: Graph::default(),
-            ids: Vec::new(),
-            local: HashMap::new(),
+            graph: Graph { nodes: Vec::with_capacity(all), outputs: Vec::new() },
+            ids: Vec::with_capacity(all),
+            local: Map::with_capacity_and_hasher(all, Default::default()),
             taken: Vec::new(),
             leaves: 0,
             scalars: Vec::new(),
-            again: HashMap::new(),
+            again: Map::default(),
             is_slice: false,
         };
         for id in own {
@@ -296,7 +304,7 @@ impl<'g> Piece<'g> {
         let elsewhere = apart(id);
         let node = if elsewhere || node.op == Op::Leaf {
             self.leaves += 1;
-            Node { op: Op::Leaf, inputs: vec![], slot: Some(self.leaves - 1), ..node.clone() }
+            Node { op: Op::Leaf, inputs: Inputs::new(), slot: Some(self.leaves - 1), ..node.clone() }
         } else {
             let inputs = node.inputs.iter().map(|input| self.add(*input, apart)).collect();
             let op = match &node.op {
@@ -328,7 +336,7 @@ impl<'g> Piece<'g> {
         own.filter_map(|(writer, leaves)| Some((local(writer)?, leaves.iter().filter_map(local).collect()))).collect()
     }
 
-    fn copies(&self, all: &HashSet<NodeId>) -> HashSet<NodeId> {
+    fn copies(&self, all: &Set<NodeId>) -> Set<NodeId> {
         self.own.iter().filter(|id| all.contains(id)).map(|id| self.local[id]).collect()
     }
 
@@ -365,8 +373,8 @@ mod tests {
             let slot = (op == Op::Leaf).then_some(0);
             graph.nodes.push(Node {
                 op,
-                inputs: inputs.to_vec(),
-                shape: shape.to_vec(),
+                inputs: inputs.into(),
+                shape: shape.into(),
                 dtype: DType::F32,
                 compute: None,
                 source: 0,
@@ -395,7 +403,7 @@ mod tests {
     #[test]
     fn every_node_is_computed_once_and_behind_what_it_reads() {
         let graph = unrolled(100);
-        let mut computed: HashSet<NodeId> = HashSet::new();
+        let mut computed: Set<NodeId> = Set::default();
         for piece in cut(&graph) {
             assert!(piece.taken.iter().all(|id| computed.contains(id)));
             assert!(piece.own.iter().all(|id| computed.insert(*id)));
@@ -410,7 +418,7 @@ mod tests {
         pieces.cut_longer_than(1000);
         let mut group = |turns: usize| {
             let before = pieces.grouped();
-            let launches = pieces.group(&unrolled(turns), &Vec::new(), &OPTIONS, &HashSet::new());
+            let launches = pieces.group(&unrolled(turns), &Vec::new(), &OPTIONS, &Set::default());
             (launches.map(|l| l.len()), pieces.grouped() - before)
         };
         let (_, first) = group(200);

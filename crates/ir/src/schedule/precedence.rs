@@ -2,10 +2,11 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
 use super::{buffers::Overwrites, graph::NodeId};
+use crate::map::Set;
 
 /// The order between nodes, and between the kernels they are in.
 pub struct Precedence {
@@ -85,9 +86,9 @@ impl Precedence {
 
     /// Whether some node outside of these members reads from one of them and is read, through others, by another.
     pub fn stands_between(&self, members: &[NodeId]) -> bool {
-        let inside: HashSet<NodeId> = members.iter().copied().collect();
+        let inside: Set<NodeId> = members.iter().copied().collect();
         let Some(lowest) = members.first() else { return false };
-        let mut seen: HashSet<usize> = HashSet::new();
+        let mut seen: Set<usize> = Set::default();
         // From what the members need and is not a member, backwards through whole kernels, as far as a member can be.
         let reaches = |id: &NodeId| self.top[self.name(*id)] >= *lowest;
         let needs = members.iter().flat_map(|m| self.after[*m].iter().copied());

@@ -3,7 +3,7 @@
 use thalweg_ir::{
     DType,
     schedule::{
-        ir::{Access, Body, BufId, BufferSpec, Linear, Loop, Operand, Read, Store},
+        ir::{Access, Body, BufId, BufIds, BufferSpec, Linear, Loop, Operand, Read, Store},
         transform::{Ones, merge},
     },
 };
@@ -50,7 +50,7 @@ pub struct Pack {
 #[derive(Clone, Debug)]
 pub struct Side {
     /// The buffers that it reads.
-    reads: Vec<BufId>,
+    reads: BufIds,
     pub source: Source,
     /// Number of the buffer that has its copy.
     scratch: BufId,

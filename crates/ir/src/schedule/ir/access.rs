@@ -7,6 +7,9 @@ use smallvec::SmallVec;
 /// Index of a virtual buffer in [`super::Schedule::buffers`].
 pub type BufId = usize;
 
+/// The buffers of a launch: there are few, mostly.
+pub type BufIds = SmallVec<[BufId; 6]>;
+
 /// `offset + Σ_d coef[d] · i[d]` over the loop coordinates `i`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Linear {

@@ -7,7 +7,7 @@ use std::{
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Access, BufId, Linear};
+use super::{Access, BufId, BufIds, Linear};
 use crate::{
     dtype::{Class, DType},
     error::{Error, ErrorKind},
@@ -216,8 +216,8 @@ impl Body {
     }
 
     /// The buffers read by loads and gathers, each once, in order of appearance.
-    pub fn reads(&self) -> Vec<BufId> {
-        let mut reads = Vec::new();
+    pub fn reads(&self) -> BufIds {
+        let mut reads = BufIds::new();
         for inst in &self.insts {
             if let Inst::Load { buf, .. } | Inst::Gather { buf, .. } = inst
                 && !reads.contains(buf)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Access, Body, BufId, Check, Inst};
+use super::{Access, Body, BufId, BufIds, Check, Inst};
 use crate::{
     dtype::DType,
     fragment::Fragment,
@@ -118,13 +118,13 @@ pub enum ContractKind {
     Matmul,
     /// [`crate::Op::Conv`]: left is the weight, right the windows; `batch = [groups]`, `m = [O/g]`, `n = [B, S..]`,
     /// `k = [C/g, K..]`.
-    Conv(Conv),
+    Conv(Box<Conv>),
     /// [`crate::Op::ConvInput`]: left is the weight, right the gradient; `batch = [groups]`, `m = [C/g]`, `n = [B, L..]`,
     /// `k = [O/g, K..]`.
-    ConvInput(Conv),
+    ConvInput(Box<Conv>),
     /// [`crate::Op::ConvWeight`]: left is the gradient, right the windows; `batch = [groups]`, `m = [O/g]`,
     /// `n = [C/g, K..]`, `k = [B, S..]`.
-    ConvWeight(Conv),
+    ConvWeight(Box<Conv>),
 }
 
 /// `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, accumulated in f32, and `body` on each. The body's loop coordinates are
@@ -213,7 +213,6 @@ pub struct Repeat {
 }
 
 /// Work that a backend starts at once.
-#[expect(clippy::large_enum_variant, reason = "there are tens of launches in a plan, and they are read, not moved")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaunchKind {
     /// A loop nest.
@@ -365,15 +364,15 @@ impl Launch {
     }
 
     /// The buffers it reads, each once, operands first.
-    pub fn reads(&self) -> Vec<BufId> {
-        let all: Vec<BufId> = match &self.kind {
+    pub fn reads(&self) -> BufIds {
+        let all: BufIds = match &self.kind {
             LaunchKind::Loop(l) => l.body.reads(),
             LaunchKind::Contract(c) => c.bodies().into_iter().flat_map(Body::reads).collect(),
             LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
                 whole.inputs.iter().map(|array| array.buf).collect()
             }
         };
-        let mut reads = Vec::new();
+        let mut reads = BufIds::new();
         for buf in all {
             if !reads.contains(&buf) {
                 reads.push(buf);
@@ -383,7 +382,7 @@ impl Launch {
     }
 
     /// The buffers it writes, each once.
-    pub fn writes(&self) -> Vec<BufId> {
+    pub fn writes(&self) -> BufIds {
         match &self.kind {
             LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => {
                 body.stores.iter().map(|s| s.buf).collect()

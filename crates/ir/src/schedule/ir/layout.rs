@@ -1,9 +1,7 @@
 //! The launches of a program in order, and the virtual buffers that they run over.
 
-use std::collections::HashSet;
-
 use super::{BufId, Launch};
-use crate::{dtype::DType, op::scan::Walk};
+use crate::{dtype::DType, map::Set, op::scan::Walk};
 
 /// Where a virtual buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +62,7 @@ pub struct Schedule {
 impl Schedule {
     /// Whether a buffer must start as zeros, since no launch writes its every element: between the parts of a pack lies nothing.
     pub fn starts_at_zero(&self) -> Vec<bool> {
-        let written: HashSet<BufId> = self.launches.iter().flat_map(|l| l.writes()).collect();
+        let written: Set<BufId> = self.launches.iter().flat_map(|l| l.writes()).collect();
         let mut zero: Vec<bool> = (0..self.buffers.len()).map(|buf| !written.contains(&buf)).collect();
         for spec in &self.buffers {
             if let Place::Window { of, .. } = spec.place {
