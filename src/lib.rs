@@ -62,8 +62,8 @@ pub mod prelude {
         checkpoint, compile, keep_f32, overlay, s, scan, scan_back,
     };
     pub use thalweg_nn::{
-        Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, KeepF32, LayerNorm,
-        Linear, Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
+        Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Gru, Init, InstanceNorm, KeepF32, LayerNorm,
+        Linear, Losses, Lstm, MultiheadAttention, Reduction, RmsNorm, Rnn, scaled_dot_product_attention,
     };
     pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, RuleExt, Select, Sgd};
     pub use thalweg_train::{ProfileExt, Score, accuracy, evaluate};

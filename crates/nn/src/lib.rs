@@ -37,6 +37,8 @@ mod attention;
 mod config;
 mod conv;
 mod dropout;
+mod experts;
+mod gated;
 pub mod init;
 mod keep;
 mod layers;
@@ -44,12 +46,17 @@ mod linear;
 mod loss;
 mod multihead;
 mod norm;
+mod position;
+mod recurrent;
 mod reparam;
+mod transformer;
 
 pub use attention::{Attention, scaled_dot_product_attention};
 pub use config::LayerConfig;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use dropout::{Dropout, DropoutConfig};
+pub use experts::{Mixed, MixtureOfExperts, MixtureOfExpertsConfig};
+pub use gated::{GatedFeedForward, GatedFeedForwardConfig};
 pub use init::{Fan, Init, Nonlinearity};
 pub use keep::{KeepF32, KeepF32Config};
 pub use linear::{Linear, LinearConfig};
@@ -63,7 +70,20 @@ pub use norm::{
     BatchNorm2d, BatchNorm2dConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
     LayerNormConfig, RmsNorm, RmsNormConfig,
 };
+pub use position::{
+    Alibi, AlibiConfig, LearnedPosition, LearnedPositionConfig, RotaryEmbedding, RotaryEmbeddingConfig,
+    SinusoidalPosition, SinusoidalPositionConfig,
+};
+pub use recurrent::{
+    AttentionPool, AttentionPoolConfig, Gru, GruCell, GruCellConfig, GruConfig, HierarchicalRnn, HierarchicalRnnConfig,
+    Lstm, LstmCell, LstmCellConfig, LstmConfig, LstmState, Rnn, RnnCell, RnnCellConfig, RnnConfig,
+};
 pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
+pub use transformer::{
+    Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderConfig, TransformerDecoderLayer,
+    TransformerDecoderLayerConfig, TransformerEncoder, TransformerEncoderConfig, TransformerEncoderLayer,
+    TransformerEncoderLayerConfig,
+};
 
 /// In F32 at least.
 #[track_caller]

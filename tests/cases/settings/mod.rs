@@ -12,6 +12,7 @@ mod pool;
 mod positions;
 mod recorded;
 mod reduce;
+mod sequences;
 mod views;
 
 use crate::Case;
@@ -29,6 +30,7 @@ pub fn settings() -> Vec<Case> {
         norm::norm(),
         loss::loss(),
         layers::layers(),
+        sequences::sequences(),
         recorded::recorded(),
     ];
     families.into_iter().flatten().collect()
