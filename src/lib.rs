@@ -62,8 +62,9 @@ pub mod prelude {
         checkpoint, compile, keep_f32, overlay, s, scan, scan_back,
     };
     pub use thalweg_nn::{
-        Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, KeepF32, LayerNorm,
-        Linear, Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
+        Activation, Attention, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d,
+        CrossEntropy, Dropout, Embedding, GroupNorm, Init, InstanceNorm, KeepF32, Layer, LayerNorm, Linear, Losses,
+        MultiheadAttention, Reduction, RmsNorm, Sequential, scaled_dot_product_attention,
     };
     pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, RuleExt, Select, Sgd};
     pub use thalweg_train::{ProfileExt, Score, accuracy, evaluate};

@@ -33,25 +33,50 @@ macro_rules! setters {
 
 use thalweg_graph::{DType, Tensor};
 
+mod activation;
 mod attention;
+mod bilinear;
+mod blocks;
 mod config;
 mod conv;
 mod dropout;
+mod embedding;
 pub mod init;
 mod keep;
+mod layer;
 mod layers;
 mod linear;
 mod loss;
 mod multihead;
 mod norm;
+mod per_axis;
+mod pool;
 mod reparam;
+mod sequential;
+mod shaping;
 
+pub use activation::{Activation, Prelu, PreluConfig};
 pub use attention::{Attention, scaled_dot_product_attention};
+pub use bilinear::{Bilinear, BilinearConfig};
+pub use blocks::{
+    ConvNorm, ConvNormConfig, GraphConv, GraphConvConfig, InvertedResidual, InvertedResidualConfig, Residual,
+    ShuffleUnit, ShuffleUnitConfig, SqueezeExcite, SqueezeExciteConfig,
+};
 pub use config::LayerConfig;
-pub use conv::{Conv2d, Conv2dConfig};
-pub use dropout::{Dropout, DropoutConfig};
+pub use conv::{
+    Conv, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvSettings, ConvTranspose,
+    ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
+    ConvTranspose3dConfig, ConvTransposeSettings, DepthwiseSeparable, DepthwiseSeparableConfig, Padding, PaddingMode,
+};
+pub use dropout::{
+    Alpha, AlphaDropout, Batches, Channels, DropConnect, DropConnectConfig, Dropout, Dropout1d, Dropout2d, Dropout3d,
+    DropoutConfig, Dropping, DroppingConfig, Elements, FeatureAlpha, FeatureAlphaDropout, Kind, Rows, StochasticDepth,
+    StochasticDepthOfBatch,
+};
+pub use embedding::{Bag, Embedding, EmbeddingBag, EmbeddingBagConfig, EmbeddingConfig};
 pub use init::{Fan, Init, Nonlinearity};
 pub use keep::{KeepF32, KeepF32Config};
+pub use layer::{CloneLayer, Layer};
 pub use linear::{Linear, LinearConfig};
 pub use loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CosineEmbedding, CrossEntropy, Ctc, Dice, GaussianNll,
@@ -60,10 +85,19 @@ pub use loss::{
 };
 pub use multihead::{MultiheadAttention, MultiheadAttentionConfig};
 pub use norm::{
-    BatchNorm2d, BatchNorm2dConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
-    LayerNormConfig, RmsNorm, RmsNormConfig,
+    BatchNorm, BatchNorm1d, BatchNorm1dConfig, BatchNorm2d, BatchNorm2dConfig, BatchNorm3d, BatchNorm3dConfig,
+    BatchNormConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm, LayerNormConfig,
+    LocalResponseNorm, Moments, RmsNorm, RmsNormConfig,
 };
-pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
+pub use per_axis::PerAxis;
+pub use pool::{
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, Extents, LpPool, LpPool1d,
+    LpPool2d, LpPool3d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d,
+};
+pub use reparam::{Lora, LoraConfig, SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
+pub use sequential::Sequential;
+pub use shaping::{ChannelShuffle, Flatten, Identity, PixelShuffle, PixelUnshuffle, Unflatten, Upsample};
 
 /// In F32 at least.
 #[track_caller]

@@ -8,8 +8,8 @@ use super::{
     attrs::Attrs,
     call::{Call, Rule, Table},
     compare::{Tol, describe, is_rounded, share, variant_name},
-    losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm, ops_order, ops_pool,
-    ops_rearrange, ops_reduce, ops_scatter, ops_shape,
+    layers_vision, losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm,
+    ops_order, ops_pool, ops_rearrange, ops_reduce, ops_scatter, ops_shape,
     outcome::{Outcome, Run, Stop},
 };
 
@@ -36,6 +36,7 @@ const TABLES: &[Table] = &[
     ops_interp::INTERP,
     losses::LOSSES,
     losses::CTC,
+    layers_vision::BLOCKS,
 ];
 
 fn rule(op: &str) -> Option<Rule> {

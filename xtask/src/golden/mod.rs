@@ -10,6 +10,7 @@ mod case;
 mod compare;
 mod holds;
 mod init;
+mod layers_vision;
 mod losses;
 mod models;
 mod ops_attention;
