@@ -13,6 +13,7 @@ mod messages;
 mod norms;
 mod pools;
 mod reparam;
+mod summary;
 mod verify;
 
 use thalweg::prelude::*;

@@ -101,7 +101,10 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
         #[automatically_derived]
         impl #generics #module::Module for #name #arguments #conditions {
             #[allow(unused_variables)]
-            fn visit(&self, path: &#module::Path, visitor: &mut dyn #module::Visitor) { #shared }
+            fn visit(&self, path: &#module::Path, visitor: &mut dyn #module::Visitor) {
+                visitor.module(path, stringify!(#name));
+                #shared
+            }
             #[allow(unused_variables)]
             fn visit_mut(&mut self, path: &#module::Path, visitor: &mut dyn #module::VisitorMut) { #exclusive }
         }

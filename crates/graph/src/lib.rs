@@ -11,7 +11,9 @@ mod custom;
 mod device;
 mod eval;
 pub mod functional;
+mod meta;
 pub mod module;
+mod multiply_adds;
 mod nowhere;
 mod operators;
 pub mod ops;
@@ -34,7 +36,9 @@ pub use device::{Device, Precision};
 pub use module::{
     Mode, Module, Param, Path, State, Visitor, VisitorMut, overlay,
     snapshot::{Snapshot, Stateful},
+    summary::{LayerSummary, Summary},
 };
+pub use multiply_adds::multiply_adds;
 pub use operators::{IntoTensor, Number};
 pub use ops::{
     contraction::ConvConfig,

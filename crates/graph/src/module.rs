@@ -12,6 +12,8 @@ mod overlay;
 mod param;
 pub mod snapshot;
 mod state;
+pub mod summary;
+mod table;
 mod visit;
 
 use std::{
@@ -32,7 +34,8 @@ pub use visit::{Path, Visitor, VisitorMut};
 
 use thalweg_ir::{DType, Result, shape::count};
 
-use crate::{autodiff::Grads, device::Device, ops::random::Stream};
+use crate::{autodiff::Grads, device::Device, ops::random::Stream, tensor::Tensor};
+use summary::Summary;
 
 /// A model or a part of one.
 #[diagnostic::on_unimplemented(
@@ -82,6 +85,26 @@ pub trait Module {
     #[doc(alias = "numel")]
     fn count(&self) -> usize {
         self.params().iter().map(|(_, p)| count(&p.shape())).sum()
+    }
+
+    /// Its layers as a table: types, shapes of what they give, parameters, multiply-adds, memory. `forward` applies it to some input,
+    /// or to several and gives `[y, z]`; nothing is computed, and neither states nor random streams move.
+    ///
+    /// ```ignore
+    /// println!("{}", net.summary(|| net.forward(&x))?);
+    /// ```
+    ///
+    /// On [`Device::meta`] it takes no memory either.
+    ///
+    /// # Errors
+    /// The error that what `forward` gives carries.
+    fn summary<T: AsRef<[Tensor]>>(&self, forward: impl FnOnce() -> T) -> Result<Summary>
+    where
+        Self: Sized,
+    {
+        let name = std::any::type_name::<Self>();
+        let kind = name.split('<').next().and_then(|name| name.rsplit("::").next()).unwrap_or(name);
+        summary::of(kind, |parts| self.visit(&Path::default(), parts), forward)
     }
 
     /// A copy that goes its own way: a target network, the best weights so far, one of an ensemble. Parameters, states, modes and

@@ -128,3 +128,10 @@ impl Tensor {
         self.region().is_some()
     }
 }
+
+/// What gives one tensor gives a list of one.
+impl AsRef<[Tensor]> for Tensor {
+    fn as_ref(&self) -> &[Tensor] {
+        std::slice::from_ref(self)
+    }
+}

@@ -13,6 +13,7 @@ mod fragment;
 pub mod interpret;
 pub mod key;
 mod map;
+mod multiply_adds;
 mod name;
 pub mod op;
 mod passes;

@@ -23,6 +23,8 @@ impl Path {
 
 /// What [`Module::visit`](crate::Module::visit) calls for each part of a model.
 pub trait Visitor {
+    /// A struct or an enum that is a module by `#[derive(Module)]`, by its name, before its parts.
+    fn module(&mut self, _path: &Path, _kind: &'static str) {}
     /// A parameter.
     fn param(&mut self, path: &Path, param: &Param);
     /// A state.

@@ -150,13 +150,16 @@ impl Init {
         }
     }
 
-    /// A parameter of this shape, F32.
+    /// A parameter of this shape, F32. On [`Device::meta`] nothing is drawn.
     ///
     /// # Errors
     /// As for [`Init::draw`].
     #[track_caller]
     pub fn param(self, device: &Device, shape: impl IntoShape, rng: &mut Rng) -> Result<Param> {
         let shape = shape.into_shape();
+        if device.is_meta() {
+            return Param::new(Tensor::zeros(device, shape));
+        }
         Param::new(Tensor::from_slice(device, &self.draw(&shape, rng)?, shape))
     }
 
