@@ -80,6 +80,11 @@ mod readme {}
 #[doc = include_str!("../docs/for-pytorch-users.md")]
 mod for_pytorch_users {}
 
+/// And the one of the page about models.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/models.md")]
+mod models {}
+
 /// Nothing that this crate brings compares with a user's numbers: beside an `i32` it is plain what a sum is.
 ///
 /// ```

@@ -227,5 +227,10 @@ fn layers() {
     says(&prelu.forward(&ones(&[2, 4])), line!(), &["prelu", "has 4 channels, not 3"]);
     refuses(ShuffleUnit::new(4, 6).init(&device, rng), line!(), &["shuffle_unit", "4 to 6", "stride of 1"]);
     refuses(SqueezeExcite::new(4, 0).init(&device, rng), line!(), &["squeeze_excite", "4 channels by way of 0"]);
+    let net = Sequential::new().then(Conv2d::new(4, 6, 3).init(&device, rng).expect("a layer"));
+    says(&net.forward(&ones(&[2, 3, 5, 5])), line!(), &["conv2d", "has 3 channels, not 4"]);
+    let boxed: Vec<Box<dyn Layer>> = vec![Box::new(net.clone()), Box::new(net)];
+    let x = Tensor::ones(&device, [2, 4, 5, 5]);
+    says(&boxed.forward(&x), line!(), &["conv2d", "has 6 channels, not 4"]);
     refuses(InvertedResidual::new(4, 4, 0).init(&device, rng), line!(), &["inverted_residual", "4 channels times 0"]);
 }

@@ -82,7 +82,7 @@ fn halves_that_are_synchronised_are_a_whole() -> Result<()> {
         let halves = [(first.clone(), moments(&second)), (second.clone(), moments(&first))];
         let mut parts = Vec::new();
         for (half, other) in halves {
-            let join = move |own: &Moments| Moments::joined(own, std::slice::from_ref(&other));
+            let join = move |own: &Moments| own.joined(std::slice::from_ref(&other));
             let norm = BatchNorm1d::new(3).synchronised(join).init(&device, rng)?;
             parts.push(norm.forward(&half));
             for (got, want) in [(&norm.running_mean, &whole.running_mean), (&norm.running_var, &whole.running_var)] {
@@ -107,5 +107,29 @@ fn local_response_norm_is_the_method() -> Result<()> {
     let x = wave(&strict(), &[2, 7, 3]);
     let layer = LocalResponseNorm::new(5).alpha(0.3).beta(0.6).k(2.0);
     close(&layer.forward(&x).to_vec::<f64>()?, &x.local_response_norm(5, 0.3, 0.6, 2.0).to_vec::<f64>()?, 0.0);
+    Ok(())
+}
+
+/// Each micro-batch of an accumulated step moves the running statistics, as in PyTorch, and the step writes them once.
+#[test]
+fn accumulation_moves_running_statistics_by_every_batch() -> Result<()> {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let rng = &mut Rng::seed(0);
+        let net = (BatchNorm1d::new(2).momentum(0.5).init(&device, rng)?, Linear::new(2, 1).init(&device, rng)?);
+        let opt = Sgd { lr: 0.1, ..Sgd::default() }.init(&net)?;
+        let running = || net.0.running_mean.as_ref().expect("tracked");
+        let mut want = [0.0; 2];
+        for step in 1..=2u64 {
+            for batch in 0..3 {
+                let x = wave(&device, &[4, 2]) * (step as f64 + batch as f64) + batch as f64;
+                let mean = x.mean(0).to_vec::<f64>()?;
+                want = std::array::from_fn(|c| 0.5 * want[c] + 0.5 * mean[c]);
+                opt.accumulate(&net.forward(&x).square().mean(..))?;
+            }
+            opt.step_accumulated()?;
+            close(&running().tensor().to_vec::<f64>()?, &want, 1e-5);
+            assert_eq!(running().version(), step, "{device}: once a step");
+        }
+    }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use thalweg_graph::{Module, Tensor};
+use thalweg_graph::{Module, Scope, Tensor};
 
 /// A module from one tensor to one tensor. Every such layer of this crate is one; lists, tuples and options of layers are too, applied
 /// one after the other, and [`Sequential`](crate::Sequential) is a list of layers of any type.
@@ -53,6 +53,8 @@ impl Clone for Box<dyn Layer> {
 impl Layer for Box<dyn Layer> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
+        // The caller's position does not go through a layer whose type is not known.
+        let _scope = Scope::called();
         (**self).forward(x)
     }
 }

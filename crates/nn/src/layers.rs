@@ -7,11 +7,11 @@ use crate::{
     ChannelShuffle, Conv, ConvNorm, ConvNormConfig, ConvSettings, ConvTranspose, ConvTransposeSettings,
     DepthwiseSeparable, DepthwiseSeparableConfig, DropConnect, DropConnectConfig, Dropping, DroppingConfig, Embedding,
     EmbeddingBag, EmbeddingBagConfig, EmbeddingConfig, Flatten, GraphConv, GraphConvConfig, GroupNorm, GroupNormConfig,
-    Identity, InstanceNorm, InstanceNormConfig, InvertedResidual, InvertedResidualConfig, KeepF32, KeepF32Config, Kind,
+    Identity, InstanceNorm, InstanceNormConfig, InvertedResidual, InvertedResidualConfig, KeepF32, KeepF32Config,
     Layer, LayerConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, LocalResponseNorm, Lora, LoraConfig, LpPool,
     MaxPool, MaxUnpool, MultiheadAttention, MultiheadAttentionConfig, PixelShuffle, PixelUnshuffle, Prelu, PreluConfig,
     Residual, RmsNorm, RmsNormConfig, ShuffleUnit, ShuffleUnitConfig, SpectralNorm, SpectralNormConfig, SqueezeExcite,
-    SqueezeExciteConfig, Unflatten, Upsample, WeightNorm, WeightNormConfig, Weighted,
+    SqueezeExciteConfig, Unflatten, Upsample, WeightNorm, WeightNormConfig, Weighted, dropout::Kind, models,
 };
 
 macro_rules! settings {
@@ -47,6 +47,20 @@ settings! {
     SqueezeExciteConfig => SqueezeExcite;
     InvertedResidualConfig => InvertedResidual;
     ShuffleUnitConfig => ShuffleUnit;
+    models::MlpConfig => models::Mlp;
+    models::LeNetConfig => models::LeNet;
+    models::AlexNetConfig => models::AlexNet;
+    models::VggConfig => models::Vgg;
+    models::ResNetConfig => models::ResNet;
+    models::CifarResNetConfig => models::CifarResNet;
+    models::MobileNetV2Config => models::MobileNetV2;
+    models::ShuffleNetV2Config => models::ShuffleNetV2;
+    models::EfficientNetConfig => models::EfficientNet;
+    models::DenseNetConfig => models::DenseNet;
+    models::UNetConfig => models::UNet;
+    models::MixerConfig => models::Mixer;
+    models::ViTConfig => models::ViT;
+    models::VideoCnnConfig => models::VideoCnn;
     KeepF32Config<S> => KeepF32<S::Layer> where [S: LayerConfig<Layer: Weighted>];
     DropConnectConfig<S> => DropConnect<S::Layer> where [S: LayerConfig<Layer: Weighted>];
     LoraConfig<S> => Lora<S::Layer> where [S: LayerConfig<Layer: Weighted>];
@@ -136,6 +150,20 @@ layers! {
     SqueezeExcite;
     InvertedResidual;
     ShuffleUnit;
+    models::Mlp;
+    models::LeNet;
+    models::AlexNet;
+    models::Vgg;
+    models::ResNet;
+    models::CifarResNet;
+    models::MobileNetV2;
+    models::ShuffleNetV2;
+    models::EfficientNet;
+    models::DenseNet;
+    models::UNet;
+    models::Mixer;
+    models::ViT;
+    models::VideoCnn;
     KeepF32<L> where [L: Weighted + Layer + Clone + 'static];
     DropConnect<L> where [L: Weighted + Layer + Clone + 'static];
     Lora<L> where [L: Weighted + Layer + Clone + 'static];

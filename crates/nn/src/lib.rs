@@ -39,7 +39,7 @@ mod bilinear;
 mod blocks;
 mod config;
 mod conv;
-mod dropout;
+pub mod dropout;
 mod embedding;
 pub mod init;
 mod keep;
@@ -47,6 +47,7 @@ mod layer;
 mod layers;
 mod linear;
 mod loss;
+pub mod models;
 mod multihead;
 mod norm;
 mod per_axis;
@@ -69,9 +70,8 @@ pub use conv::{
     ConvTranspose3dConfig, ConvTransposeSettings, DepthwiseSeparable, DepthwiseSeparableConfig, Padding, PaddingMode,
 };
 pub use dropout::{
-    Alpha, AlphaDropout, Batches, Channels, DropConnect, DropConnectConfig, Dropout, Dropout1d, Dropout2d, Dropout3d,
-    DropoutConfig, Dropping, DroppingConfig, Elements, FeatureAlpha, FeatureAlphaDropout, Kind, Rows, StochasticDepth,
-    StochasticDepthOfBatch,
+    AlphaDropout, DropConnect, DropConnectConfig, Dropout, Dropout1d, Dropout2d, Dropout3d, DropoutConfig, Dropping,
+    DroppingConfig, FeatureAlphaDropout, StochasticDepth, StochasticDepthOfBatch,
 };
 pub use embedding::{Bag, Embedding, EmbeddingBag, EmbeddingBagConfig, EmbeddingConfig};
 pub use init::{Fan, Init, Nonlinearity};

@@ -27,6 +27,7 @@ macro_rules! pools {
     )*) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Debug, Module)]
+        #[module(name = by_rank::<N>([stringify!($one), stringify!($two), stringify!($three)]))]
         pub struct $pool<const N: usize> {
             pool: Pool,
             $($extra: $type,)*
@@ -234,6 +235,7 @@ macro_rules! adaptive {
     )*) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Debug, Module)]
+        #[module(name = by_rank::<N>([stringify!($one), stringify!($two), stringify!($three)]))]
         pub struct $pool<const N: usize> {
             #[module(skip)]
             out: Extents<N>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use thalweg_graph::{Module, Path, Tensor, Visitor, VisitorMut};
+use thalweg_graph::{Module, Path, Scope, Tensor, Visitor, VisitorMut};
 
 use crate::Layer;
 
@@ -62,6 +62,8 @@ impl Sequential {
     /// Those of the layers.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        // The caller's position does not go through a layer whose type is not known.
+        let _scope = Scope::called();
         let mut y = x.clone();
         for (_, layer) in &self.layers {
             y = layer.forward(&y);
@@ -79,6 +81,7 @@ impl Layer for Sequential {
 
 impl Module for Sequential {
     fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
+        visitor.module(path, "Sequential");
         self.layers.iter().for_each(|(name, layer)| layer.visit(&path.join(name), visitor));
     }
     fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {

@@ -1,6 +1,7 @@
 //! Convolution, normalisation, nonlinearity.
 
-use thalweg_graph::{Device, Module, Path, Result, Rng, Tensor, Visitor, VisitorMut};
+use thalweg_derive::Module;
+use thalweg_graph::{Device, Result, Rng, Tensor};
 
 use crate::{Activation, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Init};
 
@@ -9,14 +10,14 @@ use crate::{Activation, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, In
 ///
 /// # Shapes
 /// Those of the convolution.
-#[derive(Clone, Debug)]
-pub struct ConvNorm {
+#[derive(Clone, Debug, Module)]
+pub struct ConvNorm(
     /// The convolution.
-    pub conv: Conv2d,
+    pub Conv2d,
     /// The normalisation.
-    pub norm: BatchNorm2d,
-    activation: Activation,
-}
+    pub BatchNorm2d,
+    #[module(skip)] Activation,
+);
 
 /// How to make a [`ConvNorm`].
 #[derive(Clone, Debug)]
@@ -42,18 +43,7 @@ impl ConvNorm {
     /// Those of the convolution.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.activation.forward(&self.norm.forward(&self.conv.forward(x)))
-    }
-}
-
-impl Module for ConvNorm {
-    fn visit(&self, path: &Path, visitor: &mut dyn Visitor) {
-        self.conv.visit(&path.join(0), visitor);
-        self.norm.visit(&path.join(1), visitor);
-    }
-    fn visit_mut(&mut self, path: &Path, visitor: &mut dyn VisitorMut) {
-        self.conv.visit_mut(&path.join(0), visitor);
-        self.norm.visit_mut(&path.join(1), visitor);
+        self.2.forward(&self.1.forward(&self.0.forward(x)))
     }
 }
 
@@ -94,6 +84,6 @@ impl ConvNormConfig {
     #[track_caller]
     pub fn init(self, device: &Device, rng: &mut Rng) -> Result<ConvNorm> {
         let conv = self.conv.init(device, rng)?;
-        Ok(ConvNorm { conv, norm: self.norm.init(device, rng)?, activation: self.activation })
+        Ok(ConvNorm(conv, self.norm.init(device, rng)?, self.activation))
     }
 }

@@ -20,7 +20,9 @@ pub struct SqueezeExcite {
     pub fc1: Conv2d,
     /// `W_2` and `b_2`.
     pub fc2: Conv2d,
+    #[module(skip)]
     activation: Activation,
+    #[module(skip)]
     gate: Activation,
 }
 

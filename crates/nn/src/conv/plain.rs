@@ -16,6 +16,7 @@ use crate::{
 /// `[B, in, L..] → [B, out, L'..]`, or both without B, with
 /// `L' = ⌊(L + 2 padding - dilation (kernel - 1) - 1) / stride⌋ + 1`; `weight [out, in / groups, kernel..]`, `bias [out]`
 #[derive(Clone, Debug, Module)]
+#[module(name = by_rank::<N>(["Conv1d", "Conv2d", "Conv3d"]))]
 pub struct Conv<const N: usize> {
     /// The filters.
     pub weight: Param,

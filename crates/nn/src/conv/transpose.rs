@@ -18,6 +18,7 @@ use crate::{
 /// `L' = (L - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1`; `weight [in, out / groups, kernel..]`,
 /// `bias [out]`
 #[derive(Clone, Debug, Module)]
+#[module(name = by_rank::<N>(["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]))]
 pub struct ConvTranspose<const N: usize> {
     /// The filters.
     pub weight: Param,

@@ -9,6 +9,8 @@ use crate::per_axis::{SPACE, by_rank};
 
 /// What a [`Dropping`](super::Dropping) drops.
 pub trait Kind: Module + Clone + Default + fmt::Debug + Send + Sync + 'static {
+    /// What the layer's type is called.
+    const TYPE: &'static str;
     /// What the layer is called in errors and profiles.
     const NAME: &'static str;
     /// Whether everything may be dropped, with `p = 1`.
@@ -29,6 +31,7 @@ pub trait Kind: Module + Clone + Default + fmt::Debug + Send + Sync + 'static {
 pub struct Elements;
 
 impl Kind for Elements {
+    const TYPE: &'static str = "Dropout";
     const NAME: &'static str = "dropout";
 
     fn draws(&self, shape: &[usize]) -> Result<Vec<usize>, ErrorKind> {
@@ -41,6 +44,7 @@ impl Kind for Elements {
 pub struct Channels<const N: usize>;
 
 impl<const N: usize> Kind for Channels<N> {
+    const TYPE: &'static str = by_rank::<N>(["Dropout1d", "Dropout2d", "Dropout3d"]);
     const NAME: &'static str = by_rank::<N>(["dropout1d", "dropout2d", "dropout3d"]);
 
     fn draws(&self, shape: &[usize]) -> Result<Vec<usize>, ErrorKind> {
@@ -69,6 +73,7 @@ fn standardised(x: &Tensor, keep: &Tensor, p: f64) -> Tensor {
 pub struct Alpha;
 
 impl Kind for Alpha {
+    const TYPE: &'static str = "AlphaDropout";
     const NAME: &'static str = "alpha_dropout";
 
     fn draws(&self, shape: &[usize]) -> Result<Vec<usize>, ErrorKind> {
@@ -85,6 +90,7 @@ impl Kind for Alpha {
 pub struct FeatureAlpha;
 
 impl Kind for FeatureAlpha {
+    const TYPE: &'static str = "FeatureAlphaDropout";
     const NAME: &'static str = "feature_alpha_dropout";
 
     fn draws(&self, shape: &[usize]) -> Result<Vec<usize>, ErrorKind> {
@@ -107,6 +113,7 @@ impl Kind for FeatureAlpha {
 pub struct Rows;
 
 impl Kind for Rows {
+    const TYPE: &'static str = "StochasticDepth";
     const NAME: &'static str = "stochastic_depth";
     const OF_ALL: bool = true;
 
@@ -126,6 +133,7 @@ impl Kind for Rows {
 pub struct Batches;
 
 impl Kind for Batches {
+    const TYPE: &'static str = "StochasticDepthOfBatch";
     const NAME: &'static str = "stochastic_depth";
     const OF_ALL: bool = true;
 

@@ -54,10 +54,12 @@ pub type DropoutConfig = DroppingConfig<Elements>;
 
 /// A dropout of some [`Kind`]: [`Dropout`], [`Dropout2d`], [`AlphaDropout`], [`StochasticDepth`] and so on.
 #[derive(Clone, Debug, Module)]
-pub struct Dropping<K> {
+#[module(name = K::TYPE)]
+pub struct Dropping<K: Kind> {
     p: f64,
     stream: Stream,
     mode: Mode,
+    #[module(skip)]
     kind: K,
 }
 

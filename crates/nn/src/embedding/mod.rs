@@ -91,17 +91,14 @@ impl Table {
         if let Some(max) = self.reading.max_norm.filter(|max| max.is_nan() || *max <= 0.0) {
             return Err(invalid(op, format!("rows of length {max} at most")));
         }
-        let table = match &self.given {
-            Some(given) => given.to(device),
-            None => {
-                let mut numbers = self.weights.draw(&[rows, width], rng)?;
-                if let Some(padding) = self.reading.padding {
-                    numbers[padding * width..(padding + 1) * width].fill(0.0);
-                }
-                Tensor::from_slice(device, &numbers, [rows, width])
-            }
+        let weight = match &self.given {
+            Some(given) => Param::new(given.to(device))?,
+            None => self.weights.param(device, [rows, width], rng)?,
         };
-        let weight = Param::new(table)?;
+        if let (Some(padding), None) = (self.reading.padding, &self.given) {
+            let row = Tensor::arange(device, rows).unsqueeze(1);
+            weight.set(&row.eq(padding as f64).where_(0.0, weight.tensor().detach()))?;
+        }
         weight.freeze(self.frozen);
         Ok(weight)
     }

@@ -27,6 +27,7 @@ use crate::{
 /// # Source
 /// Ioffe & Szegedy 2015, arXiv:1502.03167.
 #[derive(Clone, Debug, Module)]
+#[module(name = by_rank::<N>(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]))]
 pub struct BatchNorm<const N: usize> {
     /// The gain of each channel.
     pub weight: Option<Param>,
@@ -143,18 +144,14 @@ impl<const N: usize> BatchNorm<N> {
         let values = x.count() / self.channels;
         let axes: Vec<isize> = (0..x.rank() as isize).filter(|axis| *axis != 1).collect();
         let flat = |t: Tensor| t.reshape([self.channels]);
-        let own = || {
-            let (mean, var) = (x.mean_keepdim(axes.as_slice()), x.var_keepdim(axes.as_slice(), 0));
-            Moments { values: values as f64, mean: flat(mean), var: flat(var) }
-        };
+        let (mean, var) = (x.mean_keepdim(axes.as_slice()), x.var_keepdim(axes.as_slice(), 0));
+        let own = Moments { values: values as f64, mean: flat(mean), var: flat(var) };
         let moments = match &self.synchronised.0 {
-            Some(join) => join(&own()),
-            None => {
-                check_values(Self::NAME, x, values, "channel")?;
-                own()
-            }
+            Some(join) => join(&own),
+            None => own,
         };
-        if self.mode.is_training() && moments.values > 1.0 {
+        check_values(Self::NAME, x, moments.values as usize, "channel")?;
+        if self.mode.is_training() && moments.values > 0.0 {
             self.track(&moments);
         }
         Ok(moments)

@@ -16,24 +16,24 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Those of several batches as one: `μ = Σ n_i μ_i / n`, `σ² = Σ n_i (σ_i² + (μ_i - μ)²) / n`.
+    /// Those of several batches as one: `μ = Σ n_i μ_i / n`, `σ² = Σ n_i (σ_i² + (μ_i - μ)²) / n`. A batch of nothing has no say.
     ///
     /// # Errors
     /// Another number of channels.
     /// # Source
     /// Chan et al. 1979, "Updating formulae and a pairwise algorithm for computing sample variances".
     #[track_caller]
-    pub fn joined(first: &Moments, others: &[Moments]) -> Moments {
-        let all = || std::iter::once(first).chain(others);
-        let values: f64 = all().map(|part| part.values).sum();
-        let share = |part: &Moments| part.values / values;
-        let mut mean = &first.mean * share(first);
-        for part in others {
-            mean += &part.mean * share(part);
+    pub fn joined(&self, others: &[Moments]) -> Moments {
+        let parts: Vec<&Moments> = std::iter::once(self).chain(others).filter(|part| part.values > 0.0).collect();
+        let [first, rest @ ..] = parts.as_slice() else { return self.clone() };
+        let values: f64 = parts.iter().map(|part| part.values).sum();
+        let mut mean = &first.mean * (first.values / values);
+        for part in rest {
+            mean += &part.mean * (part.values / values);
         }
-        let spread = |part: &Moments| (&part.var + (&part.mean - &mean).square()) * share(part);
+        let spread = |part: &Moments| (&part.var + (&part.mean - &mean).square()) * (part.values / values);
         let mut var = spread(first);
-        for part in others {
+        for part in rest {
             var += spread(part);
         }
         Moments { values, mean, var }
