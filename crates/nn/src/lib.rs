@@ -1,4 +1,4 @@
-//! Thalweg's model crate: layers, losses, initialisers.
+//! Thalweg's model crate: layers, losses, initialisers, models of the literature.
 //!
 //! A layer is a struct of parameters with a `forward`. All are made alike ([`LayerConfig`]): `new` gives settings, `init` draws the
 //! weights.

@@ -1,6 +1,7 @@
 //! Every method that has a gradient and no case in the families, and every setting that takes a derivative another way. For
 //! finite differences alone: what devices do with them, random programs try.
 
+mod blocks;
 mod constant;
 mod elementwise;
 mod layers;
@@ -29,6 +30,7 @@ pub fn settings() -> Vec<Case> {
         norm::norm(),
         loss::loss(),
         layers::layers(),
+        blocks::blocks(),
         recorded::recorded(),
     ];
     families.into_iter().flatten().collect()
