@@ -1,6 +1,11 @@
 //! What is wrong with the arguments of losses, norms, products and samplers is said, with the caller's line.
 
-use thalweg::{graph::Outside, nn::*, prelude::*, train};
+use thalweg::{
+    graph::{Combine, Outside},
+    nn::*,
+    prelude::*,
+    train,
+};
 use thalweg_tests::strict;
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -177,6 +182,57 @@ fn layers() {
     says(&norm.forward(&whole), line!(), &["batch_norm2d", "i32", "cast to a float first"]);
     let norm = InstanceNorm::new(3).init(&device, rng).expect("a layer");
     says(&norm.forward(&ones(&[2, 4, 5])), line!(), &["instance_norm", "[2, 4, 5]", "[batch, 3, space..]"]);
+    let conv = Conv2d::new(4, 6, [3, 2]).init(&device, rng).expect("a layer");
+    says(&conv.forward(&ones(&[4, 5])), line!(), &["conv2d", "[4, 5]", "[batch, channels, height, width]"]);
+    says(&conv.forward(&ones(&[2, 3, 5, 5])), line!(), &["conv2d", "has 3 channels, not 4"]);
+    says(&conv.forward(&ones(&[2, 4, 2, 5])), line!(), &["conv", "[2, 4, 2, 5]", "larger than the padded input"]);
+    let reflect =
+        Conv1d::new(2, 2, 3).padding(4).padding_mode(PaddingMode::Reflect).init(&device, rng).expect("a layer");
+    says(&reflect.forward(&ones(&[1, 2, 4])), line!(), &["pad_reflect", "too short at axis 2"]);
+    refuses(Conv1d::new(2, 2, 3).stride(0).init(&device, rng), line!(), &["conv1d", "a stride of [0]"]);
+    let same = Conv3d::new(2, 2, 3).padding(Padding::Same).stride(2);
+    refuses(same.init(&device, rng), line!(), &["conv3d", "same extents with a stride of [2, 2, 2]"]);
+    let more = ConvTranspose2d::new(2, 2, 3).stride([2, 1]).output_padding(1);
+    refuses(more.init(&device, rng), line!(), &["conv_transpose2d", "output padding of [1, 1]", "stride [2, 1]"]);
+    let back = ConvTranspose1d::new(2, 2, 3).stride(2).init(&device, rng).expect("a layer");
+    says(&back.forward(&ones(&[1, 3, 4])), line!(), &["conv_transpose1d", "has 3 channels, not 2"]);
+    says(&back.forward_to(&ones(&[1, 2, 4]), 20), line!(), &["conv_transpose1d", "does not come of [20]"]);
+    says(&MaxPool2d::new(2).forward(&ones(&[4, 4])), line!(), &["max_pool2d", "[4, 4]"]);
+    says(&MaxPool1d::new(9).forward(&ones(&[1, 4, 4])), line!(), &["max_pool", "smaller than the window [9]"]);
+    says(&AdaptiveAvgPool3d::new(0).forward(&ones(&[1, 1, 2, 2, 2])), line!(), &["adaptive_avg_pool", "[0, 0, 0]"]);
+    let norm = BatchNorm3d::new(2).init(&device, rng).expect("a layer");
+    says(&norm.forward(&ones(&[2, 2, 2, 2])), line!(), &["batch_norm3d", "[batch, channels, depth, height, width]"]);
+    refuses(Embedding::new(3, 0).init(&device, rng), line!(), &["embedding", "3 rows of 0 numbers"]);
+    refuses(Embedding::new(3, 2).padding(3).init(&device, rng), line!(), &["embedding", "row 3 for padding"]);
+    refuses(Embedding::new(3, 2).max_norm(0.0).init(&device, rng), line!(), &["embedding", "length 0 at most"]);
+    refuses(Embedding::from_pretrained(&ones(&[3])).init(&device, rng), line!(), &["embedding", "shape [3]"]);
+    let embedding = Embedding::new(3, 2).init(&device, rng).expect("a layer");
+    says(&embedding.forward(&ones(&[2])), line!(), &["embedding", "f32"]);
+    refuses(EmbeddingBag::new(3, 2).combine(Combine::Prod).init(&device, rng), line!(), &["embedding_bag", "Prod"]);
+    let bag = EmbeddingBag::new(3, 2).init(&device, rng).expect("a layer");
+    let weights = ones(&[2, 2]);
+    let weighed = Bag { weights: Some(&weights), ..Bag::default() };
+    says(&bag.forward(&ids(&[2, 2]), weighed), line!(), &["embedding_bag", "weights are for sums"]);
+    says(&bag.forward(&ids(&[2]), Bag::default()), line!(), &["embedding_bag", "[2]", "makes no bags"]);
+    let images = Dropout2d::new(0.5).init(&device, rng).expect("a layer");
+    says(&images.forward(&ones(&[2, 2])), line!(), &["dropout2d", "[2, 2]", "[batch, channels, height, width]"]);
+    refuses(AlphaDropout::new(1.0).init(&device, rng), line!(), &["alpha_dropout", "p = 1 is not in [0, 1)"]);
+    refuses(StochasticDepth::new(1.1).init(&device, rng), line!(), &["stochastic_depth", "p = 1.1 is not in [0, 1]"]);
+    refuses(DropConnect::new(Linear::new(2, 2), -0.1).init(&device, rng), line!(), &["drop_connect", "p = -0.1"]);
+    refuses(Lora::new(Linear::new(4, 3), 4).init(&device, rng), line!(), &["lora", "rank 4", "[3, 4]"]);
+    refuses(Lora::new(Conv1d::new(4, 3, 1), 1).init(&device, rng), line!(), &["lora", "[3, 4, 1]"]);
+    refuses(Bilinear::new(0, 3, 2).init(&device, rng), line!(), &["bilinear", "0 and 3 inputs"]);
+    refuses(Prelu::new().channels(0).init(&device, rng), line!(), &["prelu", "0 channels"]);
+    let prelu = Prelu::new().channels(3).init(&device, rng).expect("a layer");
+    says(&prelu.forward(&ones(&[2, 4])), line!(), &["prelu", "has 4 channels, not 3"]);
+    refuses(ShuffleUnit::new(4, 6).init(&device, rng), line!(), &["shuffle_unit", "4 to 6", "stride of 1"]);
+    refuses(SqueezeExcite::new(4, 0).init(&device, rng), line!(), &["squeeze_excite", "4 channels by way of 0"]);
+    let net = Sequential::new().then(Conv2d::new(4, 6, 3).init(&device, rng).expect("a layer"));
+    says(&net.forward(&ones(&[2, 3, 5, 5])), line!(), &["conv2d", "has 3 channels, not 4"]);
+    let boxed: Vec<Box<dyn Layer>> = vec![Box::new(net.clone()), Box::new(net)];
+    let x = Tensor::ones(&device, [2, 4, 5, 5]);
+    says(&boxed.forward(&x), line!(), &["conv2d", "has 6 channels, not 4"]);
+    refuses(InvertedResidual::new(4, 4, 0).init(&device, rng), line!(), &["inverted_residual", "4 channels times 0"]);
 }
 
 #[test]

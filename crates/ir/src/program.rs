@@ -396,7 +396,8 @@ mod tests {
     #[test]
     fn everything_but_bound_numbers_is_in_the_key() {
         let window = Window { kernel: vec![2], stride: vec![1], dilation: vec![1], pad: vec![0] };
-        let windows = |fill: f64, aligned: bool| Op::Windows { window: window.clone().into(), fill: Bits(fill), aligned };
+        let windows =
+            |fill: f64, aligned: bool| Op::Windows { window: window.clone().into(), fill: Bits(fill), aligned };
         let ops = [
             Op::Reduce(ReduceOp::Sum, vec![0]),
             Op::Reduce(ReduceOp::Max, vec![0]),

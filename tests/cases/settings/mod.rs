@@ -1,6 +1,7 @@
 //! Every method that has a gradient and no case in the families, and every setting that takes a derivative another way. For
 //! finite differences alone: what devices do with them, random programs try.
 
+mod blocks;
 mod constant;
 mod elementwise;
 mod layers;
@@ -31,6 +32,7 @@ pub fn settings() -> Vec<Case> {
         loss::loss(),
         layers::layers(),
         sequences::sequences(),
+        blocks::blocks(),
         recorded::recorded(),
     ];
     families.into_iter().flatten().collect()

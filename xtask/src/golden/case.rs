@@ -9,8 +9,8 @@ use super::{
     blocks_sequence,
     call::{Call, Rule, Table},
     compare::{Tol, describe, is_rounded, share, variant_name},
-    layers_attention, layers_rnn, losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul,
-    ops_norm, ops_order, ops_pool, ops_rearrange, ops_reduce, ops_scatter, ops_shape,
+    layers_attention, layers_rnn, layers_vision, losses, ops_attention, ops_conv, ops_elementwise, ops_index,
+    ops_interp, ops_matmul, ops_norm, ops_order, ops_pool, ops_rearrange, ops_reduce, ops_scatter, ops_shape,
     outcome::{Outcome, Run, Stop},
 };
 
@@ -40,6 +40,7 @@ const TABLES: &[Table] = &[
     layers_rnn::RECURRENT,
     losses::LOSSES,
     losses::CTC,
+    layers_vision::BLOCKS,
 ];
 
 fn rule(op: &str) -> Option<Rule> {

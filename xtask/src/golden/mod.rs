@@ -14,6 +14,7 @@ mod init;
 mod layer;
 mod layers_attention;
 mod layers_rnn;
+mod layers_vision;
 mod losses;
 mod models;
 mod models_sequence;

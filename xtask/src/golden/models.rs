@@ -80,8 +80,8 @@ impl Cnn {
         let mut norm = BatchNorm2d::new(channels).init(run.device, &mut Rng::seed(0))?;
         norm.weight = Some(param(run, "bn_w")?);
         norm.bias = Some(param(run, "bn_b")?);
-        norm.running_mean = State::new(common(run, "bn_running_mean")?)?;
-        norm.running_var = State::new(common(run, "bn_running_var")?)?;
+        norm.running_mean = Some(State::new(common(run, "bn_running_mean")?)?);
+        norm.running_var = Some(State::new(common(run, "bn_running_var")?)?);
         let fc = Linear { weight: param(run, "fc_w")?, bias: Some(param(run, "fc_b")?) };
         Ok(Cnn { conv1: conv("conv1_w", "conv1_b")?, norm, conv2: conv("conv2_w", "conv2_b")?, fc })
     }
@@ -109,7 +109,8 @@ impl Model for Cnn {
     }
 
     fn buffers(&self) -> Vec<(&'static str, State)> {
-        vec![("bn_running_mean", self.norm.running_mean.clone()), ("bn_running_var", self.norm.running_var.clone())]
+        let all = [("bn_running_mean", &self.norm.running_mean), ("bn_running_var", &self.norm.running_var)];
+        all.into_iter().filter_map(|(name, state)| Some((name, state.clone()?))).collect()
     }
 }
 
