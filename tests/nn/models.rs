@@ -74,23 +74,23 @@ const TORCHVISION: &[Published] = published! {
     vit_l_32: 306_535_400, 15.38 at 224;
 };
 
-/// Parameters of timm's `vit_small_patch16_224`, `mixer_b16_224` and `mixer_l16_224`; multiply-adds as its table of results has them.
-const TIMM: &[Published] = published! {
-    vit_s_16: 22_050_664, 4.61 at 224;
-    mixer_b16: 59_880_472, 12.62 at 224;
-    mixer_l16: 208_196_168, 44.60 at 224;
+/// The model card of timm's `mixer_b16_224.goog_in21k_ft_in1k` has 59.9 million parameters and 12.6 of multiply-adds. The other two were
+/// counted here, on models whose layers `reference.rs` holds against PyTorch: they show what changes, not that it was right.
+const COUNTED: &[Published] = published! {
+    mixer_b16: 59_880_472, 12.60 at 224;
+    mixer_l16: 208_196_168, 44.55 at 224;
+    vit_s_16: 22_050_664, 4.60 at 224;
 };
 
 #[test]
 fn models_have_the_published_numbers() -> Result<()> {
     let device = Device::meta();
-    for model in TORCHVISION.iter().chain(TIMM) {
+    for model in TORCHVISION.iter().chain(COUNTED) {
         let (params, adds) = (model.counted)(&device, model.size)?;
         assert_eq!(params, model.params, "parameters of {}", model.name);
         let (got, want) = (adds as f64 / 1e9, model.multiply_adds);
-        // As they are rounded, and in timm's table counted with some of what is no product.
-        let far = if model.name.starts_with("mixer") || model.name == "vit_s_16" { 0.005 * want } else { 0.005 };
-        assert!((got - want).abs() <= far, "{}: {got:.4} thousand million multiply-adds, not {want}", model.name);
+        // As they are rounded.
+        assert!((got - want).abs() <= 0.005, "{}: {got:.4} thousand million multiply-adds, not {want}", model.name);
     }
     Ok(())
 }
@@ -102,8 +102,8 @@ fn small_models_have_the_numbers_of_their_formulas() -> Result<()> {
     // Every map of the second convolution sees all six: 156 + 2416 + 48120 + 10164 + 850.
     assert_eq!(lenet().init(&device, rng)?.count(), 61_706);
     assert_eq!(mlp(&[784, 256, 10]).init(&device, rng)?.count(), 784 * 256 + 256 + 256 * 10 + 10);
-    // He et al. 2016, arXiv:1512.03385, table 6: 0.27, 0.46, 0.66, 0.85 and 1.7 million, and 40.8 million multiply-adds of the first
-    // (github.com/akamaster/pytorch_resnet_cifar10 has the parameters in full).
+    // He et al. 2016, arXiv:1512.03385, table 6, to two digits: 0.27, 0.46, 0.66, 0.85 and 1.7 million. The multiply-adds below are the sum
+    // over the layers.
     let cifar: [(fn() -> CifarResNetConfig, usize); 5] = [
         (cifar_resnet20, 269_722),
         (cifar_resnet32, 464_154),
