@@ -62,8 +62,9 @@ pub mod prelude {
         checkpoint, compile, keep_f32, overlay, s, scan, scan_back,
     };
     pub use thalweg_nn::{
-        Attention, BatchNorm2d, Conv2d, CrossEntropy, Dropout, GroupNorm, Init, InstanceNorm, KeepF32, LayerNorm,
-        Linear, Losses, MultiheadAttention, Reduction, RmsNorm, scaled_dot_product_attention,
+        Activation, Attention, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d,
+        CrossEntropy, Dropout, Embedding, GroupNorm, Gru, Init, InstanceNorm, KeepF32, Layer, LayerNorm, Linear,
+        Losses, Lstm, MultiheadAttention, Reduction, RmsNorm, Rnn, Sequential, scaled_dot_product_attention,
     };
     pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, RuleExt, Select, Sgd};
     pub use thalweg_train::{ProfileExt, Score, accuracy, evaluate};
@@ -78,6 +79,11 @@ mod readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/for-pytorch-users.md")]
 mod for_pytorch_users {}
+
+/// And the one of the page about models.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/models.md")]
+mod models {}
 
 /// Nothing that this crate brings compares with a user's numbers: beside an `i32` it is plain what a sum is.
 ///

@@ -33,7 +33,7 @@ fn many_heads_are_one_after_the_other() -> Result<()> {
             let mask = wave(&device, &[4, 5], 1.3);
             let part = |x: &Tensor, which: usize, head: usize| {
                 let rows = 6 * which + 3 * head..6 * which + 3 * head + 3;
-                let weight = layer.in_proj_weight.tensor().slice(0, rows.clone());
+                let weight = layer.in_proj_weight.as_ref().expect("one for all").tensor().slice(0, rows.clone());
                 let bias = layer.in_proj_bias.as_ref().map(|b| b.tensor().slice(0, rows));
                 bias.into_iter().fold(x.matmul(&weight.t()), |y, b| y + b)
             };
@@ -59,9 +59,10 @@ fn names_and_first_weights_are_pytorchs() -> Result<()> {
     let layer = MultiheadAttention::new(64, 4).init(&strict(), &mut Rng::seed(0))?;
     let names: Vec<String> = layer.params().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"]);
-    assert_eq!(layer.in_proj_weight.shape(), [192, 64]);
+    let joined = layer.in_proj_weight.as_ref().expect("one for all");
+    assert_eq!(joined.shape(), [192, 64]);
     // Xavier of [3 E, E]: uniform in ±√(6 / 4 E). The output is a linear layer's: uniform in ±1 / √E.
-    for (param, bound) in [(&layer.in_proj_weight, (6.0f64 / 256.0).sqrt()), (&layer.out_proj.weight, 0.125)] {
+    for (param, bound) in [(joined, (6.0f64 / 256.0).sqrt()), (&layer.out_proj.weight, 0.125)] {
         let largest = param.tensor().abs().amax(..).item()?;
         assert!(largest <= bound + 1e-7 && largest > 0.98 * bound, "{largest} of {bound}");
     }

@@ -1,6 +1,11 @@
 //! What is wrong with the arguments of losses, norms, products and samplers is said, with the caller's line.
 
-use thalweg::{graph::Outside, nn::*, prelude::*, train};
+use thalweg::{
+    graph::{Combine, Outside},
+    nn::*,
+    prelude::*,
+    train,
+};
 use thalweg_tests::strict;
 
 fn ones(shape: &[usize]) -> Tensor {
@@ -177,4 +182,138 @@ fn layers() {
     says(&norm.forward(&whole), line!(), &["batch_norm2d", "i32", "cast to a float first"]);
     let norm = InstanceNorm::new(3).init(&device, rng).expect("a layer");
     says(&norm.forward(&ones(&[2, 4, 5])), line!(), &["instance_norm", "[2, 4, 5]", "[batch, 3, space..]"]);
+    let conv = Conv2d::new(4, 6, [3, 2]).init(&device, rng).expect("a layer");
+    says(&conv.forward(&ones(&[4, 5])), line!(), &["conv2d", "[4, 5]", "[batch, channels, height, width]"]);
+    says(&conv.forward(&ones(&[2, 3, 5, 5])), line!(), &["conv2d", "has 3 channels, not 4"]);
+    says(&conv.forward(&ones(&[2, 4, 2, 5])), line!(), &["conv", "[2, 4, 2, 5]", "larger than the padded input"]);
+    let reflect =
+        Conv1d::new(2, 2, 3).padding(4).padding_mode(PaddingMode::Reflect).init(&device, rng).expect("a layer");
+    says(&reflect.forward(&ones(&[1, 2, 4])), line!(), &["pad_reflect", "too short at axis 2"]);
+    refuses(Conv1d::new(2, 2, 3).stride(0).init(&device, rng), line!(), &["conv1d", "a stride of [0]"]);
+    let same = Conv3d::new(2, 2, 3).padding(Padding::Same).stride(2);
+    refuses(same.init(&device, rng), line!(), &["conv3d", "same extents with a stride of [2, 2, 2]"]);
+    let more = ConvTranspose2d::new(2, 2, 3).stride([2, 1]).output_padding(1);
+    refuses(more.init(&device, rng), line!(), &["conv_transpose2d", "output padding of [1, 1]", "stride [2, 1]"]);
+    let back = ConvTranspose1d::new(2, 2, 3).stride(2).init(&device, rng).expect("a layer");
+    says(&back.forward(&ones(&[1, 3, 4])), line!(), &["conv_transpose1d", "has 3 channels, not 2"]);
+    says(&back.forward_to(&ones(&[1, 2, 4]), 20), line!(), &["conv_transpose1d", "does not come of [20]"]);
+    says(&MaxPool2d::new(2).forward(&ones(&[4, 4])), line!(), &["max_pool2d", "[4, 4]"]);
+    says(&MaxPool1d::new(9).forward(&ones(&[1, 4, 4])), line!(), &["max_pool", "smaller than the window [9]"]);
+    says(&AdaptiveAvgPool3d::new(0).forward(&ones(&[1, 1, 2, 2, 2])), line!(), &["adaptive_avg_pool", "[0, 0, 0]"]);
+    let norm = BatchNorm3d::new(2).init(&device, rng).expect("a layer");
+    says(&norm.forward(&ones(&[2, 2, 2, 2])), line!(), &["batch_norm3d", "[batch, channels, depth, height, width]"]);
+    refuses(Embedding::new(3, 0).init(&device, rng), line!(), &["embedding", "3 rows of 0 numbers"]);
+    refuses(Embedding::new(3, 2).padding(3).init(&device, rng), line!(), &["embedding", "row 3 for padding"]);
+    refuses(Embedding::new(3, 2).max_norm(0.0).init(&device, rng), line!(), &["embedding", "length 0 at most"]);
+    refuses(Embedding::from_pretrained(&ones(&[3])).init(&device, rng), line!(), &["embedding", "shape [3]"]);
+    let embedding = Embedding::new(3, 2).init(&device, rng).expect("a layer");
+    says(&embedding.forward(&ones(&[2])), line!(), &["embedding", "f32"]);
+    refuses(EmbeddingBag::new(3, 2).combine(Combine::Prod).init(&device, rng), line!(), &["embedding_bag", "Prod"]);
+    let bag = EmbeddingBag::new(3, 2).init(&device, rng).expect("a layer");
+    let weights = ones(&[2, 2]);
+    let weighed = Bag { weights: Some(&weights), ..Bag::default() };
+    says(&bag.forward(&ids(&[2, 2]), weighed), line!(), &["embedding_bag", "weights are for sums"]);
+    says(&bag.forward(&ids(&[2]), Bag::default()), line!(), &["embedding_bag", "[2]", "makes no bags"]);
+    let images = Dropout2d::new(0.5).init(&device, rng).expect("a layer");
+    says(&images.forward(&ones(&[2, 2])), line!(), &["dropout2d", "[2, 2]", "[batch, channels, height, width]"]);
+    refuses(AlphaDropout::new(1.0).init(&device, rng), line!(), &["alpha_dropout", "p = 1 is not in [0, 1)"]);
+    refuses(StochasticDepth::new(1.1).init(&device, rng), line!(), &["stochastic_depth", "p = 1.1 is not in [0, 1]"]);
+    refuses(DropConnect::new(Linear::new(2, 2), -0.1).init(&device, rng), line!(), &["drop_connect", "p = -0.1"]);
+    refuses(Lora::new(Linear::new(4, 3), 4).init(&device, rng), line!(), &["lora", "rank 4", "[3, 4]"]);
+    refuses(Lora::new(Conv1d::new(4, 3, 1), 1).init(&device, rng), line!(), &["lora", "[3, 4, 1]"]);
+    refuses(Bilinear::new(0, 3, 2).init(&device, rng), line!(), &["bilinear", "0 and 3 inputs"]);
+    refuses(Prelu::new().channels(0).init(&device, rng), line!(), &["prelu", "0 channels"]);
+    let prelu = Prelu::new().channels(3).init(&device, rng).expect("a layer");
+    says(&prelu.forward(&ones(&[2, 4])), line!(), &["prelu", "has 4 channels, not 3"]);
+    refuses(ShuffleUnit::new(4, 6).init(&device, rng), line!(), &["shuffle_unit", "4 to 6", "stride of 1"]);
+    refuses(SqueezeExcite::new(4, 0).init(&device, rng), line!(), &["squeeze_excite", "4 channels by way of 0"]);
+    let net = Sequential::new().then(Conv2d::new(4, 6, 3).init(&device, rng).expect("a layer"));
+    says(&net.forward(&ones(&[2, 3, 5, 5])), line!(), &["conv2d", "has 3 channels, not 4"]);
+    let boxed: Vec<Box<dyn Layer>> = vec![Box::new(net.clone()), Box::new(net)];
+    let x = Tensor::ones(&device, [2, 4, 5, 5]);
+    says(&boxed.forward(&x), line!(), &["conv2d", "has 6 channels, not 4"]);
+    refuses(InvertedResidual::new(4, 4, 0).init(&device, rng), line!(), &["inverted_residual", "4 channels times 0"]);
+}
+
+#[test]
+fn recurrent_layers() {
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    let ones = |shape: &[usize]| Tensor::ones(&device, shape);
+    let ids = |shape: &[usize]| Tensor::full(&device, 0.0, shape, DType::I32);
+    let huge = usize::MAX / 5;
+    refuses(Lstm::new(3, 0).init(&device, rng), line!(), &["lstm", "3 inputs and 0 hidden units in 1 layers"]);
+    refuses(Gru::new(3, 4).layers(0).init(&device, rng), line!(), &["gru", "in 0 layers"]);
+    let wide = Lstm::new(3, 4).projection(4);
+    refuses(wide.init(&device, rng), line!(), &["lstm", "a projection of 4 hidden units to 4"]);
+    refuses(Rnn::new(3, 4).dropout(1.0).init(&device, rng), line!(), &["dropout", "p = 1"]);
+    refuses(Gru::new(3, huge).init(&device, rng), line!(), &["init", "too large"]);
+    refuses(GruCell::new(0, 4).init(&device, rng), line!(), &["gru", "0 inputs and 4 hidden units"]);
+    refuses(AttentionPool::new(3, 0).init(&device, rng), line!(), &["attention_pool", "states of 3 compared in 0"]);
+    let lstm = Lstm::new(3, 4).layers(2).init(&device, rng).expect("a layer");
+    let x = ones(&[5, 2, 3]);
+    says(&lstm.forward(&ones(&[5, 2, 4]), None).0, line!(), &["lstm", "[5, 2, 4]", "is not [time, batch, 3]"]);
+    says(&lstm.forward(&ones(&[3]), None).1.c, line!(), &["lstm", "[3]", "is not [time, batch, 3]"]);
+    says(&lstm.forward(&x.cast(DType::I32), None).0, line!(), &["lstm", "i32", "cast to a float first"]);
+    let state = |h: &[usize], c: &[usize]| LstmState { h: ones(h), c: ones(c) };
+    let wrong = state(&[2, 2, 4], &[1, 2, 4]);
+    says(&lstm.forward(&x, Some(&wrong)).0, line!(), &["lstm", "[1, 2, 4]", "no state", "floats [2, 2, 4]"]);
+    says(&lstm.forward_packed(&x, &ids(&[3]), None).0, line!(), &["lstm", "[3]", "no length for each of 2 sequences"]);
+    says(&lstm.forward_packed(&x, &ones(&[2]), None).0, line!(), &["lstm", "whole numbers [2]"]);
+    let failed = x.matmul(&ones(&[2, 2]));
+    says(&lstm.forward(&failed, None).1.h, line!() - 1, &["matmul"]);
+    let cell = LstmCell::new(3, 4).init(&device, rng).expect("a cell");
+    says(&cell.forward(&ones(&[2, 4]), None).h, line!(), &["lstm", "[2, 4]", "is not [batch, 3] of floats"]);
+    let wrong = state(&[2, 4], &[4]);
+    says(&cell.forward(&ones(&[2, 3]), Some(&wrong)).c, line!(), &["lstm", "[4]", "no state of this cell", "[2, 4]"]);
+    let pool = AttentionPool::new(3, 4).init(&device, rng).expect("a layer");
+    says(&pool.forward(&ones(&[3]), None), line!(), &["attention_pool", "[.., time, width]"]);
+    let mask = ids(&[5, 3]).eq(0);
+    says(&pool.forward(&x, Some(&mask)), line!(), &["attention_pool", "[5, 2, 3]", "[5, 3]", "do not fit"]);
+    let net = HierarchicalRnn::new(3, 4).init(&device, rng).expect("a layer");
+    says(&net.forward(&x, None), line!(), &["hierarchical_rnn", "[batch, segments, steps, 3]"]);
+    says(&net.forward(&ones(&[1, 2, 5, 3]), Some(&ids(&[2]))), line!(), &["hierarchical_rnn", "whole numbers [1, 2]"]);
+}
+
+#[test]
+fn layers_of_sequences() {
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    let none = MultiheadAttention::new(6, 2).kdim(0);
+    refuses(none.init(&device, rng), line!(), &["multihead_attention", "keys of 0 and values of 6"]);
+    let encoder = TransformerEncoderLayer::new(4, 3);
+    refuses(encoder.init(&device, rng), line!(), &["transformer_encoder_layer", "vectors of 4 in 3 heads"]);
+    let decoder = TransformerDecoderLayer::new(4, 2).feedforward(0);
+    refuses(decoder.clone().init(&device, rng), line!(), &["transformer_decoder_layer", "feed-forward net of 0"]);
+    let none = TransformerDecoder::new(decoder, 0);
+    refuses(none.init(&device, rng), line!(), &["transformer_decoder", "0 layers"]);
+    let none = Transformer::new(4, 2).encoder_layers(0);
+    refuses(none.init(&device, rng), line!(), &["transformer_encoder", "0 layers"]);
+    refuses(RotaryEmbedding::new(5).init(&device, rng), line!(), &["rotary_embedding", "5 columns"]);
+    refuses(RotaryEmbedding::new(4).base(0.0).init(&device, rng), line!(), &["rotary_embedding", "base 0"]);
+    refuses(Alibi::new(0).init(&device, rng), line!(), &["alibi", "0 heads"]);
+    refuses(SinusoidalPosition::new(0).init(&device, rng), line!(), &["sinusoidal_position", "vectors of 0"]);
+    refuses(LearnedPosition::new(0, 4).init(&device, rng), line!(), &["learned_position", "0 positions of 4"]);
+    refuses(GatedFeedForward::swiglu(0).init(&device, rng), line!(), &["gated_feed_forward", "vectors of 0"]);
+    let experts = MixtureOfExperts::new(4, 8, 2).top_k(3);
+    refuses(experts.init(&device, rng), line!(), &["mixture_of_experts", "the best 3 of 2 experts"]);
+    let experts = MixtureOfExperts::new(4, 8, 2).capacity(0.0);
+    refuses(experts.init(&device, rng), line!(), &["mixture_of_experts", "a capacity of 0"]);
+
+    let x = Tensor::ones(&device, [2, 5, 4]);
+    let layer = TransformerEncoderLayer::new(6, 2).init(&device, rng).expect("a layer");
+    says(&layer.forward(&x, None), line!(), &["multihead_attention", "[2, 5, 4]", "[.., length, 6]"]);
+    let layer = MultiheadAttention::new(4, 2).add_zero_attn(true).init(&device, rng).expect("a layer");
+    let mask = Tensor::ones(&device, [5, 4]);
+    says(&layer.forward(&x, &x, &x, Some(&mask)), line!(), &["attention", "[5, 4]", "cannot be broadcast"]);
+    let layer = RotaryEmbedding::new(6).init(&device, rng).expect("a layer");
+    says(&layer.forward(&x, 0), line!(), &["rotary_embedding", "[2, 5, 4]", "6 or more"]);
+    let layer = Alibi::new(3).init(&device, rng).expect("a layer");
+    says(&layer.bias(&x, &x, 0), line!(), &["alibi", "[2, 5, 4]", "[.., 3, length, width]"]);
+    let layer = SinusoidalPosition::new(6).init(&device, rng).expect("a layer");
+    says(&layer.forward(&x, 0), line!(), &["sinusoidal_position", "[2, 5, 4]", "[.., length, 6]"]);
+    let layer = LearnedPosition::new(6, 4).init(&device, rng).expect("a layer");
+    says(&layer.forward(&x, 2), line!(), &["learned_position", "from position 2 on", "6 positions of 4"]);
+    let layer = GatedFeedForward::swiglu(6).init(&device, rng).expect("a layer");
+    says(&layer.forward(&x), line!(), &["matmul", "[2, 5, 4]"]);
+    let layer = MixtureOfExperts::new(6, 8, 3).init(&device, rng).expect("a layer");
+    says(&layer.forward(&x).balance, line!(), &["mixture_of_experts", "[2, 5, 4]", "[.., 6]"]);
 }

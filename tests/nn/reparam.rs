@@ -6,12 +6,7 @@ use thalweg::{
 };
 use thalweg_tests::{cpu, strict};
 
-fn close(got: &[f64], want: &[f64], tol: f64) {
-    assert_eq!(got.len(), want.len());
-    for (got, want) in got.iter().zip(want) {
-        assert!((got - want).abs() <= tol * want.abs().max(1.0), "{got} is not {want}");
-    }
-}
+use super::close;
 
 #[test]
 fn weight_norm_starts_as_the_layer_it_wraps() -> Result<()> {

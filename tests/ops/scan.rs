@@ -282,6 +282,51 @@ fn a_step_may_read_the_carry_that_it_gives() -> Result<()> {
     Ok(())
 }
 
+/// A product that a step gives is read back by its gradient, and by that one's gradient, and not computed again.
+#[test]
+fn what_a_step_gives_is_not_computed_again() -> Result<()> {
+    const STEPS: usize = 24;
+    let run = |device: &Device, given: bool, back: bool| -> Result<(Vec<Vec<f32>>, f64)> {
+        let shapes = [vec![8, 8], vec![3, 8], vec![STEPS, 3, 8]];
+        let all = shapes.iter().enumerate().map(|(salt, shape)| (numbers(device, salt, shape) * 0.4).track());
+        let all: Vec<Tensor> = all.collect();
+        let [w, start, xs] = &all[..] else { unreachable!("there are three") };
+        let step = |h: &[Tensor], x: &[Tensor]| {
+            let product = h[0].matmul(w) + &x[0];
+            let next = product.tanh() * 0.7 + &h[0] * 0.2;
+            // One thing twice, and one that is no news, cost nothing.
+            let more = if given { vec![product.clone(), product, h[0].clone()] } else { vec![] };
+            (vec![next.clone()], [vec![next], more].concat())
+        };
+        let (end, ys) = match back {
+            false => scan(&[start], &[xs], step)?,
+            true => scan_back(&[start], &[xs], step)?,
+        };
+        let first = (end[0].square().sum(..) + ys[0].sum(..)).backward()?;
+        let of = |grads: &Grads| all.iter().map(|x| grads.get(x).expect("they count").clone()).collect::<Vec<Tensor>>();
+        let firsts = of(&first);
+        let (_, profile) = device.profile(|| Tensor::eval_all(&firsts));
+        let flops = profile.spans().iter().map(|span| span.cost.flop as f64).sum();
+        let squares = firsts.iter().map(|g| g.square().sum(..)).reduce(|sum, more| sum + more);
+        let second = squares.expect("there are three").backward()?;
+        let values = firsts.iter().chain(&of(&second)).map(|t| t.to_vec()).collect::<Result<_>>()?;
+        Ok((values, flops))
+    };
+    for back in [false, true] {
+        let (want, _) = run(&strict(), false, back)?;
+        for device in [strict(), cpu(), test_gpu!()] {
+            let (got, fewer) = run(&device, true, back)?;
+            close(&got, &want, &format!("given on {device}, back {back}"));
+            let (got, all) = run(&device, false, back)?;
+            close(&got, &want, &format!("computed again on {device}, back {back}"));
+            // A multiplication and an addition for each of 3 × 8 × 8.
+            let product = (STEPS * 2 * 3 * 8 * 8) as f64;
+            assert!(!device.properties().scheduled || fewer + 0.9 * product < all, "{fewer} of {all} on {device}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn one_step_is_planned_however_many_there_are() -> Result<()> {
     // A device of its own: others count along on a shared one.

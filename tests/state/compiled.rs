@@ -101,7 +101,11 @@ fn a_compiled_step_trains_like_a_plain_one_whatever_is_done_between() -> Result<
                     11 => net.freeze(false),
                     12 => {
                         net.head.weight.set(&(net.head.weight.tensor() * 0.5))?;
-                        net.norm.running_mean.set(&(net.norm.running_mean.tensor() + 1.0));
+                        net.norm
+                            .running_mean
+                            .as_ref()
+                            .unwrap()
+                            .set(&(net.norm.running_mean.as_ref().unwrap().tensor() + 1.0));
                     }
                     13 => drop(sgd(0.1).init(&net.head)?),
                     _ => {}

@@ -68,7 +68,7 @@ fn everything(device: &Device) -> Result<Everything> {
     let net = Everything {
         tied: a.clone(),
         a,
-        same: norm.running_mean.clone(),
+        same: norm.running_mean.clone().unwrap(),
         norm,
         twin: drop.clone(),
         drop,
@@ -88,13 +88,13 @@ fn a_fork_is_tied_within_itself_alone() -> Result<()> {
         let net = everything(&device)?;
         net.list[0].freeze(true);
         net.norm.eval();
-        net.norm.running_var.set(&vector(&device, &[9.0]));
+        net.norm.running_var.as_ref().unwrap().set(&vector(&device, &[9.0]));
         net.drop.forward(&Tensor::ones(&device, [3])).eval()?;
         let start = snapshot(&[&net])?;
         let fork = net.fork()?;
         assert_eq!(changed(&start, &snapshot(&[&fork])?), [""; 0], "{device}");
         assert_eq!(net.params().len(), fork.params().len());
-        assert!(fork.a.weight.same(&fork.tied.weight) && fork.same.same(&fork.norm.running_mean));
+        assert!(fork.a.weight.same(&fork.tied.weight) && fork.same.same(fork.norm.running_mean.as_ref().unwrap()));
         for ((name, p), (other, q)) in net.params().iter().zip(fork.params()) {
             assert!(!p.same(&q) && *name == other && q.name().get().as_deref() == Some(name.as_str()), "{name}");
         }
@@ -169,19 +169,19 @@ fn a_model_moves_between_devices() -> Result<()> {
         let there = cpu();
         let net = everything(&device)?;
         net.list[1].freeze(true);
-        net.norm.running_var.set(&vector(&device, &[9.0]));
+        net.norm.running_var.as_ref().unwrap().set(&vector(&device, &[9.0]));
         let start = snapshot(&[&net])?;
         let moved = net.to(&there)?;
         assert_eq!(changed(&start, &snapshot(&[&moved])?), [""; 0], "{device}");
         assert!(moved.params().iter().all(|(_, p)| p.tensor().device().same(&there)));
-        assert!(moved.a.weight.same(&moved.tied.weight) && moved.same.same(&moved.norm.running_mean));
+        assert!(moved.a.weight.same(&moved.tied.weight) && moved.same.same(moved.norm.running_mean.as_ref().unwrap()));
         assert!(moved.list[1].is_frozen());
         let opt = sgd(0.5).init(&moved)?;
         down(&opt, &[&moved.boxed])?;
         assert_values(&moved.boxed.tensor(), &[7.5]);
         let back = moved.to(&device)?;
         assert_values(&back.boxed.tensor(), &[7.5]);
-        assert_values(&back.norm.running_var.tensor(), &[9.0]);
+        assert_values(&back.norm.running_var.as_ref().unwrap().tensor(), &[9.0]);
         // What lives elsewhere is refused by name.
         let here = param(&there, &[1.0])?;
         if !device.same(&there) {

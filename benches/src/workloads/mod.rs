@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use crate::clock::Clock;
 
 /// Every workload, in order.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 20] = [
     "W1",
     "W2",
     "W3",
@@ -33,6 +33,8 @@ pub const ALL: [&str; 18] = [
     "embedding",
     "write",
     "lstm",
+    "lstm512",
+    "gru512",
 ];
 
 /// Runs one workload, in every size.
@@ -53,7 +55,9 @@ pub fn run(name: &str, clock: &mut Clock) -> Result<()> {
         "W15" => optimizer::adam(clock),
         "embedding" => indexed::embedding(clock),
         "write" => indexed::write(clock),
-        "lstm" => recurrent::lstm(clock),
+        "lstm" => recurrent::lstm(clock, "lstm"),
+        "lstm512" => recurrent::lstm(clock, "lstm512"),
+        "gru512" => recurrent::gru(clock, "gru512"),
         other => bail!("there is no workload {other}; there are {}", ALL.join(", ")),
     }
 }

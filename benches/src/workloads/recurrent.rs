@@ -1,64 +1,68 @@
-//! A recurrent net over a long sequence, its step recorded once.
+//! Recurrent nets over sequences, their step recorded once.
 
 use anyhow::Result;
-use thalweg::prelude::*;
+use thalweg::{nn::LayerConfig, prelude::*};
 
 use crate::{
     clock::{Clock, Work},
     inputs::fill,
 };
 
-/// Steps, batch, inputs and width.
-const SIZE: [usize; 4] = [512, 32, 7, 128];
-
-/// One layer of an LSTM: four gates from the input and the state before.
-#[derive(Module)]
-struct Layer {
-    input: Linear,
-    state: Linear,
+/// What is walked over.
+struct Size {
+    steps: usize,
+    batch: usize,
+    inputs: usize,
+    width: usize,
 }
 
-impl Layer {
-    fn new(inputs: usize, width: usize, device: &Device, rng: &mut Rng) -> Result<Layer> {
-        let input = Linear::new(inputs, 4 * width).init(device, rng)?;
-        Ok(Layer { input, state: Linear::new(width, 4 * width).bias(false).init(device, rng)? })
-    }
+/// A long sequence of few numbers, and a wide state.
+const LONG: Size = Size { steps: 512, batch: 32, inputs: 7, width: 128 };
+const WIDE: Size = Size { steps: 64, batch: 32, inputs: 128, width: 512 };
 
-    /// The next state and cell.
-    fn step(&self, x: &Tensor, state: &Tensor, cell: &Tensor) -> [Tensor; 2] {
-        let gates = self.input.forward(x) + self.state.forward(state);
-        let width = state.shape()[1];
-        let gate = |k: usize| gates.narrow(1, k * width, width);
-        let cell = gate(0).sigmoid() * gate(1).tanh() + gate(2).sigmoid() * cell;
-        [gate(3).sigmoid() * cell.tanh(), cell]
+impl Size {
+    /// A training step of two layers with so many gates.
+    fn work(&self, name: &'static str, gates: usize) -> Work {
+        let products = self.batch * gates * self.width * (self.inputs + 3 * self.width);
+        Work::flop(name, (3 * 2 * self.steps * products) as f64)
     }
 }
 
-#[derive(Module)]
-struct Net {
-    layers: [Layer; 2],
-    head: Linear,
+/// A training step of two layers of an LSTM.
+pub fn lstm(clock: &mut Clock, name: &'static str) -> Result<()> {
+    let size = if name == "lstm" { LONG } else { WIDE };
+    let work = size.work(name, 4);
+    train(clock, &size, work, Lstm::new(size.inputs, size.width).layers(2), |net, xs| net.forward(xs, None).0)
 }
 
-/// A training step of two layers.
-pub fn lstm(clock: &mut Clock) -> Result<()> {
-    let [steps, batch, inputs, width] = SIZE;
+/// The same of gated recurrent units.
+pub fn gru(clock: &mut Clock, name: &'static str) -> Result<()> {
+    let size = WIDE;
+    let work = size.work(name, 3);
+    train(clock, &size, work, Gru::new(size.inputs, size.width).layers(2), |net, xs| net.forward(xs, None).0)
+}
+
+fn train<S: LayerConfig<Layer: Module>>(
+    clock: &mut Clock,
+    size: &Size,
+    work: Work,
+    settings: S,
+    forward: impl Fn(&S::Layer, &Tensor) -> Tensor,
+) -> Result<()> {
+    #[derive(Module)]
+    struct Net<L> {
+        layers: L,
+        head: Linear,
+    }
     let device = clock.device.clone();
     let rng = &mut Rng::seed(0);
-    let layers = [Layer::new(inputs, width, &device, rng)?, Layer::new(width, width, &device, rng)?];
-    let net = Net { layers, head: Linear::new(width, 1).init(&device, rng)? };
+    let net = Net { layers: settings.init(&device, rng)?, head: Linear::new(size.width, 1).init(&device, rng)? };
     let opt = AdamW { lr: 1e-3, ..AdamW::default() }.init(&net)?;
-    let (xs, y) = (fill(&device, 1, &[steps, batch, inputs], 1.0), fill(&device, 2, &[batch, 1], 1.0));
-    let zero = Tensor::zeros(&device, [batch, width]);
-    let products = batch * 4 * width * (inputs + 3 * width);
-    let work = Work::flop("lstm", (3 * 2 * steps * products) as f64);
+    let (xs, y) =
+        (fill(&device, 1, &[size.steps, size.batch, size.inputs], 1.0), fill(&device, 2, &[size.batch, 1], 1.0));
     clock.train(work, || {
-        let (end, _) = scan(&[&zero, &zero, &zero, &zero], &[&xs], |state, x| {
-            let [first, cell] = net.layers[0].step(&x[0], &state[0], &state[1]);
-            let [second, other] = net.layers[1].step(&first, &state[2], &state[3]);
-            (vec![first, cell, second, other], vec![])
-        })?;
-        let loss = (net.head.forward(&end[2]) - &y).square().mean(..);
+        let end = forward(&net.layers, &xs).select(0, -1);
+        let loss = (net.head.forward(&end) - &y).square().mean(..);
         opt.step(&loss)?;
         Ok(loss)
     })

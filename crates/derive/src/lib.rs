@@ -63,6 +63,8 @@ use syn::{Data, DeriveInput, Error, Field, Fields, Member, Result, parse_macro_i
 /// # let _ = Layer::Two { first: Mode::default(), second: Mode::default() };
 /// ```
 ///
+/// What a type is called in the table of a model is its name, or an expression: `#[module(name = Self::KIND)]`.
+///
 /// A field that is no module is a compile error at its type:
 ///
 /// ```compile_fail
@@ -95,20 +97,36 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     for parameter in input.generics.type_params_mut() {
         parameter.bounds.push(parse_quote!(#module::Module));
     }
-    let name = &input.ident;
+    let (name, kind) = (&input.ident, kind(&input)?);
     let (generics, arguments, conditions) = input.generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
         impl #generics #module::Module for #name #arguments #conditions {
             #[allow(unused_variables)]
             fn visit(&self, path: &#module::Path, visitor: &mut dyn #module::Visitor) {
-                visitor.module(path, stringify!(#name));
+                visitor.module(path, #kind);
                 #shared
             }
             #[allow(unused_variables)]
             fn visit_mut(&mut self, path: &#module::Path, visitor: &mut dyn #module::VisitorMut) { #exclusive }
         }
     })
+}
+
+/// What the type is called in tables: its name, or what `#[module(name = ..)]` says, for a type with several names.
+fn kind(input: &DeriveInput) -> Result<Tokens> {
+    let name = &input.ident;
+    let mut kind = quote!(stringify!(#name));
+    for attribute in input.attrs.iter().filter(|a| a.path().is_ident("module")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("name") {
+                kind = meta.value()?.parse()?;
+                return Ok(());
+            }
+            Err(meta.error("the one option of a type is `#[module(name = EXPRESSION)]`, what it is called in tables"))
+        })?;
+    }
+    Ok(kind)
 }
 
 /// How a visit holds the parts.

@@ -18,7 +18,9 @@ use recorded::{Scanned, Step, of_rows, to_rows};
 /// takes from outside (parameters, say) is the same in all steps, a draw too: a dropout inside drops the same in every step. What
 /// depends on neither carry nor sequences is computed once.
 ///
-/// The gradient walks backwards over the steps, and computes each again from its carry: of a step nothing else is kept until then.
+/// The gradient walks backwards over the steps, and computes each again from its carry and from what it gave: a `y` that the gradient
+/// needs is read back, and of a step nothing else is kept until then. A value that takes long to compute, like a product, is better
+/// given than computed twice, whether or not anybody else reads it.
 ///
 /// ```
 /// # use thalweg_graph::{Tensor, scan};

@@ -96,6 +96,13 @@ impl Scope {
         })
     }
 
+    /// Of code that was handed on and does not know who asked: what a file of ours makes is said to be made where this was called.
+    #[track_caller]
+    pub fn called() -> Scope {
+        let caller = Location::caller();
+        Scope::enter(|now| Current { location: now.location.or(Some(caller)), ..now.clone() })
+    }
+
     /// Of what an optimizer does in a step taken by the caller.
     #[track_caller]
     pub fn update() -> Scope {

@@ -25,8 +25,7 @@ impl Op {
             (Op::Conv(_), [_, w]) => (output, w.get(1..).unwrap_or_default()),
             (Op::ConvInput(_), [dy, w]) => (dy, w.get(1..).unwrap_or_default()),
             (Op::ConvWeight(_), [_, dy]) => (dy, output.get(1..).unwrap_or_default()),
-            (Op::Part(primitive, _), _) => {
-                let Primitive::Scan(scan) = &**primitive else { return 0 };
+            (Op::Part(of, _), _) if let Primitive::Scan(scan) = &**of => {
                 let step = scan.step.program().map_or(0, Fragment::multiply_adds);
                 return step.saturating_mul(scan.steps as u64);
             }
@@ -66,7 +65,7 @@ mod tests {
         assert_eq!(Op::ConvWeight(conv()).multiply_adds(&[x, y], w), 9000);
         assert_eq!(Op::Matmul.multiply_adds(&[&[7, 2, 3], &[3, 5]], &[7, 2, 5]), 210);
         assert_eq!(Op::Matmul.multiply_adds(&[&[2, 0], &[0, 5]], &[2, 5]), 0);
-        assert_eq!(Op::Reduce(ReduceOp::Sum, [0].into()).multiply_adds(&[&[7, 2]], &[1, 2]), 0);
+        assert_eq!(Op::Reduce(ReduceOp::Sum, vec![0]).multiply_adds(&[&[7, 2]], &[1, 2]), 0);
         assert_eq!(Op::Cast.multiply_adds(&[&[7]], &[7]), 0);
     }
 }

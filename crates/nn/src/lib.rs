@@ -1,4 +1,4 @@
-//! Thalweg's model crate: layers, losses, initialisers.
+//! Thalweg's model crate: layers, losses, initialisers, models of the literature.
 //!
 //! A layer is a struct of parameters with a `forward`. All are made alike ([`LayerConfig`]): `new` gives settings, `init` draws the
 //! weights.
@@ -33,25 +33,57 @@ macro_rules! setters {
 
 use thalweg_graph::{DType, Tensor};
 
+mod activation;
 mod attention;
+mod bilinear;
+mod blocks;
 mod config;
 mod conv;
-mod dropout;
+pub mod dropout;
+mod embedding;
+mod experts;
+mod gated;
 pub mod init;
 mod keep;
+mod layer;
 mod layers;
 mod linear;
 mod loss;
+pub mod models;
 mod multihead;
 mod norm;
+mod per_axis;
+mod pool;
+mod position;
+mod recurrent;
 mod reparam;
+mod sequential;
+mod shaping;
+mod transformer;
 
+pub use activation::{Activation, Prelu, PreluConfig};
 pub use attention::{Attention, scaled_dot_product_attention};
+pub use bilinear::{Bilinear, BilinearConfig};
+pub use blocks::{
+    ConvNorm, ConvNormConfig, GraphConv, GraphConvConfig, InvertedResidual, InvertedResidualConfig, Residual,
+    ShuffleUnit, ShuffleUnitConfig, SqueezeExcite, SqueezeExciteConfig,
+};
 pub use config::LayerConfig;
-pub use conv::{Conv2d, Conv2dConfig};
-pub use dropout::{Dropout, DropoutConfig};
+pub use conv::{
+    Conv, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvSettings, ConvTranspose,
+    ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d,
+    ConvTranspose3dConfig, ConvTransposeSettings, DepthwiseSeparable, DepthwiseSeparableConfig, Padding, PaddingMode,
+};
+pub use dropout::{
+    AlphaDropout, DropConnect, DropConnectConfig, Dropout, Dropout1d, Dropout2d, Dropout3d, DropoutConfig, Dropping,
+    DroppingConfig, FeatureAlphaDropout, StochasticDepth, StochasticDepthOfBatch,
+};
+pub use embedding::{Bag, Embedding, EmbeddingBag, EmbeddingBagConfig, EmbeddingConfig};
+pub use experts::{Mixed, MixtureOfExperts, MixtureOfExpertsConfig};
+pub use gated::{GatedFeedForward, GatedFeedForwardConfig};
 pub use init::{Fan, Init, Nonlinearity};
 pub use keep::{KeepF32, KeepF32Config};
+pub use layer::{CloneLayer, Layer};
 pub use linear::{Linear, LinearConfig};
 pub use loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CosineEmbedding, CrossEntropy, Ctc, Dice, GaussianNll,
@@ -60,10 +92,32 @@ pub use loss::{
 };
 pub use multihead::{MultiheadAttention, MultiheadAttentionConfig};
 pub use norm::{
-    BatchNorm2d, BatchNorm2dConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
-    LayerNormConfig, RmsNorm, RmsNormConfig,
+    BatchNorm, BatchNorm1d, BatchNorm1dConfig, BatchNorm2d, BatchNorm2dConfig, BatchNorm3d, BatchNorm3dConfig,
+    BatchNormConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm, LayerNormConfig,
+    LocalResponseNorm, Moments, RmsNorm, RmsNormConfig,
 };
-pub use reparam::{SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
+pub use per_axis::PerAxis;
+pub use pool::{
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, Extents, LpPool, LpPool1d,
+    LpPool2d, LpPool3d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d,
+};
+pub use position::{
+    Alibi, AlibiConfig, LearnedPosition, LearnedPositionConfig, RotaryEmbedding, RotaryEmbeddingConfig,
+    SinusoidalPosition, SinusoidalPositionConfig,
+};
+pub use recurrent::{
+    AttentionPool, AttentionPoolConfig, Gru, GruCell, GruCellConfig, GruConfig, HierarchicalRnn, HierarchicalRnnConfig,
+    Lstm, LstmCell, LstmCellConfig, LstmConfig, LstmState, Rnn, RnnCell, RnnCellConfig, RnnConfig,
+};
+pub use reparam::{Lora, LoraConfig, SpectralNorm, SpectralNormConfig, WeightNorm, WeightNormConfig, Weighted};
+pub use sequential::Sequential;
+pub use shaping::{ChannelShuffle, Flatten, Identity, PixelShuffle, PixelUnshuffle, Unflatten, Upsample};
+pub use transformer::{
+    Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderConfig, TransformerDecoderLayer,
+    TransformerDecoderLayerConfig, TransformerEncoder, TransformerEncoderConfig, TransformerEncoderLayer,
+    TransformerEncoderLayerConfig,
+};
 
 /// In F32 at least.
 #[track_caller]

@@ -27,13 +27,14 @@ pub struct LinearConfig {
     outputs: usize,
     bias: bool,
     weights: Init,
+    biases: Option<Init>,
 }
 
 impl Linear {
     /// A map from `inputs` to `outputs` numbers, with a bias, drawn as PyTorch does.
     #[expect(clippy::new_ret_no_self, reason = "the layer exists once the weights are drawn")]
     pub fn new(inputs: usize, outputs: usize) -> LinearConfig {
-        LinearConfig { inputs, outputs, bias: true, weights: Init::TORCH }
+        LinearConfig { inputs, outputs, bias: true, weights: Init::TORCH, biases: None }
     }
 
     /// Applies it: `x Wᵀ + b`.
@@ -71,6 +72,12 @@ impl LinearConfig {
         weights: Init;
     }
 
+    /// With biases drawn from this distribution.
+    pub fn biases(mut self, biases: Init) -> Self {
+        self.biases = Some(biases);
+        self
+    }
+
     /// Draws the weights.
     ///
     /// # Errors
@@ -81,11 +88,8 @@ impl LinearConfig {
             return Err(invalid("linear", format!("{} inputs and {} outputs", self.inputs, self.outputs)));
         }
         let weight = self.weights.param(device, [self.outputs, self.inputs], rng)?;
-        let bound = 1.0 / (self.inputs as f64).sqrt();
-        let bias = match self.bias {
-            true => Some(Init::Uniform(bound).param(device, [self.outputs], rng)?),
-            false => None,
-        };
+        let biases = self.biases.unwrap_or(Init::Uniform(1.0 / (self.inputs as f64).sqrt()));
+        let bias = self.bias.then(|| biases.param(device, [self.outputs], rng)).transpose()?;
         Ok(Linear { weight, bias })
     }
 }

@@ -73,7 +73,7 @@ pub fn layers() -> Vec<Case> {
     cases
 }
 
-fn made<T>(layer: Result<T>) -> T {
+pub(super) fn made<T>(layer: Result<T>) -> T {
     layer.unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -1,6 +1,7 @@
 //! Every method that has a gradient and no case in the families, and every setting that takes a derivative another way. For
 //! finite differences alone: what devices do with them, random programs try.
 
+mod blocks;
 mod constant;
 mod elementwise;
 mod layers;
@@ -12,6 +13,7 @@ mod pool;
 mod positions;
 mod recorded;
 mod reduce;
+mod sequences;
 mod views;
 
 use crate::Case;
@@ -29,6 +31,8 @@ pub fn settings() -> Vec<Case> {
         norm::norm(),
         loss::loss(),
         layers::layers(),
+        sequences::sequences(),
+        blocks::blocks(),
         recorded::recorded(),
     ];
     families.into_iter().flatten().collect()

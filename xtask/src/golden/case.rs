@@ -6,10 +6,11 @@ use thalweg_graph::{DType, Tensor};
 
 use super::{
     attrs::Attrs,
+    blocks_sequence,
     call::{Call, Rule, Table},
     compare::{Tol, describe, is_rounded, share, variant_name},
-    losses, ops_attention, ops_conv, ops_elementwise, ops_index, ops_interp, ops_matmul, ops_norm, ops_order, ops_pool,
-    ops_rearrange, ops_reduce, ops_scatter, ops_shape,
+    layers_attention, layers_rnn, layers_vision, losses, ops_attention, ops_conv, ops_elementwise, ops_index,
+    ops_interp, ops_matmul, ops_norm, ops_order, ops_pool, ops_rearrange, ops_reduce, ops_scatter, ops_shape,
     outcome::{Outcome, Run, Stop},
 };
 
@@ -34,8 +35,12 @@ const TABLES: &[Table] = &[
     ops_norm::NORM,
     ops_attention::ATTENTION,
     ops_interp::INTERP,
+    layers_attention::LAYERS,
+    blocks_sequence::BLOCKS,
+    layers_rnn::RECURRENT,
     losses::LOSSES,
     losses::CTC,
+    layers_vision::BLOCKS,
 ];
 
 fn rule(op: &str) -> Option<Rule> {

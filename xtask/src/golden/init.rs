@@ -40,7 +40,7 @@ fn weight(run: &Run, op: &str, attrs: &Attrs, shape: &[usize]) -> Result<Param, 
     Ok(match (op, shape) {
         // What a layer has when nothing is said.
         ("default", &[out, inputs]) => Linear::new(inputs, out).init(run.device, rng)?.weight,
-        ("default", &[out, inputs, h, w]) => Conv2d::new(inputs, out, h).kernel([h, w]).init(run.device, rng)?.weight,
+        ("default", &[out, inputs, h, w]) => Conv2d::new(inputs, out, [h, w]).init(run.device, rng)?.weight,
         _ => init(op, attrs)?.param(run.device, shape, rng)?,
     })
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::Value;
 use thalweg_derive::Module;
 use thalweg_graph::{DType, Device, Param, Pool, Rng, State, Tensor};
-use thalweg_nn::{BatchNorm2d, Conv2d, Linear};
+use thalweg_nn::{BatchNorm2d, Conv2d, Linear, Losses};
 
 use super::outcome::{Run, Stop};
 
@@ -12,8 +12,12 @@ use super::outcome::{Run, Stop};
 pub trait Model: thalweg_graph::Module {
     /// Logits of a batch.
     fn forward(&self, x: &Tensor) -> Tensor;
+    /// What is made small.
+    fn loss(&self, x: &Tensor, y: &Tensor) -> Tensor {
+        self.forward(x).cross_entropy(y)
+    }
     /// Parameters by the index's names.
-    fn named(&self) -> Vec<(&'static str, Param)>;
+    fn named(&self) -> Vec<(String, Param)>;
     /// Running statistics by the index's names.
     fn buffers(&self) -> Vec<(&'static str, State)> {
         Vec::new()
@@ -41,7 +45,7 @@ impl Model for Mlp {
         self.second.forward(&self.first.forward(x).relu())
     }
 
-    fn named(&self) -> Vec<(&'static str, Param)> {
+    fn named(&self) -> Vec<(String, Param)> {
         let bias = |l: &Linear| l.bias.clone();
         let all = [
             ("w1", Some(self.first.weight.clone())),
@@ -49,7 +53,7 @@ impl Model for Mlp {
             ("w2", Some(self.second.weight.clone())),
             ("b2", bias(&self.second)),
         ];
-        all.into_iter().filter_map(|(n, p)| Some((n, p?))).collect()
+        all.into_iter().filter_map(|(n, p)| Some((n.into(), p?))).collect()
     }
 }
 
@@ -76,8 +80,8 @@ impl Cnn {
         let mut norm = BatchNorm2d::new(channels).init(run.device, &mut Rng::seed(0))?;
         norm.weight = Some(param(run, "bn_w")?);
         norm.bias = Some(param(run, "bn_b")?);
-        norm.running_mean = State::new(common(run, "bn_running_mean")?)?;
-        norm.running_var = State::new(common(run, "bn_running_var")?)?;
+        norm.running_mean = Some(State::new(common(run, "bn_running_mean")?)?);
+        norm.running_var = Some(State::new(common(run, "bn_running_var")?)?);
         let fc = Linear { weight: param(run, "fc_w")?, bias: Some(param(run, "fc_b")?) };
         Ok(Cnn { conv1: conv("conv1_w", "conv1_b")?, norm, conv2: conv("conv2_w", "conv2_b")?, fc })
     }
@@ -90,7 +94,7 @@ impl Model for Cnn {
         self.fc.forward(&x.flatten(1..))
     }
 
-    fn named(&self) -> Vec<(&'static str, Param)> {
+    fn named(&self) -> Vec<(String, Param)> {
         let all = [
             ("conv1_w", Some(self.conv1.weight.clone())),
             ("conv1_b", self.conv1.bias.clone()),
@@ -101,16 +105,17 @@ impl Model for Cnn {
             ("fc_w", Some(self.fc.weight.clone())),
             ("fc_b", self.fc.bias.clone()),
         ];
-        all.into_iter().filter_map(|(n, p)| Some((n, p?))).collect()
+        all.into_iter().filter_map(|(n, p)| Some((n.into(), p?))).collect()
     }
 
     fn buffers(&self) -> Vec<(&'static str, State)> {
-        vec![("bn_running_mean", self.norm.running_mean.clone()), ("bn_running_var", self.norm.running_var.clone())]
+        let all = [("bn_running_mean", &self.norm.running_mean), ("bn_running_var", &self.norm.running_var)];
+        all.into_iter().filter_map(|(name, state)| Some((name, state.clone()?))).collect()
     }
 }
 
 /// The start value of a part.
-fn common(run: &Run, name: &str) -> Result<Tensor, Stop> {
+pub fn common(run: &Run, name: &str) -> Result<Tensor, Stop> {
     Ok(run.store.get(&format!("common/{name}"))?.upload(run.device, run.dtype))
 }
 
@@ -134,7 +139,18 @@ impl<'a> Data<'a> {
         self.steps
     }
 
-    /// Inputs and classes of these rows.
+    /// Inputs and targets of a step: rows of the data, or of every sequence all but the last and all but the first.
+    pub fn step(&self, step: usize) -> Result<(Tensor, Tensor), Stop> {
+        let (device, dtype) = (self.run.device, self.run.dtype);
+        let Some(tokens) = self.run.store.find("common/tokens") else {
+            return self.rows(device, dtype, &self.batch(step)?);
+        };
+        let ids = tokens.row(step).upload(device, dtype);
+        let context = ids.dim(1)?.saturating_sub(1);
+        Ok((ids.narrow(1, 0, context), ids.narrow(1, 1, context)))
+    }
+
+    /// Inputs and targets of these rows.
     pub fn rows(&self, device: &Device, dtype: DType, rows: &[usize]) -> Result<(Tensor, Tensor), Stop> {
         let (x, y) = (self.run.store.get("common/x")?, self.run.store.get("common/y")?);
         Ok((x.rows(rows).upload(device, dtype), y.rows(rows).upload(device, dtype)))

@@ -1,7 +1,7 @@
 //! Normalisations.
 
 use thalweg_graph::{Mode, Module, Param, Path, Rng, State, Tensor, Visitor};
-use thalweg_nn::BatchNorm2d;
+use thalweg_nn::BatchNorm;
 
 use super::{
     call::{Call, Table},
@@ -95,13 +95,20 @@ impl Visitor for Evaluate {
     }
 }
 
-/// The layer has two spatial axes; one or none is an extent of 1, three are two flattened.
+/// The layer of as many axes of space as there are.
 fn batch_norm(c: &Call) -> Result<Vec<Tensor>, Stop> {
+    match c.x()?.rank() {
+        ..=3 => batch_norm_of::<1>(c),
+        4 => batch_norm_of::<2>(c),
+        _ => batch_norm_of::<3>(c),
+    }
+}
+
+fn batch_norm_of<const N: usize>(c: &Call) -> Result<Vec<Tensor>, Stop> {
     let x = c.x()?;
-    let shape = x.shape();
-    let channels = *shape.get(1).ok_or_else(|| Stop::wrong("an input without channels"))?;
+    let channels = *x.shape().get(1).ok_or_else(|| Stop::wrong("an input without channels"))?;
     let affine = c.attrs.flag("affine", true)?;
-    let config = BatchNorm2d::new(channels)
+    let config = BatchNorm::<N>::new(channels)
         .momentum(c.attrs.number_or("momentum", 0.1)?)
         .eps(c.attrs.number_or("eps", 1e-5)?)
         .affine(affine && c.named("weight").is_some());
@@ -114,19 +121,20 @@ fn batch_norm(c: &Call) -> Result<Vec<Tensor>, Stop> {
         }
     }
     for (name, slot) in [("rm", &mut layer.running_mean), ("rv", &mut layer.running_var)] {
-        match c.named(name) {
-            Some(value) => *slot = State::new(value.clone())?,
-            None => *slot = State::new(slot.tensor().cast(c.dtype))?,
-        }
+        let value = match (c.named(name), &*slot) {
+            (Some(value), _) => value.clone(),
+            (None, Some(state)) => state.tensor().cast(c.dtype),
+            (None, None) => continue,
+        };
+        *slot = Some(State::new(value)?);
     }
     if !c.attrs.flag("training", false)? {
         layer.visit(&Path::default(), &mut Evaluate);
     }
-    let rest: usize = shape.iter().skip(3).product();
-    let y = layer.forward(&x.reshape([shape[0], channels, shape.get(2).copied().unwrap_or(1), rest])).reshape(shape);
-    c.in_order(&[
-        ("y", &y),
-        ("running_mean", &layer.running_mean.tensor()),
-        ("running_var", &layer.running_var.tensor()),
-    ])
+    let y = layer.forward(x);
+    let running = [&layer.running_mean, &layer.running_var].map(|state| state.as_ref().map(State::tensor));
+    match &running {
+        [Some(mean), Some(var)] => c.in_order(&[("y", &y), ("running_mean", mean), ("running_var", var)]),
+        _ => c.in_order(&[("y", &y)]),
+    }
 }

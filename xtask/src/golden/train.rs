@@ -4,14 +4,16 @@ use anyhow::Context;
 use serde_json::Value;
 use thalweg_graph::{DType, Module, Tensor};
 use thalweg_nn::{CrossEntropy, Losses, Reduction};
+use thalweg_optim::Select;
 
 use super::{
     attrs::Attrs,
     compare::{Tol, variant_name},
     holds::{Holds, need},
     models::{Cnn, Data, Mlp, Model},
+    models_sequence::{CharLm, Forecaster},
     outcome::{Outcome, Run, Stop},
-    rule::optimizer,
+    rule::{optimizer, rule},
 };
 
 /// Runs a curve of the model that the family describes.
@@ -19,6 +21,8 @@ pub fn curve(run: &Run, family: &Value, case: &Value) -> Result<Outcome, Stop> {
     match family["family"].as_str() {
         Some("train_mlp") => replay(run, case, Mlp::new(run)?),
         Some("train_cnn") => replay(run, case, Cnn::new(run)?),
+        Some("train_lstm") => replay(run, case, Forecaster::new(run, family)?),
+        Some("train_charlm") => replay(run, case, CharLm::new(run, family)?),
         other => Err(Stop::Unsupported(format!("model of {}", other.unwrap_or("nothing")))),
     }
 }
@@ -26,9 +30,27 @@ pub fn curve(run: &Run, family: &Value, case: &Value) -> Result<Outcome, Stop> {
 fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
     let variant = variant_name(run.dtype);
-    let attrs = Attrs::new(&case["attrs"]);
+    let mut settings = case["attrs"].clone();
+    let rates: Option<Vec<f64>> = case["lr"].as_array().map(|all| all.iter().filter_map(Value::as_f64).collect());
+    if let Some(first) = rates.as_ref().and_then(|rates| rates.first()) {
+        settings["lr"] = (*first).into();
+    }
+    let attrs = Attrs::new(&settings);
     let micro = attrs.sizes("micro_batches")?.and_then(|m| m.first().copied()).unwrap_or(1);
     let mut opt = optimizer(&attrs.word("optimizer", "")?, &attrs, &net)?;
+    match attrs.word("weight_decay_on", "all")?.as_str() {
+        "all" => {}
+        "tensors of two or more axes" => {
+            settings["weight_decay"] = 0.0.into();
+            let rule = rule(&attrs.word("optimizer", "")?, &Attrs::new(&settings))?;
+            opt = opt.group(Select::by(|_, param| param.shape().len() < 2), rule)?;
+        }
+        other => return Err(Stop::Unsupported(format!("attribute weight_decay_on = {other}"))),
+    }
+    if rates.is_some() {
+        // The words describe the list.
+        attrs.get("schedule");
+    }
     if let Some(unread) = attrs.unread() {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
     }
@@ -39,10 +61,10 @@ fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
     let mut holds = Holds::default();
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
     for step in 0..data.steps() {
-        let loss = loss(run, &net, &data, &data.batch(step)?, micro)?;
+        let loss = loss(run, &net, &data, step, micro)?;
         if step == 0 {
             let grads = loss.backward()?;
-            for (param, p) in net.named() {
+            for (param, p) in &net.named() {
                 let got = grads.get(&p.tensor()).with_context(|| format!("no gradient of {param}"))?.to_vec::<f64>()?;
                 let want = &run.store.get(&format!("{name}/f64/grad0.{param}"))?.values;
                 holds.check(
@@ -53,6 +75,10 @@ fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
                     need(&case["grad0_tol"], param, variant)?,
                 );
             }
+        }
+        // Not by a schedule on the device, which has rates in f32.
+        if let Some(rate) = rates.as_ref().and_then(|rates| rates.get(step)) {
+            opt.set_lr(*rate)?;
         }
         opt.step(&loss)?;
         losses.push(loss.item()?);
@@ -65,7 +91,7 @@ fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
         let want: Vec<f64> = want.iter().filter_map(Value::as_f64).collect();
         holds.check(run, "gradient norms", &norms, &want, loss_tol(case, variant, false)?);
     }
-    for (param, p) in net.named() {
+    for (param, p) in &net.named() {
         if rounding_only(run, case, param) {
             continue;
         }
@@ -84,13 +110,14 @@ fn replay<M: Model>(run: &Run, case: &Value, net: M) -> Result<Outcome, Stop> {
     Ok(holds.outcome())
 }
 
-/// Mean cross-entropy of a batch; in micro batches the sum of their sums over the batch's size.
-fn loss<M: Model>(run: &Run, net: &M, data: &Data, rows: &[usize], micro: usize) -> Result<Tensor, Stop> {
-    let whole = rows.len();
+/// The loss of a batch; in micro batches the sum of their sums of cross-entropy over the batch's size.
+fn loss<M: Model>(run: &Run, net: &M, data: &Data, step: usize, micro: usize) -> Result<Tensor, Stop> {
     if micro <= 1 {
-        let (x, y) = data.rows(run.device, run.dtype, rows)?;
-        return Ok(net.forward(&x).cross_entropy(&y));
+        let (x, y) = data.step(step)?;
+        return Ok(net.loss(&x, &y));
     }
+    let rows = data.batch(step)?;
+    let whole = rows.len();
     let sum = CrossEntropy { reduction: Reduction::Sum, ..CrossEntropy::default() };
     let mut total = Tensor::scalar(run.device, 0.0, run.dtype);
     for part in rows.chunks(whole.div_ceil(micro)) {
@@ -142,6 +169,9 @@ fn rounding_only(run: &Run, case: &Value, part: &str) -> bool {
 /// sample between two classes may go either way.
 fn evaluate<M: Model>(run: &Run, case: &Value, net: &M, data: &Data, holds: &mut Holds) -> Result<(), Stop> {
     let number = |keys: [&str; 2]| keys.iter().find_map(|k| case["final"][*k].as_f64());
+    if case["final"].as_object().is_none_or(serde_json::Map::is_empty) {
+        return Ok(());
+    }
     Module::eval(net);
     let (x, y) = data.rows(run.device, run.dtype, &data.all()?)?;
     let logits = net.forward(&x);

@@ -20,7 +20,8 @@ impl Piece {
     pub fn of(taken: &[&Tensor], given: &[&Tensor]) -> Piece {
         let all = reachable(given);
         // What depends on what the step takes is done in every step.
-        let mut varies: HashSet<u64> = taken.iter().map(|t| t.id()).collect();
+        let taken_ids: HashSet<u64> = taken.iter().map(|t| t.id()).collect();
+        let mut varies = taken_ids.clone();
         for (id, tensor) in &all {
             if !tensor.is_evaluated() && tensor.inputs().iter().any(|input| varies.contains(&input.id())) {
                 varies.insert(*id);
@@ -32,8 +33,7 @@ impl Piece {
         while let Some(tensor) = stack.pop() {
             let is_number = matches!(tensor.0.role, Role::Plain) && matches!(tensor.0.op, Op::Scalar(_) | Op::Iota(_));
             let free = !tensor.is_evaluated() && (is_number || tensor.0.op.is_view());
-            let is_taken = matches!(tensor.0.role, Role::Taken) && varies.contains(&tensor.id());
-            if is_taken || inside.contains_key(&tensor.id()) {
+            if taken_ids.contains(&tensor.id()) || inside.contains_key(&tensor.id()) {
                 continue;
             }
             if varies.contains(&tensor.id()) || free {
@@ -65,6 +65,21 @@ impl Piece {
         }
         let outputs = given.iter().map(|t| at[&t.id()]).collect();
         Piece { fragment: Fragment { nodes, inputs, outputs }, constants }
+    }
+
+    /// Which of what a step takes these read.
+    pub fn reads(taken: &[Tensor], given: &[&Tensor]) -> HashSet<u64> {
+        let taken: HashSet<u64> = taken.iter().map(Tensor::id).collect();
+        let (mut read, mut seen) = (HashSet::new(), HashSet::new());
+        let mut stack: Vec<Tensor> = given.iter().map(|t| (*t).clone()).collect();
+        while let Some(tensor) = stack.pop() {
+            if taken.contains(&tensor.id()) {
+                read.insert(tensor.id());
+            } else if seen.insert(tensor.id()) && !tensor.is_evaluated() {
+                stack.extend(tensor.inputs());
+            }
+        }
+        read
     }
 }
 

@@ -69,8 +69,9 @@ impl Scanned {
         self.first.sibling(k, self.op.outputs(&[])[k].clone())
     }
 
-    /// The gradients of the inputs, by a walk the other way over what each step took and the gradients of what it gave. Its carries are
-    /// the gradients of the carries; those of the constants are summed over the steps, behind the walk where that is less work.
+    /// The gradients of the inputs, by a walk the other way over what each step took and gave and the gradients of what it gave. Its
+    /// carries are the gradients of the carries; those of the constants are summed over the steps, behind the walk where that is less
+    /// work.
     fn vjp(&self, step: &Step, gs: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
         let Scan { carries, sequences, steps, reverse, .. } = self.op;
         let (inputs, device, location) = (self.first.inputs(), self.first.device(), self.first.0.origin.location);
@@ -121,10 +122,17 @@ impl Scanned {
         for (s, sequence) in step.sequences.iter().enumerate() {
             back.sequence(sequence, inputs[carries + s].clone());
         }
+        // What a step gave is read again where its gradient needs it, and what only that needed is not computed again.
+        for (y, of) in step.ys.iter().enumerate() {
+            if back.sequences.iter().all(|sequence| sequence.id() != of.id()) {
+                back.sequence(of, self.result(Part::Row(y)));
+            }
+        }
 
         let from: Vec<(&Tensor, &Tensor)> =
             given.into_iter().zip(&upstream).filter(|(given, _)| given.is_tracked()).collect();
-        let stops: Vec<u64> = constants.iter().map(Tensor::id).collect();
+        // Of a step back, what it reads again of the step is a sequence, and no more to be differentiated than another.
+        let stops: Vec<u64> = constants.iter().chain(&step.sequences).map(Tensor::id).collect();
         let mut grads = walk(&from, &stops)?;
         for (flow, carry) in flows.iter().zip(&step.carries) {
             if let Some((number, beside)) = flow {
@@ -243,7 +251,13 @@ impl Back {
         if carries.is_empty() && ys.is_empty() {
             return None;
         }
-        let next = next.into_iter().zip(&carries).map(|(next, carry)| next.unwrap_or_else(|| carry.clone())).collect();
+        let next: Vec<Tensor> =
+            next.into_iter().zip(&carries).map(|(next, carry)| next.unwrap_or_else(|| carry.clone())).collect();
+        let given: Vec<&Tensor> = next.iter().chain(&ys).collect();
+        let read = Piece::reads(&[&carries[..], &sequences].concat(), &given);
+        // What is not read is not kept.
+        let walked = sequences.into_iter().zip(rows).filter(|(sequence, _)| read.contains(&sequence.id()));
+        let (sequences, rows): (Vec<Tensor>, Vec<Tensor>) = walked.unzip();
         let step = Arc::new(Step { carries, sequences, next, ys });
         Some(Scanned::record(&step, &starts, &rows, along, device, location))
     }

@@ -19,6 +19,7 @@ use crate::{
 /// # Source
 /// Ulyanov et al. 2016, arXiv:1607.08022.
 #[derive(Clone, Debug, Module)]
+#[doc(alias("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"))]
 pub struct InstanceNorm {
     /// The gain of each channel.
     pub weight: Option<Param>,

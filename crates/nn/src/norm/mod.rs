@@ -4,6 +4,8 @@ mod batch;
 mod group;
 mod instance;
 mod layer;
+mod moments;
+mod response;
 mod rms;
 
 use thalweg_graph::{Device, ErrorKind, Param, Result, Tensor};
@@ -11,10 +13,15 @@ use thalweg_graph::{Device, ErrorKind, Param, Result, Tensor};
 use crate::init::{filled, invalid};
 
 pub use self::{
-    batch::{BatchNorm2d, BatchNorm2dConfig},
+    batch::{
+        BatchNorm, BatchNorm1d, BatchNorm1dConfig, BatchNorm2d, BatchNorm2dConfig, BatchNorm3d, BatchNorm3dConfig,
+        BatchNormConfig,
+    },
     group::{GroupNorm, GroupNormConfig},
     instance::{InstanceNorm, InstanceNormConfig},
     layer::{LayerNorm, LayerNormConfig},
+    moments::Moments,
+    response::LocalResponseNorm,
     rms::{RmsNorm, RmsNormConfig},
 };
 

@@ -1,11 +1,13 @@
 //! Layers whose weight is computed from other parameters.
 
+mod lora;
 mod spectral;
 mod weight;
 
 use thalweg_graph::{Module, Param, Tensor};
 
 pub use self::{
+    lora::{Lora, LoraConfig},
     spectral::{SpectralNorm, SpectralNormConfig},
     weight::{WeightNorm, WeightNormConfig},
 };
