@@ -317,3 +317,21 @@ fn layers_of_sequences() {
     let layer = MixtureOfExperts::new(6, 8, 3).init(&device, rng).expect("a layer");
     says(&layer.forward(&x).balance, line!(), &["mixture_of_experts", "[2, 5, 4]", "[.., 6]"]);
 }
+
+/// Parameters are public fields: what somebody puts there is an error where it is used.
+#[test]
+fn parameters_of_other_axes() {
+    let (device, rng) = (strict(), &mut Rng::seed(0));
+    let flat = Param::new(Tensor::ones(&device, [3])).expect("a parameter");
+    let single = Param::new(Tensor::ones(&device, ())).expect("a parameter");
+    let mut layer = MixtureOfExperts::new(6, 8, 3).init(&device, rng).expect("a layer");
+    layer.w1 = flat.clone();
+    says(&layer.forward(&Tensor::ones(&device, [2, 6])).y, line!(), &["mixture_of_experts", "[3]", "w1"]);
+    let x = Tensor::ones(&device, [1, 2, 4, 4]);
+    let mut layer = Conv2d::new(2, 3, 2).init(&device, rng).expect("a layer");
+    layer.weight = flat;
+    says(&layer.forward(&x), line!(), &["conv2d", "2 channels, not 0"]);
+    let mut layer = ConvTranspose2d::new(2, 3, 2).init(&device, rng).expect("a layer");
+    layer.weight = single;
+    says(&layer.forward(&x), line!(), &["conv_transpose2d", "2 channels, not 0"]);
+}

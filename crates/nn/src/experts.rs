@@ -77,15 +77,19 @@ impl MixtureOfExperts {
     /// # Shapes
     /// `[.., E]` → `[.., E]`, and the balance `[]`
     /// # Errors
-    /// Vectors of another width; no floats.
+    /// Vectors of another width; no floats; a `w1` of other than three axes.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Mixed {
         let _scope = Scope::composite("mixture_of_experts");
-        let [experts, _, width] = self.w1.shape()[..] else { unreachable!("it is made with three axes") };
         let fail = |failed: Tensor| Mixed { y: failed.clone(), balance: failed };
         if x.check().is_err() {
             return fail(x.clone());
         }
+        // It is the caller's to replace.
+        let [experts, _, width] = self.w1.shape()[..] else {
+            let problem = "is that of w1, which is not [experts, hidden, width]".to_string();
+            return fail(x.fail("mixture_of_experts", ErrorKind::Shape { shape: self.w1.shape().to_vec(), problem }));
+        };
         if x.shape().last() != Some(&width) || !x.dtype().is_float() {
             let problem = format!("is not [.., {width}] of floats");
             return fail(x.fail("mixture_of_experts", ErrorKind::Shape { shape: x.shape().to_vec(), problem }));

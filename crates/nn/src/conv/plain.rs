@@ -94,7 +94,8 @@ impl<const N: usize> Weighted for Conv<N> {
             Ok(batch) => batch,
             Err(failed) => return failed,
         };
-        let channels = self.weight.shape()[1] * self.config.groups;
+        // The weight is the caller's to replace, also by one of other axes.
+        let channels = self.weight.shape().get(1).map_or(0, |inputs| inputs * self.config.groups);
         if x.shape()[1] != channels {
             let problem = format!("has {} channels, not {channels}", x.shape()[1]);
             return x.fail(Self::NAME, ErrorKind::Shape { shape: x.shape().to_vec(), problem });

@@ -107,7 +107,8 @@ impl<const N: usize> ConvTranspose<N> {
     #[track_caller]
     fn batch(&self, x: &Tensor) -> std::result::Result<(Tensor, bool), Tensor> {
         let (x, single) = batched::<N>(Self::NAME, x)?;
-        let channels = self.weight.shape()[0];
+        // The weight is the caller's to replace, also by one without axes.
+        let channels = self.weight.shape().first().copied().unwrap_or_default();
         if x.shape()[1] == channels {
             return Ok((x, single));
         }

@@ -44,7 +44,8 @@ impl Reading {
         if !self.by_frequency || ids.check().is_err() || table.check().is_err() {
             return table;
         }
-        let (rows, flat) = (table.shape()[0], ids.reshape([ids.count()]));
+        let rows = table.shape().first().copied().unwrap_or_default();
+        let flat = ids.reshape([ids.count()]);
         let times = Tensor::ones(table.device(), [ids.count()]).segment_sum(&flat, rows).clamp_min(1).unsqueeze(1);
         table.with_gradient(&[&table], move |_, _, g| vec![Some(g / times.cast(g.dtype()))])
     }

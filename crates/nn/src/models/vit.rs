@@ -92,7 +92,7 @@ impl ViT {
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let patches = self.conv_proj.forward(x);
-        let places = self.encoder.pos_embedding.shape()[1] - 1;
+        let places = self.encoder.pos_embedding.shape().get(1).map_or(0, |n| n.saturating_sub(1));
         if patches.check().is_ok() && (patches.rank() != 4 || patches.shape()[2] * patches.shape()[3] != places) {
             let problem = format!("is not divided into {places} patches");
             return x.fail("vit", ErrorKind::Shape { shape: x.shape().to_vec(), problem });
