@@ -4,11 +4,15 @@
 //!
 //! The step of the net is recorded once and walked over the hours by [`scan`], so it is planned as fast for 512 of them as for one.
 
+mod common;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use thalweg::{prelude::*, train};
+
+use self::common::Common;
 
 /// Columns of the file behind the date; the last is what is foretold.
 const INPUTS: usize = 7;
@@ -29,12 +33,8 @@ pub struct Options {
     /// A table with a line of names, a date and seven numbers an hour.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// best, cpu, gpu, gpu:1, lavapipe, or part of an adapter's name; else THALWEG_DEVICE, else the best.
-    #[arg(long)]
-    device: Option<String>,
-    /// auto, f32, mixed-f16 or mixed-bf16.
-    #[arg(long, default_value = "auto")]
-    precision: Precision,
+    #[command(flatten)]
+    common: Common,
     /// Hours that the net sees.
     #[arg(long, default_value_t = HOURS)]
     hours: usize,
@@ -44,9 +44,6 @@ pub struct Options {
     /// Training steps, of 32 windows each.
     #[arg(long, default_value_t = STEPS)]
     steps: usize,
-    /// Seed of weights and windows.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
 }
 
 const BATCH: usize = 32;
@@ -103,12 +100,7 @@ pub fn main() -> Result<()> {
 
 /// With these options.
 pub fn run(options: &Options) -> Result<()> {
-    let device = match &options.device {
-        Some(name) => Device::named(name)?,
-        None => Device::best()?,
-    };
-    let device = device.with_precision(options.precision);
-    println!("device: {device}, {}", train::precision(&device));
+    let device = options.common.device()?;
     let series = Series::load(&options.data)?;
     let reach = options.hours + AHEAD;
     ensure!(
@@ -118,7 +110,7 @@ pub fn run(options: &Options) -> Result<()> {
 
     let net = Net::new(&device, options)?;
     let opt = AdamW { lr: 2e-3, ..AdamW::default() }.init(&net)?;
-    let mut rng = Rng::seed(options.seed);
+    let mut rng = Rng::seed(options.common.seed);
     let mut sum = 0.0;
     for step in 1..=options.steps {
         let starts: Vec<usize> = (0..BATCH).map(|_| (rng.uniform() * (series.train - reach) as f64) as usize).collect();
@@ -156,7 +148,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 impl Net {
     fn new(device: &Device, options: &Options) -> thalweg::graph::Result<Net> {
-        let (rng, width) = (&mut Rng::seed(options.seed), options.width);
+        let (rng, width) = (&mut Rng::seed(options.common.seed), options.width);
         Ok(Net {
             first: Layer::new(INPUTS, width, device, rng)?,
             second: Layer::new(width, width, device, rng)?,

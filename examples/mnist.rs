@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example mnist -- --data DIR`; `--help` lists the options. Fails below 98 %.
 
+mod common;
+
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
@@ -11,6 +13,8 @@ use thalweg::{
     prelude::*,
     train::{self, Checkpoint, Journal, one_cycle},
 };
+
+use self::common::Common;
 
 const BATCH: usize = 64;
 /// Images in a batch of evaluation.
@@ -27,18 +31,11 @@ pub struct Options {
     /// The folder with MNIST's four files, gzipped or not.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// best, cpu, gpu, gpu:1, lavapipe, or part of an adapter's name; else THALWEG_DEVICE, else the best.
-    #[arg(long)]
-    device: Option<String>,
-    /// auto, f32, mixed-f16 or mixed-bf16.
-    #[arg(long, default_value = "auto")]
-    precision: Precision,
+    #[command(flatten)]
+    common: Common,
     /// Passes over the training images.
     #[arg(long, default_value_t = 3)]
     epochs: u32,
-    /// Seed of weights, order and dropout.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
     /// Keep the run in this file, and go on from it where it is there.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -97,15 +94,10 @@ pub fn main() -> Result<()> {
 
 /// With these options.
 pub fn run(options: &Options) -> Result<()> {
-    let device = match &options.device {
-        Some(name) => Device::named(name)?,
-        None => Device::best()?,
-    };
-    let device = device.with_precision(options.precision);
-    println!("device: {device}, {}", train::precision(&device));
+    let device = options.common.device()?;
     let data = Mnist::load(&options.data)?;
     let (train, test) = (data.train.first(options.limit), data.test.first(options.limit));
-    let net = Net::new(&device, &mut Rng::seed(options.seed))?;
+    let net = Net::new(&device, &mut Rng::seed(options.common.seed))?;
     match &options.load {
         Some(file) => train::load(file, &net)?,
         None => fit(&net, &train, &test, &device, options)?,
@@ -121,7 +113,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn fit(net: &Net, train: &InMemory, test: &InMemory, device: &Device, options: &Options) -> Result<()> {
     let opt = AdamW { lr: LR, weight_decay: 1e-2, ..AdamW::default() }.init(net)?;
-    let batches = train.batches(BATCH, Seed(options.seed))?;
+    let batches = train.batches(BATCH, Seed(options.common.seed))?;
     let journal = Journal::new(device, 10);
     let run =
         Checkpoint::new().part("model", net).part("optimizer", &opt).part("data", &batches).part("journal", &journal);
