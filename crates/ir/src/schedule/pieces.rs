@@ -204,8 +204,8 @@ fn repeats(graph: &Graph) -> Vec<bool> {
     repeats
 }
 
-/// Where pieces end: in front of a contraction if possible, whose operands are in buffers anyway. Of the places where one may end, it is
-/// the one with the least hash of what stands around it: in a loop that is the same place in every turn.
+/// Where pieces end: around what joins many, and else in front of a contraction if possible, whose operands are in buffers anyway. Of the
+/// places where one may end, it is the one with the least hash of what stands around it: in a loop that is the same place in every turn.
 fn ends(graph: &Graph, owned: &[NodeId]) -> Vec<usize> {
     let hash = |of: &dyn Fn(&mut Fold)| {
         let mut hasher = Fold::default();
@@ -222,14 +222,23 @@ fn ends(graph: &Graph, owned: &[NodeId]) -> Vec<usize> {
     let around = |at: usize| hash(&|hasher| kinds[at - 2..=at].hash(hasher));
     // What is computed at once is not torn apart.
     let may_end = |at: &usize| !graph.nodes[owned[*at]].is_sibling(&graph.nodes[owned[*at - 1]]);
+    // Alone, it is the same wherever it stands and however many there are.
+    let joins_many = |at: usize| {
+        let Node { op, inputs, .. } = &graph.nodes[owned[at]];
+        matches!(op, Op::Concat(_)) && inputs.len() >= SHORTEST
+    };
+    let must_end = |at: &usize| joins_many(*at) || joins_many(*at - 1);
     let (mut ends, mut start) = (Vec::new(), 0);
-    while owned.len() - start > LONGEST {
-        let places = (start + SHORTEST..start + LONGEST).filter(may_end);
-        let first = |at: &usize| (!graph.nodes[owned[*at]].op.is_contraction(), around(*at));
-        start = places.min_by_key(first).unwrap_or(start + LONGEST);
-        ends.push(start);
+    for end in (1..owned.len()).filter(must_end).chain([owned.len()]) {
+        while end - start > LONGEST {
+            let places = (start + SHORTEST..start + LONGEST).filter(may_end);
+            let first = |at: &usize| (!graph.nodes[owned[*at]].op.is_contraction(), around(*at));
+            start = places.min_by_key(first).unwrap_or(start + LONGEST);
+            ends.push(start);
+        }
+        ends.push(end);
+        start = end;
     }
-    ends.push(owned.len());
     ends
 }
 
