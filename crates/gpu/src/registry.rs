@@ -12,7 +12,7 @@ use thalweg_ir::{
     DType, Primitive, ReduceOp,
     op::{binary::BinaryOp, compound::Compound, segments::Segments, unary::UnaryOp},
     schedule::ir::{
-        Access, Array, Body, BufferSpec, Indirect, Inst, Launch, LaunchKind, Linear, Loop, Place, Store, Term, Whole,
+        Access, Array, Body, BufferSpec, Indirect, Inst, LaunchKind, Linear, Loop, Place, Store, Term, Whole,
     },
     shape::Type,
 };
@@ -56,8 +56,7 @@ pub fn specs() -> Vec<(String, Kernel)> {
             let products = products.into_iter().map(|(name, b, c)| (name, b, LaunchKind::Contract(c)));
             let wholes = primitives(dtype).into_iter().map(|(name, b, whole)| (name, b, LaunchKind::Whole(whole)));
             for (name, buffers, kind) in loops.chain(products).chain(wholes) {
-                let launch = Launch { kind, label: name.into(), members: vec![] };
-                let made = kernels(&launch, &buffers, &caps).unwrap_or_else(|e| panic!("{name} {dtype}: {e}"));
+                let made = kernels(&kind, &buffers, &caps).unwrap_or_else(|e| panic!("{name} {dtype}: {e}"));
                 for (i, kernel) in made.into_iter().enumerate() {
                     specs.push((format!("{name}/{dtype}/{device}/{i}"), kernel));
                 }

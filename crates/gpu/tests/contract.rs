@@ -145,10 +145,9 @@ impl Case {
             self.buffers.push(BufferSpec { dtype: *dtype, len, place: Place::Output(i) });
             c.body.stores.push(Store { buf: first + i, at: at.clone(), value: values[i] });
         }
-        let label = self.what.clone();
         let schedule = Schedule {
             buffers: self.buffers.clone(),
-            launches: vec![Launch { kind: LaunchKind::Contract(self.c.clone()), label, members: vec![] }],
+            launches: vec![Launch::here(LaunchKind::Contract(self.c.clone()), "matmul")],
             outputs: (first..first + outputs.len()).collect(),
             ..Schedule::default()
         };
@@ -226,7 +225,7 @@ fn on_backend(gpu: &GpuBackend, schedule: &Schedule, data: &[Vec<f64>], what: &s
 }
 
 fn on_bare(bare: &Bare, caps: &Caps, schedule: &Schedule, data: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let kernels = kernels(&schedule.launches[0], &schedule.buffers, caps).unwrap();
+    let kernels = kernels(&schedule.launches[0].work.kind(), &schedule.buffers, caps).unwrap();
     let scratch_len = kernels.iter().map(|k| k.scratch_len).max().unwrap_or(0);
     let scratch = bare.buffer(&vec![0xff; scratch_len * 4]);
     let buffers: Vec<wgpu::Buffer> = schedule
@@ -401,7 +400,7 @@ fn operands_are_computed_as_they_are_read(gpu: &Runner) {
             let stores = vec![Store { buf: to, at, value: 0 }];
             let check = Check { label: Label::here("test"), axis: 0, node: 0 };
             case.c.body = Body { insts: vec![Inst::Acc], dtypes: vec![DType::F32], stores, checks: vec![check] };
-            let launch = Launch { kind: LaunchKind::Contract(case.c), label: what.clone(), members: vec![] };
+            let launch = Launch::here(LaunchKind::Contract(case.c), "matmul");
             let schedule =
                 Schedule { buffers: case.buffers, launches: vec![launch], outputs: vec![to], ..Schedule::default() };
             let mut memory = [&case.data[..], &[vec![0.0; batch * m * n]]].concat();

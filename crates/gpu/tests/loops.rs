@@ -310,11 +310,7 @@ fn what_a_gather_reads_outside_is_no_number_and_is_reported() {
             continue;
         }
         let nest = Loop { outer: vec![n, 8], inner: vec![], body: std::mem::take(&mut c.body) };
-        c.schedule.launches.push(Launch {
-            kind: LaunchKind::Loop(nest),
-            label: "embedding of tokens".into(),
-            members: vec![],
-        });
+        c.schedule.launches.push(Launch::here(LaunchKind::Loop(nest), "embedding of tokens"));
         let want = c.interpret();
         let (program, bindings) = c.program(gpu);
         let regions = gpu.run_schedule(c.schedule.clone(), &program, &bindings).unwrap();
@@ -336,7 +332,7 @@ fn grids_above_the_limit_are_folded() {
     let i = c.inst(Inst::Index(Linear::new(0, &[1])), DType::U32);
     c.store(y, 0, &[1], i);
     let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
-    c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "iota".into(), members: vec![] });
+    c.schedule.launches.push(Launch::here(LaunchKind::Loop(nest), "iota"));
     let got = c.run(gpu, "iota");
     assert!(got[0].iter().enumerate().all(|(i, x)| *x == i as f64));
 }

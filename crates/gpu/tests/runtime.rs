@@ -76,11 +76,7 @@ fn two_launches(n: usize) -> Case {
         let v = c.inst(Inst::Binary(op, a, b), DType::F32);
         c.store(to, 0, &[1], v);
         let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
-        c.schedule.launches.push(Launch {
-            kind: LaunchKind::Loop(nest),
-            label: "two launches".into(),
-            members: vec![],
-        });
+        c.schedule.launches.push(Launch::here(LaunchKind::Loop(nest), "two launches"));
     };
     launch(&mut c, x, slot, true);
     launch(&mut c, slot, y, false);
@@ -124,7 +120,7 @@ fn one_buffer_may_be_read_and_written_in_one_launch() {
         let v = c.inst(Inst::Binary(BinaryOp::Add, v, v), DType::F32);
         c.store(y, 0, &[1], v);
         let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
-        c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "neighbours".into(), members: vec![] });
+        c.schedule.launches.push(Launch::here(LaunchKind::Loop(nest), "neighbours"));
         // The leaf lies behind what is written, in one buffer, not at its start.
         let storage = gpu.upload(&encode(dtype, &noise(1, 3 * n))).unwrap();
         let part = |offset| Region { storage: storage.clone(), offset, len: n, dtype };
@@ -157,7 +153,7 @@ fn packed_parts_leave_zeros_between() {
         let v = c.load(from, offset, &[1]);
         c.store(to, 0, &[1], v);
         let nest = Loop { outer: vec![n], inner: vec![], body: std::mem::take(&mut c.body) };
-        c.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: "pack".into(), members: vec![] });
+        c.schedule.launches.push(Launch::here(LaunchKind::Loop(nest), "pack"));
     }
     for _ in 0..2 {
         let got = c.run(&gpu, "pack").remove(0);

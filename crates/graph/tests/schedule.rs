@@ -213,7 +213,7 @@ fn a_step_of_the_mlp_is_few_launches() {
     drop(h);
     opt.step(&loss).unwrap();
     let schedules = backend.schedules.lock().unwrap();
-    let launches: Vec<&str> = schedules.last().unwrap().launches.iter().map(|l| l.label.as_str()).collect();
+    let launches: Vec<String> = schedules.last().unwrap().launches.iter().map(|l| l.title.to_string()).collect();
     assert!(launches.len() <= 15, "{} launches: {launches:#?}", launches.len());
 }
 
@@ -228,10 +228,10 @@ fn a_step_of_the_cnn_is_few_launches() {
     opt.step(&loss).unwrap();
     let schedules = backend.schedules.lock().unwrap();
     let launches = &schedules.last().unwrap().launches;
-    let labels: Vec<&str> = launches.iter().map(|l| l.label.as_str()).collect();
+    let labels: Vec<String> = launches.iter().map(|l| l.title.to_string()).collect();
     assert!(launches.len() <= 22, "{} launches: {labels:#?}", launches.len());
-    let update = launches.iter().map(|l| l.writes().len()).max();
+    let update = launches.iter().map(|l| l.work.writes().count()).max();
     assert_eq!(update, Some(3), "the optimizer writes parameters and two moments at once, and nothing else is kept");
-    let contractions = launches.iter().filter(|l| matches!(l.kind, LaunchKind::Contract(_))).count();
+    let contractions = launches.iter().filter(|l| matches!(l.work.code.kind, LaunchKind::Contract(_))).count();
     assert_eq!(contractions, 4 + 4 + 3, "forward, weights, inputs but the first");
 }

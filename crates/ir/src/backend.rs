@@ -51,8 +51,8 @@ pub struct Stats {
     pub maps: u64,
     /// Plans built.
     pub plans_built: u64,
-    /// Pieces of long programs planned: what a program has in common with one before is not planned again.
-    pub pieces_grouped: u64,
+    /// Nodes of pieces of long programs that were planned: what a program has in common with one before is not planned again.
+    pub nodes_grouped: u64,
     /// Distinct kernels compiled.
     pub kernels: u64,
     /// Bytes allocated on the device now, pools included.

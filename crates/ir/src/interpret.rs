@@ -36,7 +36,7 @@ impl Memory for Vec<Vec<f64>> {
 pub fn run(schedule: &Schedule, memory: &mut dyn Memory, scalars: &[f64]) {
     let mut run = Run { schedule, memory, scalars };
     for launch in &schedule.launches {
-        match &launch.kind {
+        match &launch.work.kind() {
             LaunchKind::Loop(l) => run.nest(l),
             LaunchKind::Contract(c) => run.contract(c),
             LaunchKind::Whole(w) => run.whole(w),

@@ -30,8 +30,8 @@ pub enum Kernel {
 
 /// What a plan does for a launch.
 #[derive(Debug)]
-pub enum Work {
-    Kernel { kernel: Arc<Kernel>, buffers: Vec<BufId>, scalars: Vec<usize> },
+pub enum Compiled {
+    Kernel(Arc<Kernel>),
     Whole(Whole),
     Repeat(Steps),
 }
@@ -40,7 +40,7 @@ pub enum Work {
 #[derive(Debug)]
 pub struct Steps {
     pub times: usize,
-    pub works: Vec<(Work, Launch)>,
+    pub launches: Vec<(Compiled, Launch)>,
     /// The buffers that lie elsewhere every time.
     pub walking: Vec<BufId>,
 }
@@ -68,36 +68,42 @@ impl Kernels {
     ///
     /// # Errors
     /// A nest with too many coordinates.
-    pub fn compile(&mut self, launch: &Launch, buffers: &[BufferSpec]) -> Result<Work> {
-        let repeat = match &launch.kind {
-            LaunchKind::Whole(whole) => return Ok(Work::Whole(whole.clone())),
-            LaunchKind::Repeat(repeat) => repeat,
-            kind => return self.kernel(kind, &launch.label, buffers),
-        };
-        let Repeat { times, launches, .. } = repeat;
-        let works = launches.iter().map(|launch| Ok((self.compile(launch, buffers)?, launch.clone())));
-        let works = works.collect::<Result<Vec<_>>>()?;
-        let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
-        let mut walking: Vec<BufId> = launches.iter().flat_map(|l| l.kind.buffers()).filter(walks).collect();
-        walking.sort_unstable();
-        walking.dedup();
-        Ok(Work::Repeat(Steps { times: *times, works, walking }))
+    pub fn compile(&mut self, launch: &Launch, buffers: &[BufferSpec]) -> Result<Compiled> {
+        match &launch.work.code.kind {
+            LaunchKind::Loop(_) | LaunchKind::Contract(_) => Ok(Compiled::Kernel(self.kernel(launch, buffers)?)),
+            LaunchKind::Whole(whole) => Ok(Compiled::Whole(whole.clone())),
+            LaunchKind::Repeat(Repeat { times, .. }) => {
+                let launches = launch.work.steps();
+                let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
+                let mut walking: Vec<BufId> =
+                    launches.iter().flat_map(|l| l.work.buffers.iter().copied()).filter(walks).collect();
+                walking.sort_unstable();
+                walking.dedup();
+                let launches = launches.into_iter().map(|launch| Ok((self.compile(&launch, buffers)?, launch)));
+                let launches = launches.collect::<Result<Vec<_>>>()?;
+                Ok(Compiled::Repeat(Steps { times: *times, launches, walking }))
+            }
+        }
     }
 
-    fn kernel(&mut self, kind: &LaunchKind, label: &str, specs: &[BufferSpec]) -> Result<Work> {
-        let (kind, buffers, scalars) = kind.anywhere();
-        let specs: Vec<BufferSpec> = buffers.iter().map(|buf| specs[*buf].clone()).collect();
+    fn kernel(&mut self, launch: &Launch, specs: &[BufferSpec]) -> Result<Arc<Kernel>> {
+        let code = &launch.work.code;
+        if let Some(known) = code.kernel() {
+            return Ok(known);
+        }
+        let specs: Vec<BufferSpec> = launch.work.buffers.iter().map(|buf| specs[*buf].clone()).collect();
         let mut key = Key::default();
-        match &kind {
+        match &code.kind {
             LaunchKind::Loop(l) => (l, specs.iter().map(|s| s.dtype).collect::<Vec<DType>>()).hash(&mut key),
             LaunchKind::Contract(c) => (c, specs.iter().map(|s| (s.dtype, s.len)).collect::<Vec<_>>()).hash(&mut key),
             LaunchKind::Whole(_) | LaunchKind::Repeat(_) => unreachable!("neither is compiled to a kernel"),
         }
         if let Some(kernel) = self.known.get(&key.words) {
-            return Ok(Work::Kernel { kernel: kernel.clone(), buffers, scalars });
+            code.keep(kernel);
+            return Ok(kernel.clone());
         }
         let dtype_of = |buf: BufId| specs[buf].dtype;
-        let kernel = match &kind {
+        let kernel = match &code.kind {
             LaunchKind::Loop(l) => {
                 let parts = l.parts();
                 let code = parts.iter().map(|part| LoopCode::new(part, &Options::default(), &dtype_of));
@@ -106,11 +112,12 @@ impl Kernels {
             LaunchKind::Contract(c) => ContractKernel::new(c, &specs).map(Kernel::Contract),
             LaunchKind::Whole(_) | LaunchKind::Repeat(_) => unreachable!("neither is compiled to a kernel"),
         };
-        let invalid = |problem: String| Error::new("cpu", ErrorKind::Invalid(format!("{label}: {problem}")));
+        let invalid = |problem: String| Error::new("cpu", ErrorKind::Invalid(format!("{}: {problem}", launch.title)));
         let kernel = Arc::new(kernel.map_err(invalid)?);
-        self.known.insert(key.words, kernel.clone(), kind.size());
+        code.keep(&kernel);
+        self.known.insert(key.words, kernel.clone(), code.kind.size());
         self.compiled += 1;
-        Ok(Work::Kernel { kernel, buffers, scalars })
+        Ok(kernel)
     }
 }
 
@@ -124,14 +131,16 @@ pub struct Count {
 
 impl Count {
     /// Counts so many runs of a launch.
-    pub fn add(&mut self, work: &Work, times: usize) {
-        match work {
-            Work::Repeat(steps) => steps.works.iter().for_each(|(work, _)| self.add(work, times * steps.times)),
-            Work::Kernel { kernel, .. } => {
+    pub fn add(&mut self, launch: &Compiled, times: usize) {
+        match launch {
+            Compiled::Repeat(steps) => {
+                steps.launches.iter().for_each(|(launch, _)| self.add(launch, times * steps.times));
+            }
+            Compiled::Kernel(kernel) => {
                 self.launches += times;
                 self.kernels.insert(Arc::as_ptr(kernel));
             }
-            Work::Whole(whole) => {
+            Compiled::Whole(whole) => {
                 self.launches += times;
                 let mut whole = whole.clone();
                 let arrays = whole.inputs.iter_mut().chain(whole.outputs.iter_mut().flatten());

@@ -217,7 +217,7 @@ impl Backend for FastCpu {
             runs: self.runs.load(Ordering::Relaxed),
             launches: self.launches.load(Ordering::Relaxed),
             plans_built: self.plans.built(),
-            pieces_grouped: self.plans.pieces(),
+            nodes_grouped: self.plans.nodes_grouped(),
             kernels: lock(&self.kernels).compiled(),
             device_bytes: self.pool.bytes(),
             ..Stats::default()

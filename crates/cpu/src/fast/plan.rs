@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use thalweg_ir::{
     DType, Error, ErrorKind, Result,
     backend::PlanReport,
@@ -12,7 +13,7 @@ use thalweg_ir::{
 };
 
 use super::{
-    compile::{Count, Kernel, Kernels, Work},
+    compile::{Compiled, Count, Kernel, Kernels},
     kernel::{
         access,
         machine::{Bind, Outside},
@@ -25,7 +26,8 @@ use crate::gemm::View;
 /// A compiled schedule.
 pub struct Plan {
     schedule: Schedule,
-    works: Vec<Work>,
+    /// For each launch.
+    compiled: Vec<Compiled>,
     /// Buffers of the plan's own.
     zeroed: Vec<(BufId, Buffer)>,
     /// Outputs whose every element is not written by a launch of their own, and which so must start as zeros.
@@ -37,7 +39,7 @@ pub struct Plan {
 
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Plan({} launches)", self.works.len())
+        write!(f, "Plan({} launches)", self.compiled.len())
     }
 }
 
@@ -56,7 +58,7 @@ impl Plan {
             return Err(Error::new("cpu", ErrorKind::DType { got: DType::F64, problem }));
         }
         let compile = |launch| kernels.compile(launch, &schedule.buffers);
-        let works: Vec<Work> = schedule.launches.iter().map(compile).collect::<Result<_>>()?;
+        let compiled: Vec<Compiled> = schedule.launches.iter().map(compile).collect::<Result<_>>()?;
         let mut zeroed = Vec::new();
         for (buf, spec) in schedule.buffers.iter().enumerate() {
             if spec.place == Place::Zeroed {
@@ -73,8 +75,8 @@ impl Plan {
         }
         let window = |place: &Place| if let Place::Window { of, .. } = place { Some(*of) } else { None };
         let mut held_back = vec![false; outputs];
-        for launch in schedule.launches.iter().filter(|l| l.looks()) {
-            for buf in launch.writes() {
+        for launch in schedule.launches.iter().filter(|l| l.work.looks()) {
+            for buf in launch.work.writes() {
                 let of = window(&schedule.buffers[buf].place).unwrap_or(buf);
                 if let Place::Output(i) = schedule.buffers[of].place {
                     held_back[i] = true;
@@ -82,10 +84,10 @@ impl Plan {
             }
         }
         let mut count = Count::default();
-        works.iter().for_each(|work| count.add(work, 1));
+        compiled.iter().for_each(|launch| count.add(launch, 1));
         let planned_bytes = schedule.slots.iter().map(|s| *s as u64).sum();
         let report = PlanReport { launches: count.launches, kernels: count.kernels(), planned_bytes };
-        Ok(Plan { schedule, works, zeroed, cleared, held_back, report })
+        Ok(Plan { schedule, compiled, zeroed, cleared, held_back, report })
     }
 
     /// Bytes of each slot of the activation pool.
@@ -132,11 +134,11 @@ impl Plan {
             let scalars: Vec<u32> = program.scalar_words(bindings).collect();
             let mut views = self.views(slots, pool, &region_of)?;
             let run = Run { plan: self, program, scalars: &scalars, pool };
-            for (work, launch) in self.works.iter().zip(&self.schedule.launches) {
+            for (compiled, launch) in self.compiled.iter().zip(&self.schedule.launches) {
                 let start = Instant::now();
-                run.launch(work, launch, &mut views)?;
+                run.launch(compiled, launch, &mut views)?;
                 if let Some(spans) = &mut spans {
-                    let (took, name) = (start.elapsed(), launch.kind.name());
+                    let (took, name) = (start.elapsed(), launch.work.code.kind.name());
                     spans.push(Described::new(launch, &self.schedule.buffers).span(program, name, start, took));
                 }
             }
@@ -202,13 +204,13 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn launch(&self, work: &Work, launch: &Launch, views: &mut [View<'_>]) -> Result<()> {
-        let outside = Outside::default();
-        match work {
-            Work::Kernel { kernel, buffers, scalars } => {
-                let views: Vec<View> = buffers.iter().map(|buf| views[*buf]).collect();
-                let scalars: Vec<u32> = scalars.iter().map(|slot| self.scalars[*slot]).collect();
-                let bind = Bind { views: &views, scalars: &scalars, outside: &outside };
+    fn launch(&self, compiled: &Compiled, launch: &Launch, views: &mut [View<'_>]) -> Result<()> {
+        let (outside, work) = (Outside::default(), &launch.work);
+        let own = || work.buffers.iter().map(|buf| views[*buf]).collect::<SmallVec<[View; 8]>>();
+        match compiled {
+            Compiled::Kernel(kernel) => {
+                let scalars: SmallVec<[u32; 2]> = work.scalars.iter().map(|slot| self.scalars[*slot]).collect();
+                let bind = Bind { views: &own(), scalars: &scalars, outside: &outside };
                 match &**kernel {
                     Kernel::Loop(parts) => {
                         parts.iter().for_each(|nest| nest.execute(bind, &access::Region::whole(&nest.extents), true));
@@ -216,11 +218,11 @@ impl Run<'_> {
                     Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
                 }
             }
-            Work::Whole(whole) => {
-                let dtype = |buf: BufId| self.plan.schedule.buffers[buf].dtype;
-                whole::execute(whole, whole::Bound { views, dtype: &dtype });
+            Compiled::Whole(whole) => {
+                let dtype = |number: BufId| self.plan.schedule.buffers[work.buffers[number]].dtype;
+                whole::execute(whole, whole::Bound { views: &own(), dtype: &dtype });
             }
-            Work::Repeat(steps) => {
+            Compiled::Repeat(steps) => {
                 for step in 0..steps.times {
                     for buf in &steps.walking {
                         let spec = &self.plan.schedule.buffers[*buf];
@@ -229,15 +231,15 @@ impl Run<'_> {
                             views[*buf] = views[of].bytes_at(walk.at(step) * size, spec.len * size);
                         }
                     }
-                    for (work, launch) in &steps.works {
-                        self.launch(work, launch, views)?;
+                    for (compiled, launch) in &steps.launches {
+                        self.launch(compiled, launch, views)?;
                     }
                 }
             }
         }
         match outside.stray() {
             Some(stray) => {
-                let check = &launch.checks()[stray.check];
+                let check = &work.checks()[stray.check];
                 Err(check.of(self.program).error(i64::from(stray.index), stray.bound as usize))
             }
             None => Ok(()),

@@ -254,8 +254,8 @@ impl Backend for GpuBackend {
     }
 
     fn stats(&self) -> Stats {
-        let (plans_built, pieces_grouped) = (self.plans.built(), self.plans.pieces());
-        Stats { plans_built, pieces_grouped, ..self.inner.context.stats() }
+        let (plans_built, nodes_grouped) = (self.plans.built(), self.plans.nodes_grouped());
+        Stats { plans_built, nodes_grouped, ..self.inner.context.stats() }
     }
 
     fn last_step(&self) -> Option<PlanReport> {

@@ -185,7 +185,7 @@ impl Context {
             waits: get(&c.waits),
             maps: get(&c.maps),
             plans_built: 0,
-            pieces_grouped: 0,
+            nodes_grouped: 0,
             kernels: get(&c.kernels),
             device_bytes: get(&c.bytes),
         }

@@ -50,57 +50,55 @@ pub(super) fn lower(context: &Context, launches: &[Launch], buffers: &[BufferSpe
 }
 
 /// A launch with its kernels, which are made once however often it is dispatched.
-enum Made<'l> {
-    Once { launch: &'l Launch, kernels: Vec<Arc<Kernel>>, copy: Option<Copy> },
-    Repeat { times: usize, launches: Vec<Made<'l>>, walking: Vec<BufId> },
+enum Made {
+    Once { launch: Launch, kernels: Vec<Arc<Kernel>>, copy: Option<Copy> },
+    Repeat { times: usize, launches: Vec<Made>, walking: Vec<BufId> },
 }
 
-fn make<'l>(
-    context: &Context,
-    launches: &'l [Launch],
-    buffers: &[BufferSpec],
-    to: &mut Lowered,
-) -> Result<Vec<Made<'l>>> {
+fn make(context: &Context, launches: &[Launch], buffers: &[BufferSpec], to: &mut Lowered) -> Result<Vec<Made>> {
     let mut all = Vec::with_capacity(launches.len());
     for launch in launches.iter().filter(|l| !is_empty(l)) {
-        if let LaunchKind::Repeat(repeat) = &launch.kind {
+        if let LaunchKind::Repeat(repeat) = &launch.work.code.kind {
+            let launches = launch.work.steps();
             let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
-            let mut walking: Vec<BufId> = repeat.launches.iter().flat_map(|l| l.kind.buffers()).filter(walks).collect();
+            let mut walking: Vec<BufId> =
+                launches.iter().flat_map(|l| l.work.buffers.iter().copied()).filter(walks).collect();
             walking.sort_unstable();
             walking.dedup();
-            let launches = make(context, &repeat.launches, buffers, to)?;
+            let launches = make(context, &launches, buffers, to)?;
             all.push(Made::Repeat { times: repeat.times, launches, walking });
             continue;
         }
-        let kernels = kernels(launch, buffers, &context.caps)
-            .map_err(|e| Error::new("plan", ErrorKind::Invalid(format!("{}: {e}", launch.label))))?;
-        let copy = copy(launch, buffers);
+        let (kind, label) = (launch.work.kind(), launch.title.to_string());
+        let kernels = kernels(&kind, buffers, &context.caps)
+            .map_err(|e| Error::new("plan", ErrorKind::Invalid(format!("{label}: {e}"))))?;
+        let copy = copy(&kind, buffers);
         for kernel in &kernels {
-            check_bindings(kernel, buffers, context, &launch.label)?;
+            check_bindings(kernel, buffers, context, &label)?;
             to.scratch = to.scratch.max(kernel.scratch_len * 4);
         }
         let kernels: Vec<Arc<Kernel>> = kernels.into_iter().map(Arc::new).collect();
         let compiled = kernels.iter().skip(usize::from(copy.is_some()));
-        to.listed.extend(compiled.map(|kernel| (kernel.clone(), launch.label.clone())));
-        all.push(Made::Once { launch, kernels, copy });
+        to.listed.extend(compiled.map(|kernel| (kernel.clone(), label.clone())));
+        all.push(Made::Once { launch: launch.clone(), kernels, copy });
     }
     Ok(all)
 }
 
 impl Lowered {
-    fn dispatch(&mut self, context: &Context, made: &[Made<'_>], buffers: &[BufferSpec], walking: &Arc<Walking>) {
+    fn dispatch(&mut self, context: &Context, made: &[Made], buffers: &[BufferSpec], walking: &Arc<Walking>) {
         for launch in made {
             match launch {
                 Made::Once { launch, kernels, copy } => {
                     let copies = std::iter::once(copy.clone()).chain(std::iter::repeat_with(|| None));
                     for (kernel, copy) in kernels.iter().zip(copies) {
-                        let checks = launch.checks().iter().map(|check| (context.number_of(check), check.clone()));
+                        let checks = launch.work.checks().iter().map(|check| (context.number_of(check), check.clone()));
                         self.steps.push(Step {
                             kernel: kernel.clone(),
                             launch: self.launches.len() - 1,
                             walking: walking.clone(),
                             copy,
-                            label: launch.label.clone(),
+                            label: launch.title.to_string(),
                             checks: checks.collect(),
                             offset: self.offset,
                             variants: Vec::new(),
@@ -148,8 +146,8 @@ fn check_bindings(kernel: &Kernel, buffers: &[BufferSpec], context: &Context, la
 }
 
 /// The copy that a launch is, if it is one: each element of a dense run goes to the same place of another, unchanged.
-fn copy(launch: &Launch, buffers: &[BufferSpec]) -> Option<Copy> {
-    let LaunchKind::Loop(l) = &launch.kind else { return None };
+fn copy(kind: &LaunchKind, buffers: &[BufferSpec]) -> Option<Copy> {
+    let LaunchKind::Loop(l) = kind else { return None };
     let l = normalise(l);
     let ([Inst::Load { buf, at }], [store]) = (&l.body.insts[..], &l.body.stores[..]) else { return None };
     let dense = |at: &Linear| at.coef.iter().all(|c| *c == 1);
@@ -168,7 +166,7 @@ fn copy(launch: &Launch, buffers: &[BufferSpec]) -> Option<Copy> {
 
 /// Whether a launch has no point to compute.
 fn is_empty(launch: &Launch) -> bool {
-    match &launch.kind {
+    match &launch.work.code.kind {
         LaunchKind::Loop(l) => l.outer.contains(&0),
         LaunchKind::Whole(w) => w.outputs.iter().flatten().all(|array| array.shape.contains(&0)),
         LaunchKind::Repeat(r) => r.times == 0 || r.launches.iter().all(is_empty),

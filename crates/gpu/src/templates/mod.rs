@@ -22,15 +22,15 @@ pub use caps::Caps;
 use kernel::Kernel;
 use thalweg_ir::{
     Primitive, Result,
-    schedule::ir::{BufferSpec, Launch, LaunchKind},
+    schedule::ir::{BufferSpec, LaunchKind},
 };
 
 /// The kernels of a launch, in order.
 ///
 /// # Errors
 /// What no kernel can do, with the launch's label: a reduction too long for one workgroup.
-pub fn kernels(launch: &Launch, buffers: &[BufferSpec], caps: &Caps) -> Result<Vec<Kernel>> {
-    match &launch.kind {
+pub fn kernels(kind: &LaunchKind, buffers: &[BufferSpec], caps: &Caps) -> Result<Vec<Kernel>> {
+    match kind {
         LaunchKind::Whole(whole) => Ok(match &whole.op {
             Primitive::Segments(of) => segments::kernels(of, whole, buffers, caps),
             Primitive::Custom(op) => vec![custom::kernel(op, whole, buffers, caps)],

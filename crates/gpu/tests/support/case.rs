@@ -71,7 +71,7 @@ impl Case {
     pub fn check(mut self, gpu: &GpuBackend, outer: &[usize], inner: &[usize], tolerance: f64, what: &str) {
         let nest = Loop { outer: outer.to_vec(), inner: inner.to_vec(), body: std::mem::take(&mut self.body) };
         self.schedule.scalars = self.scalars.len();
-        self.schedule.launches.push(Launch { kind: LaunchKind::Loop(nest), label: what.into(), members: vec![] });
+        self.schedule.launches.push(Launch::here(LaunchKind::Loop(nest), "loop"));
         let want = self.interpret();
         let got = self.run(gpu, what);
         for (o, buf) in self.schedule.outputs.iter().enumerate() {
@@ -98,7 +98,8 @@ impl Case {
         };
         let mut buffers: Vec<Vec<f64>> = self.schedule.buffers.iter().map(content).collect();
         let mut scalars = vec![0.0; self.scalars.len()];
-        for body in self.schedule.launches.iter().filter_map(|launch| launch.kind.body()) {
+        for kind in self.schedule.launches.iter().map(|launch| launch.work.kind()) {
+            let Some(body) = kind.body() else { continue };
             for (inst, dtype) in body.insts.iter().zip(&body.dtypes) {
                 if let Inst::Scalar(i) = inst {
                     scalars[*i] = decode(*dtype, &self.scalars[*i].to_le_bytes())[0];

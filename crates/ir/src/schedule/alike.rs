@@ -20,7 +20,7 @@ use super::{
     emit::Trouble,
     graph::{Graph, NodeId},
     group::{self, Groups},
-    ir::LaunchKind,
+    ir::{LaunchKind, Work},
     kernel::{Domain, Kernel, emit_kernel},
     options::Options,
     recent::Recent,
@@ -38,7 +38,7 @@ const NODES: usize = 1 << 14;
 #[derive(Clone, Debug)]
 pub struct Grouped {
     /// What to do; buffers are node ids.
-    pub kind: LaunchKind,
+    pub work: Work,
     /// Ascending.
     pub members: Vec<NodeId>,
 }
@@ -86,7 +86,7 @@ impl Alike {
 /// The launch of a node that is computed from leaves at once; `None` if there is none.
 pub fn alone(graph: &Graph, id: NodeId) -> Option<Grouped> {
     let kind = emit(graph, &Kernel::of(graph, id), &vec![false; graph.nodes.len()], &|_| true).ok()?;
-    Some(Grouped { kind, members: vec![id] })
+    Some(Grouped { work: Work::new(kind), members: vec![id] })
 }
 
 /// All that decides about the groups of a graph but for what fits into one kernel. Of its extents that is which of them are equal, and
@@ -117,13 +117,16 @@ fn launches(graph: &Graph, groups: Groups) -> Option<Vec<Grouped>> {
     let stores = |id: NodeId| groups.stored[id];
     let launch = |(kernel, launch): (Kernel, Option<LaunchKind>)| {
         // What was thought to be stored may turn out to be read in the kernel alone.
-        let is_wanted =
-            |launch: &LaunchKind| launch.writes() == kernel.members.iter().copied().filter(|id| stores(*id)).collect();
+        let wanted = || kernel.members.iter().copied().filter(|id| stores(*id));
+        let is_wanted = |launch: &LaunchKind| {
+            let writes = launch.writes();
+            writes.len() == wanted().count() && wanted().all(|id| writes.contains(&id))
+        };
         let kind = match launch.filter(is_wanted) {
             Some(launch) => launch,
             None => emit(graph, &kernel, materialised, &stores).ok()?,
         };
-        Some(Grouped { kind, members: kernel.members })
+        Some(Grouped { work: Work::new(kind), members: kernel.members })
     };
     groups.kernels.into_iter().zip(groups.launches).map(launch).collect()
 }
@@ -184,7 +187,7 @@ impl Outline {
         let materialised = &self.rounds.last()?.materialised;
         let launch = |pattern: &Pattern| {
             let kind = emit(graph, &pattern.kernel(graph), materialised, &|id| self.stored[id]).ok()?;
-            Some(Grouped { kind, members: pattern.members.clone() })
+            Some(Grouped { work: Work::new(kind), members: pattern.members.clone() })
         };
         self.kernels.iter().map(launch).collect()
     }

@@ -177,7 +177,7 @@ impl<'g> Planner<'g> {
     fn reads(&self, id: NodeId) -> Result<(BTreeSet<NodeId>, LaunchKind), NodeId> {
         match self.emit(&Kernel::of(self.graph, id), &|_| true) {
             Ok(launch) => {
-                let reads = launch.reads();
+                let reads: BTreeSet<NodeId> = launch.reads().into_iter().collect();
                 let bound = reads.iter().map(|n| self.bindings(*n)).sum::<usize>() + self.bindings(id) - 1;
                 self.too_wide(id, bound).map_or(Ok((reads, launch)), Err)
             }

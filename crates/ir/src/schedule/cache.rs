@@ -112,8 +112,8 @@ impl<P: Send + Sync + 'static> PlanCache<P> {
         self.state().built
     }
 
-    /// Pieces of long programs grouped so far.
-    pub fn pieces(&self) -> u64 {
+    /// Nodes of pieces of long programs that were grouped so far.
+    pub fn nodes_grouped(&self) -> u64 {
         self.state().pieces.grouped()
     }
 

@@ -15,7 +15,7 @@ use crate::{
 ///
 /// A launch waits for those that compute what it reads, and for those that read what it writes over.
 pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> Vec<Launch> {
-    if !launches.iter().any(Launch::looks) {
+    if !launches.iter().any(|launch| launch.work.looks()) {
         return launches;
     }
     // Parts of a pack are written, and the pack is read.
@@ -34,13 +34,13 @@ pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> V
     let (mut wanted, mut overwritten): (Set<NodeId>, Set<NodeId>) = Default::default();
     let mut early = vec![false; launches.len()];
     for (i, launch) in launches.iter().enumerate().rev() {
-        let (reads, writes) = (launch.reads(), launch.writes());
-        early[i] = launch.looks()
-            || writes.iter().any(|id| wanted.contains(id))
-            || reads.iter().any(|id| overwritten.contains(id));
+        let work = &launch.work;
+        early[i] = work.looks()
+            || work.writes().any(|id| wanted.contains(&id))
+            || work.reads().any(|id| overwritten.contains(&id));
         if early[i] {
-            wanted.extend(reads.into_iter().flat_map(parts));
-            overwritten.extend(writes.iter().filter_map(|id| leaves_of.get(id)).flatten());
+            wanted.extend(work.reads().flat_map(parts));
+            overwritten.extend(work.writes().filter_map(|id| leaves_of.get(&id)).flatten());
         }
     }
     let (first, rest): (Vec<_>, Vec<_>) = launches.into_iter().zip(early).partition(|(_, early)| *early);
@@ -49,7 +49,7 @@ pub fn first(graph: &Graph, launches: Vec<Launch>, overwrites: &Overwrites) -> V
 
 /// Gives each check the label of its node, and the node of the program that it comes from.
 pub fn name(graph: &Graph, launches: &mut [Launch]) {
-    for check in launches.iter_mut().flat_map(Launch::checks_mut) {
+    for check in launches.iter_mut().flat_map(|launch| launch.work.checks_mut()) {
         let node = &graph.nodes[check.node];
         (check.label, check.node) = (node.label.clone(), node.source);
     }

@@ -41,11 +41,13 @@ impl Sum for Cost {
 impl Launch {
     /// What it costs over these buffers.
     pub fn cost(&self, buffers: &[BufferSpec]) -> Cost {
-        if let LaunchKind::Repeat(repeat) = &self.kind {
-            return repeat.launches.iter().map(|launch| launch.cost(buffers)).sum::<Cost>() * repeat.times;
+        // Those of its code.
+        let buffers: Vec<BufferSpec> = self.work.buffers.iter().map(|buf| buffers[*buf].clone()).collect();
+        if let LaunchKind::Repeat(repeat) = &self.work.code.kind {
+            return repeat.launches.iter().map(|launch| launch.cost(&buffers)).sum::<Cost>() * repeat.times;
         }
-        let mut touched = Touched { buffers, elements: BTreeMap::new() };
-        let flop = match &self.kind {
+        let mut touched = Touched { buffers: &buffers, elements: BTreeMap::new() };
+        let flop = match &self.work.code.kind {
             LaunchKind::Loop(l) => {
                 touched.body(&l.body, &[&l.outer[..], &l.inner].concat());
                 of_loop(l)
@@ -161,10 +163,6 @@ mod tests {
         Access { base: at(coef), terms: vec![], fill: 0.0 }
     }
 
-    fn launch(kind: LaunchKind) -> Launch {
-        Launch { kind, label: String::new(), members: vec![] }
-    }
-
     /// The row sums of e^x: each element is a function and a term.
     #[test]
     fn a_loop_counts_its_points_and_each_element_once() {
@@ -180,7 +178,7 @@ mod tests {
             stores: vec![Store { buf: 1, at: at(&[1, 0]), value: 3 }],
             checks: vec![],
         };
-        let sum = launch(LaunchKind::Loop(Loop { outer: vec![3], inner: vec![5], body }));
+        let sum = Launch::here(LaunchKind::Loop(Loop { outer: vec![3], inner: vec![5], body }), "sum");
         assert_eq!(sum.cost(&[buffer(15), buffer(3)]), Cost { flop: 15 + 15 + 3, bytes: 4 * (15 + 3) });
     }
 
@@ -195,8 +193,10 @@ mod tests {
         let operand = |buf, coef: &[i64]| Operand::load(buf, DType::F32, load(coef));
         let (a, b) = (operand(0, &[5, 1]), operand(1, &[7, 1]));
         let (m, k, n) = (vec![3], vec![5], vec![7]);
-        let product =
-            launch(LaunchKind::Contract(Contract { kind: ContractKind::Matmul, batch: vec![], m, n, k, a, b, body }));
+        let product = Launch::here(
+            LaunchKind::Contract(Contract { kind: ContractKind::Matmul, batch: vec![], m, n, k, a, b, body }),
+            "matmul",
+        );
         let cost = product.cost(&[buffer(15), buffer(35), buffer(21)]);
         assert_eq!(cost, Cost { flop: 2 * 3 * 5 * 7, bytes: 4 * (15 + 35 + 21) });
     }

@@ -223,6 +223,14 @@ impl Graph {
         builder.graph
     }
 
+    /// The graph without the nodes that no output needs.
+    pub fn swept(self) -> Graph {
+        match self.live().iter().all(|live| *live) {
+            true => self,
+            false => self.rewrite(|builder, node| builder.push(node)),
+        }
+    }
+
     /// Whether a node has the value of its input, a 16-bit float, in f32: whoever reads it may as well read that.
     pub fn widens(&self, id: NodeId) -> bool {
         let Node { op: Op::Cast, dtype: DType::F32, inputs, .. } = &self.nodes[id] else { return false };

@@ -17,12 +17,12 @@ pub fn unproved(schedule: &Schedule, program: &Program) -> BTreeSet<usize> {
         .collect();
     let mut found = BTreeSet::new();
     for (t, launch) in schedule.launches.iter().enumerate() {
-        for (written, memory) in launch.writes().into_iter().filter_map(|b| places[b].as_ref().map(|m| (b, m))) {
+        for (written, memory) in launch.work.writes().filter_map(|b| places[b].as_ref().map(|m| (b, m))) {
             let Some(output) = memory.output.filter(|output| !found.contains(output)) else { continue };
             for (leaf, old) in leaves.iter().filter(|(_, old)| old.footprint.overlaps(&memory.footprint)) {
-                let read_later = || schedule.launches[t + 1..].iter().any(|l| l.reads().contains(leaf));
+                let read_later = || schedule.launches[t + 1..].iter().any(|l| l.work.reads().any(|b| b == *leaf));
                 let read_here =
-                    || launch.reads().contains(leaf) && !memory.written_as_read(launch, written, *leaf, old);
+                    || launch.work.reads().any(|b| b == *leaf) && !memory.written_as_read(launch, written, *leaf, old);
                 if read_here() || read_later() {
                     found.insert(output);
                 }
@@ -67,7 +67,8 @@ impl Memory {
         }
         // Elements from the written buffer's start to the leaf's.
         let shift = old.footprint.offset as i64 - self.footprint.offset as i64;
-        match &launch.kind {
+        let (Some(written), Some(leaf)) = (launch.work.number(written), launch.work.number(leaf)) else { return false };
+        match &launch.work.code.kind {
             LaunchKind::Loop(l) => in_loop(l, written, leaf, shift),
             LaunchKind::Contract(c) => in_contract(c, written, leaf, shift),
             LaunchKind::Whole(_) | LaunchKind::Repeat(_) => false,

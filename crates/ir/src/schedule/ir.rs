@@ -1,6 +1,6 @@
 //! What a backend is given: a list of loop nests and contractions over virtual buffers.
 //!
-//! Two kinds of [`Launch`] have code; beside them there are primitives on whole buffers ([`Whole`]) and recorded steps that are
+//! Two kinds of [`LaunchKind`] have code; beside them there are primitives on whole buffers ([`Whole`]) and recorded steps that are
 //! walked over ([`Repeat`]).
 //!
 //! - a [`Loop`]: for every point of `outer`, sweeps over `inner`. Its body is straight-line code; [`Inst::Reduce`]
@@ -14,10 +14,14 @@
 
 mod access;
 mod body;
+mod kind;
 mod launch;
 mod layout;
+mod title;
 
 pub use access::{Access, BufId, BufIds, Linear, Term};
 pub use body::{Body, Check, Indirect, Inst, Store, Val};
-pub use launch::{Array, Contract, ContractKind, Launch, LaunchKind, Level, Loop, Operand, Read, Repeat, Whole};
+pub use kind::{Array, Contract, ContractKind, Level, Loop, Operand, Read, Whole};
+pub use launch::{Code, Launch, LaunchKind, Repeat, Slots, Work};
 pub use layout::{BufferSpec, Place, Schedule};
+pub use title::Title;

@@ -5,7 +5,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::ir::{Access, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Place};
+use super::ir::{Access, BufId, BufIds, BufferSpec, Inst, Launch, LaunchKind, Linear, Place};
 
 /// Stands for "no place yet".
 pub const TEMPORARY: Place = Place::Slot(usize::MAX);
@@ -73,14 +73,14 @@ impl Slot {
 fn values(buffers: &[BufferSpec], launches: &[Launch], is_temporary: impl Fn(BufId) -> bool) -> Vec<Value> {
     let mut last_use = vec![0usize; buffers.len()];
     for (t, launch) in launches.iter().enumerate() {
-        launch.reads().into_iter().chain(launch.writes()).for_each(|b| last_use[b] = t);
+        launch.work.reads().chain(launch.work.writes()).for_each(|b| last_use[b] = t);
     }
     let mut values: Vec<Value> = Vec::new();
     let mut value_of: Vec<Option<usize>> = vec![None; buffers.len()];
     for (t, launch) in launches.iter().enumerate() {
         let dies = |b: &BufId| last_use[*b] == t && value_of[*b].is_some() && reads_in_place(launch, *b);
-        let mut reusable: Vec<BufId> = launch.reads().into_iter().filter(dies).collect();
-        for written in launch.writes() {
+        let mut reusable: BufIds = launch.work.reads().filter(dies).collect();
+        for written in launch.work.writes() {
             if !is_temporary(written) || value_of[written].is_some() {
                 continue;
             }
@@ -122,8 +122,8 @@ fn size(buffer: &BufferSpec) -> usize {
 
 /// Whether a launch reads a buffer only at the element that it writes in the same place of every store.
 fn reads_in_place(launch: &Launch, buf: BufId) -> bool {
-    let LaunchKind::Loop(l) = &launch.kind else { return false };
-    let Some(first) = l.body.stores.first() else { return false };
+    let LaunchKind::Loop(l) = &launch.work.code.kind else { return false };
+    let (Some(first), Some(buf)) = (l.body.stores.first(), launch.work.number(buf)) else { return false };
     let same_place = |at: &Access| at.terms.is_empty() && same(&at.base, &first.at, &l.outer);
     l.inner.is_empty()
         && l.body.stores.iter().all(|s| same(&s.at, &first.at, &l.outer))

@@ -31,7 +31,7 @@ use smallvec::smallvec;
 
 use alike::Grouped;
 use graph::{Builder, Graph, Node, NodeId};
-use ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Schedule};
+use ir::{BufId, BufferSpec, Launch, Place, Schedule, Title};
 use memory::TEMPORARY;
 use pieces::Pieces;
 
@@ -41,7 +41,7 @@ use crate::{
     map::{Map, Set},
     op::{Op, primitive::Primitive},
     passes,
-    program::{Label, Program},
+    program::Program,
     shape::{Type, count},
 };
 
@@ -64,7 +64,7 @@ pub fn build_of(program: &Program, options: &Options, pieces: &mut Pieces) -> Re
     graph = passes::split::split(graph);
     graph = passes::join::join(graph, options.max_buffers);
     graph = passes::store::store(graph, options);
-    graph = graph.rewrite(|builder, node| builder.push(node));
+    graph = graph.swept();
     graph = give_parts_their_own_nodes(graph);
     take_views_for_what_they_show(&mut graph);
     give_outputs_their_own_nodes(&mut graph, program);
@@ -218,9 +218,9 @@ fn lower(
     copies: &Set<NodeId>,
 ) -> Option<Schedule> {
     let overwrites = overwrites(graph, program);
-    let launch = |Grouped { kind, members }: Grouped| {
-        let sources = by_weight(graph, &members).iter().map(|id| graph.nodes[*id].source).collect();
-        Launch { kind, label: label(graph, &members), members: sources }
+    let launch = |Grouped { work, members }: Grouped| {
+        let sources = by_weight(graph, &members).map(|id| graph.nodes[id].source).collect();
+        Launch { work, title: title(graph, &members), members: sources }
     };
     let launches = pieces.group(graph, &overwrites, options, copies)?.into_iter().map(launch).collect();
     let mut launches = checks::first(graph, launches, &overwrites);
@@ -243,7 +243,7 @@ fn lower(
         }
     }
     for launch in &mut launches {
-        launch.kind.buffers_mut().into_iter().for_each(|id| *id = buffers.of(*id));
+        launch.work.buffers.iter_mut().for_each(|id| *id = buffers.of(*id));
     }
     let outputs = graph.outputs.iter().map(|id| buffers.of(*id)).collect();
     let mut specs = buffers.specs;
@@ -257,14 +257,14 @@ fn lower(
 fn with_steps(launches: Vec<Launch>, specs: &mut Vec<BufferSpec>, options: &Options) -> Option<Vec<Launch>> {
     let mut all = Vec::with_capacity(launches.len());
     for launch in launches {
-        match launch.kind {
-            LaunchKind::Whole(whole) if let Primitive::Scan(scan) = &whole.op.clone() => {
+        match launch.work.whole() {
+            Some(whole) if let Primitive::Scan(scan) = &whole.op.clone() => {
                 let step: &Fragment = scan.step.program()?;
                 let body = build(&step.program(&repeat::wanted(scan, &whole)), options).ok()?;
-                let name = (&launch.label[..], &launch.members[..]);
+                let name = (&launch.title, &launch.members[..]);
                 all.extend(repeat::launches(scan, whole, name, body, specs, options.laid_out));
             }
-            kind => all.push(Launch { kind, ..launch }),
+            _ => all.push(launch),
         }
     }
     Some(all)
@@ -299,20 +299,15 @@ impl Buffers<'_> {
 }
 
 /// The members of a launch, first the one that it is known by: its contraction, or else the one that all others lead to.
-fn by_weight(graph: &Graph, members: &[NodeId]) -> Vec<NodeId> {
+fn by_weight(graph: &Graph, members: &[NodeId]) -> impl Iterator<Item = NodeId> {
     let main = members.iter().position(|id| graph.nodes[*id].op.is_contraction()).unwrap_or(members.len() - 1);
-    let others = members.iter().enumerate().filter(|(i, _)| *i != main).map(|(_, id)| *id);
-    std::iter::once(members[main]).chain(others).collect()
+    let others = members.iter().enumerate().filter(move |(i, _)| *i != main).map(|(_, id)| *id);
+    std::iter::once(members[main]).chain(others)
 }
 
 /// The ops of a launch, and path and position of the last.
-fn label(graph: &Graph, members: &[NodeId]) -> String {
-    let labels: Vec<&Label> = members.iter().map(|m| &graph.nodes[*m].label).collect();
-    let (last, others) = (labels[labels.len() - 1], &labels[..labels.len() - 1]);
-    let names: Vec<&str> = others.iter().map(|l| l.op).collect();
-    match names.len() {
-        0 => last.to_string(),
-        1..=3 => format!("{}+{last}", names.join("+")),
-        n => format!("{}+…{} more…+{last}", names[..2].join("+"), n - 2),
-    }
+fn title(graph: &Graph, members: &[NodeId]) -> Title {
+    let label = |id: &NodeId| &graph.nodes[*id].label;
+    let last = members.len() - 1;
+    Title::new(members[..last].iter().map(label), label(&members[last]))
 }

@@ -19,7 +19,6 @@ use super::{
     alike::{Alike, Grouped, alone},
     buffers::{self, Overwrites},
     graph::{Graph, Node, NodeId},
-    ir::Inst,
     options::Options,
     recent::Recent,
 };
@@ -68,7 +67,7 @@ impl Pieces {
         nodes > self.longest
     }
 
-    /// How many were grouped so far.
+    /// Nodes of those that were grouped so far.
     pub fn grouped(&self) -> u64 {
         self.grouped
     }
@@ -109,8 +108,8 @@ impl Pieces {
             }
             let grouped = self.alike.group(&piece.graph, &overwrites, options, &copies)?;
             launches.extend(grouped.iter().map(|launch| piece.place(launch)));
+            self.grouped += nodes.len() as u64;
             self.known.insert(key.words, grouped, nodes.len());
-            self.grouped += 1;
         }
         Some(launches)
     }
@@ -311,9 +310,9 @@ impl<'g> Piece<'g> {
         }
         let node = &self.whole.nodes[id];
         let elsewhere = apart(id);
-        let node = if elsewhere || node.op == Op::Leaf {
+        let (op, inputs, slot) = if elsewhere || node.op == Op::Leaf {
             self.leaves += 1;
-            Node { op: Op::Leaf, inputs: Inputs::new(), slot: Some(self.leaves - 1), ..node.clone() }
+            (Op::Leaf, Inputs::new(), Some(self.leaves - 1))
         } else {
             let inputs = node.inputs.iter().map(|input| self.add(*input, apart)).collect();
             let op = match &node.op {
@@ -327,8 +326,11 @@ impl<'g> Piece<'g> {
                 self.scalars.push(slot);
                 self.scalars.len() - 1
             });
-            Node { op, inputs, slot, ..node.clone() }
+            (op, inputs, slot)
         };
+        let Node { dtype, compute, source, .. } = *node;
+        let (shape, label) = (node.shape.clone(), node.label.clone());
+        let node = Node { op, inputs, shape, dtype, compute, label, source, slot };
         if elsewhere {
             self.taken.push(id);
         }
@@ -351,17 +353,9 @@ impl<'g> Piece<'g> {
 
     /// A launch over its nodes, as one over the nodes of the whole graph.
     fn place(&self, launch: &Grouped) -> Grouped {
-        let Grouped { mut kind, members } = launch.clone();
-        kind.buffers_mut().into_iter().for_each(|id| *id = self.ids[*id]);
-        for body in kind.bodies_mut() {
-            body.checks.iter_mut().for_each(|check| check.node = self.ids[check.node]);
-            for inst in &mut body.insts {
-                if let Inst::Scalar(slot) = inst {
-                    *slot = self.scalars[*slot];
-                }
-            }
-        }
-        Grouped { kind, members: members.into_iter().map(|id| self.ids[id]).collect() }
+        let mut work = launch.work.moved(|id| self.ids[id], |slot| self.scalars[slot]);
+        work.checks_mut().iter_mut().for_each(|check| check.node = self.ids[check.node]);
+        Grouped { work, members: launch.members.iter().map(|id| self.ids[*id]).collect() }
     }
 }
 
@@ -432,7 +426,7 @@ mod tests {
         };
         let (_, first) = group(200);
         let (_, longer) = group(333);
-        assert!(first <= 6 && longer <= 3, "{first} pieces, then {longer}");
+        assert!(first <= 200 && longer <= 128, "{first} nodes of 1400, then {longer}");
         assert_eq!(group(333).1, 0);
     }
 }

@@ -34,7 +34,7 @@ pub fn graph_text(graph: &Graph) -> String {
 fn schedule_text(schedule: &Schedule) -> String {
     let mut text = format!("schedule: {} launches\n", schedule.launches.len());
     for (t, launch) in schedule.launches.iter().enumerate() {
-        let shape = match &launch.kind {
+        let shape = match &launch.work.code.kind {
             LaunchKind::Whole(w) => {
                 let shapes: Vec<&[usize]> = w.inputs.iter().map(|array| &array.shape[..]).collect();
                 format!("{} {shapes:?}", w.op.name())
@@ -43,9 +43,9 @@ fn schedule_text(schedule: &Schedule) -> String {
             LaunchKind::Loop(l) => format!("loop {:?} × {:?}", l.outer, l.inner),
             LaunchKind::Contract(c) => format!("contract {:?} {:?} × {:?} over {:?}", c.batch, c.m, c.n, c.k),
         };
-        let (reads, writes, insts) =
-            (launch.reads(), launch.writes(), launch.kind.body().map_or(0, |body| body.insts.len()));
-        let _ = writeln!(text, "  {t}: {shape}  {reads:?} → {writes:?}  {insts} instructions  {}", launch.label);
+        let insts = launch.work.code.kind.size();
+        let (reads, writes): (Vec<_>, Vec<_>) = (launch.work.reads().collect(), launch.work.writes().collect());
+        let _ = writeln!(text, "  {t}: {shape}  {reads:?} → {writes:?}  {insts} instructions  {}", launch.title);
     }
     text
 }

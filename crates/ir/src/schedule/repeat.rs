@@ -8,8 +8,8 @@
 
 use super::{
     ir::{
-        Access, Array, Body, BufId, BufferSpec, Inst, Launch, LaunchKind, Linear, Loop, Operand, Place, Read, Repeat,
-        Schedule, Store, Whole,
+        Access, Array, Body, BufId, BufferSpec, Contract, ContractKind, Inst, Launch, LaunchKind, Linear, Loop,
+        Operand, Place, Read, Repeat, Schedule, Store, Title, Whole, Work,
     },
     memory::TEMPORARY,
 };
@@ -17,7 +17,7 @@ use crate::{
     dtype::DType,
     op::scan::{Part, Scan, Walk, row},
     program::NodeId,
-    shape::{count, strides},
+    shape::count,
 };
 
 /// Which results of a step somebody needs: every carry, and each `y` that is asked for.
@@ -31,13 +31,13 @@ pub fn wanted(scan: &Scan, whole: &Whole) -> Vec<bool> {
 pub fn launches(
     scan: &Scan,
     whole: Whole,
-    (label, members): (&str, &[NodeId]),
+    (title, members): (&Title, &[NodeId]),
     body: Schedule,
     specs: &mut Vec<BufferSpec>,
     laid_out: bool,
 ) -> Vec<Launch> {
     let carried: Vec<Carried> = (0..scan.carries).map(|c| Carried::of(scan, &whole, c, specs)).collect();
-    let launch = |kind: LaunchKind| Launch { kind, label: label.to_string(), members: members.to_vec() };
+    let launch = |kind: LaunchKind| Launch { work: Work::new(kind), title: title.clone(), members: members.to_vec() };
     let copied = |from: (BufId, usize), to: (BufId, usize), carried: &Carried| {
         launch(copy(from, to, carried.len, carried.dtype))
     };
@@ -82,10 +82,13 @@ pub fn launches(
     }
     let mut launches = body.launches;
     for launch in &mut launches {
-        launch.kind.buffers_mut().into_iter().for_each(|buf| *buf = of[*buf]);
+        let mut kind = launch.work.kind();
+        // Two of its constants may be one.
+        kind.buffers_mut().into_iter().for_each(|buf| *buf = of[*buf]);
+        launch.work = Work::new(kind);
         launch.members = members.to_vec();
         // They come from no node of the program that is run.
-        launch.checks_mut().iter_mut().for_each(|check| check.node = usize::MAX);
+        launch.work.checks_mut().iter_mut().for_each(|check| check.node = usize::MAX);
     }
     let mut scratch: Vec<BufId> = carried.iter().filter(|c| c.read.period > 0).map(|c| c.buf).chain(slots).collect();
     if laid_out {
@@ -102,41 +105,107 @@ pub fn launches(
 
 /// Has contractions read constants from copies: in F32, what is next to one another in the order in which it is read. Gives the copies.
 fn lay_out(launches: &mut [Launch], constants: &[BufId], specs: &mut Vec<BufferSpec>) -> Vec<(BufId, LaunchKind)> {
-    let mut known: Vec<(Operand, Vec<usize>, BufId)> = Vec::new();
+    let mut known: Vec<(Operand, Layout, BufId)> = Vec::new();
     let mut copies = Vec::new();
     for launch in launches {
-        let LaunchKind::Contract(c) = &mut launch.kind else { continue };
-        let [left, right] = c.extents();
-        for (operand, extents) in [(&mut c.a, left), (&mut c.b, right)] {
+        let LaunchKind::Contract(mut c) = launch.work.kind() else { continue };
+        let is_constant = |operand: &Operand| operand.read().is_some_and(|read| constants.contains(&read.buf));
+        let panels = if is_constant(&c.b) { in_panels(&c) } else { None };
+        let is_in_panels = panels.is_some();
+        c = panels.unwrap_or(c);
+        let layouts = [Layout::as_listed(&c.extents()[0]), Layout::of_right(&c, is_in_panels)];
+        for (operand, layout) in [&mut c.a, &mut c.b].into_iter().zip(layouts) {
             let Some(Read { buf: from, dtype, at, casts }) = operand.read() else { continue };
-            let next = extents.iter().zip(&at.base.coef).rev().find(|(extent, _)| **extent > 1);
             let plain = dtype == DType::F32 && casts.is_empty();
-            let as_read = plain && next.is_none_or(|(_, step)| *step == 1);
+            let as_read = plain && layout.holds(&at.base, is_in_panels);
             // Windows, and what is repeated, are larger than what they are of.
-            let once = at.terms.is_empty() && count(&extents) <= specs[from].len;
+            let once = at.terms.is_empty() && count(&layout.extents) <= specs[from].len;
             if as_read || !once || !constants.contains(&from) {
                 continue;
             }
-            let found = known.iter().find(|(of, along, _)| (of, along) == (&*operand, &extents)).map(|known| known.2);
+            let found = known.iter().find(|(of, to, _)| (of, to) == (&*operand, &layout)).map(|known| known.2);
             let buf = found.unwrap_or_else(|| {
-                let to = temporary(specs, count(&extents), DType::F32);
-                copies.push((to, LaunchKind::Loop(dense(operand.clone(), &extents, to))));
-                known.push((operand.clone(), extents.clone(), to));
+                let to = temporary(specs, count(&layout.extents), DType::F32);
+                copies.push((to, LaunchKind::Loop(layout.copy(operand.clone(), to))));
+                known.push((operand.clone(), layout.clone(), to));
                 to
             });
-            let base = Linear { offset: 0, coef: strides(&extents).into_iter().map(|s| s as i64).collect() };
-            *operand = Operand::load(buf, DType::F32, Access { base, terms: vec![], fill: 0.0 });
+            let at = Access { base: layout.at.clone(), terms: vec![], fill: 0.0 };
+            *operand = Operand::load(buf, DType::F32, at);
         }
+        launch.work = Work::new(LaunchKind::Contract(c));
     }
     copies
 }
 
-/// Elements of an operand, rounded as it says, in the order in which it is read.
-fn dense(operand: Operand, extents: &[usize], to: BufId) -> Loop {
-    let Operand { mut body } = if operand.dtype() == DType::F32 { operand } else { operand.cast(DType::F32) };
-    let at = Linear { offset: 0, coef: strides(extents).into_iter().map(|s| s as i64).collect() };
-    body.stores.push(Store { buf: to, at, value: body.insts.len() - 1 });
-    Loop { outer: extents.to_vec(), inner: vec![], body }
+/// Rows of results up to which a large right side is read as often as it is multiplied by.
+const FEW_ROWS: usize = 64;
+/// Elements of a right side that no cache near a core holds.
+const LARGE: usize = 1 << 18;
+/// Columns of a panel, the best first: a few vectors.
+const PANELS: [usize; 6] = [64, 96, 48, 80, 128, 112];
+
+/// A product of few rows with a large matrix in panels of columns, each of which lies in one stretch: it is read in the order in which it
+/// lies, where rows of all columns would be far apart.
+fn in_panels(c: &Contract) -> Option<Contract> {
+    let worth = c.kind == ContractKind::Matmul
+        && c.n.len() == 1
+        && count(&c.m) <= FEW_ROWS
+        && count(&c.n) * count(&c.k) >= LARGE;
+    if worth { PANELS.iter().find_map(|columns| c.in_panels(*columns)) } else { None }
+}
+
+/// How the elements of an operand lie in its copy.
+#[derive(Clone, PartialEq)]
+struct Layout {
+    /// Of the operand's coordinates.
+    extents: Vec<usize>,
+    at: Linear,
+}
+
+impl Layout {
+    /// Row-major.
+    fn as_listed(extents: &[usize]) -> Layout {
+        Layout::in_order(extents, &(0..extents.len()).collect::<Vec<_>>())
+    }
+
+    /// Of the right side: row-major, or panel by panel.
+    fn of_right(c: &Contract, in_panels: bool) -> Layout {
+        let [_, extents] = c.extents();
+        if !in_panels {
+            return Layout::as_listed(&extents);
+        }
+        let (b, k, all) = (c.batch.len(), c.k.len(), extents.len());
+        let order: Vec<usize> = (0..b).chain(b + k..all - 1).chain(b..b + k).chain([all - 1]).collect();
+        Layout::in_order(&extents, &order)
+    }
+
+    /// With these coordinates from the outermost to the innermost.
+    fn in_order(extents: &[usize], order: &[usize]) -> Layout {
+        let mut at = Linear::zero(extents.len());
+        let mut step = 1;
+        for d in order.iter().rev() {
+            at.coef[*d] = step;
+            step *= extents[*d] as i64;
+        }
+        Layout { extents: extents.to_vec(), at }
+    }
+
+    /// Whether elements that are read so lie well already: all of them, or else those next to one another.
+    fn holds(&self, read: &Linear, entirely: bool) -> bool {
+        let mut steps = self.extents.iter().zip(&read.coef).zip(&self.at.coef).filter(|((extent, _), _)| **extent > 1);
+        match entirely {
+            true => steps.all(|((_, step), wanted)| step == wanted),
+            false => steps.next_back().is_none_or(|((_, step), _)| *step == 1),
+        }
+    }
+
+    /// Elements of an operand, rounded as it says, as they lie here.
+    fn copy(&self, operand: Operand, to: BufId) -> Loop {
+        let Operand { mut body } = if operand.dtype() == DType::F32 { operand } else { operand.cast(DType::F32) };
+        body.stores.push(Store { buf: to, at: self.at.clone(), value: body.insts.len() - 1 });
+        Loop { outer: self.extents.clone(), inner: vec![], body }
+    }
 }
 
 /// Where a carry is kept.

@@ -98,6 +98,22 @@ impl Contract {
     }
 }
 
+impl Contract {
+    /// The same with its last coordinate of columns as two: which panel of so many columns, and which column of it. None if that is
+    /// no even division.
+    pub fn in_panels(&self, columns: usize) -> Option<Contract> {
+        let mut c = self.clone();
+        let last = c.n.pop().filter(|last| *last > columns && last.is_multiple_of(columns))?;
+        c.n.extend([last / columns, columns]);
+        // Columns come last, on the right side as among the results.
+        for form in c.b.body.forms_mut().chain(c.body.forms_mut()) {
+            let step = form.coef.pop()?;
+            form.coef.extend([step * columns as i64, step]);
+        }
+        Some(c)
+    }
+}
+
 /// What becomes of coordinates of extent 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ones {

@@ -33,6 +33,8 @@ pub struct Product {
     b: Side,
     /// Whether a batch is one product on several threads; else tiles are spread over threads.
     whole: bool,
+    /// Whether the chains of additions along k are cut.
+    long: bool,
     /// Where the sums go when nothing else is done with them.
     direct: Option<Direct>,
     epilogue: Epilogue,
@@ -61,28 +63,30 @@ impl Product {
         let copied = |s: &Side| matches!(s.source, Source::Copied(_));
         let retile = packed(&a) || packed(&b) || (copied(&b) && plain(&c.b)) || (copied(&a) && plain(&c.a));
         if retile {
-            // Enough columns for the product to be efficient, enough tiles for the threads, and a tile that fits.
+            // Enough columns for the product to be efficient, enough tiles for the threads, and a tile that fits; else panels of the
+            // last coordinate, where each of them lies by itself.
             let columns = n.div_ceil(4).clamp(64, TILE_COLUMNS);
-            let (tn, tk) = match packed(&a) {
-                false => {
-                    let tn = Tiling::new(&c.n, columns);
-                    let room = TILE_BYTES / size_of::<f32>() / tn.len.max(1);
-                    (tn, Tiling::new(&c.k, room.max(256)))
+            for columns in [Some(columns), c.n.last().copied()].into_iter().flatten() {
+                let tn = Tiling::new(&c.n, columns);
+                let room = TILE_BYTES / size_of::<f32>() / tn.len.max(1);
+                let tk = Tiling::new(&c.k, if packed(&a) { 512 } else { room.max(256) });
+                let (ta, tb) = sides(&tn, &tk)?;
+                // Cutting pays when it avoids packing or copying, or when there is no way around it.
+                let better = packed(&a) || packed(&b) || (copied(&a) && !copied(&ta)) || (copied(&b) && !copied(&tb));
+                if better {
+                    (n_tiles, k_tiles, a, b) = (tn, tk, ta, tb);
+                    break;
                 }
-                true => (Tiling::new(&c.n, columns), Tiling::new(&c.k, 512)),
-            };
-            let (ta, tb) = sides(&tn, &tk)?;
-            // Cutting pays when it avoids packing or copying, or when there is no way around it.
-            let better = packed(&a) || packed(&b) || (copied(&a) && !copied(&ta)) || (copied(&b) && !copied(&tb));
-            if better {
-                (n_tiles, k_tiles, a, b) = (tn, tk, ta, tb);
             }
         }
         let one_tile = n_tiles.tiles() <= 1 && k_tiles.tiles() <= 1;
         let whole = one_tile && !packed(&a) && !packed(&b) && (batches < 4 || m * n * k >= LARGE);
+        // Of matrices all columns count, whichever way they are cut.
+        let columns = if packed(&a) || packed(&b) { n_tiles.len } else { n };
+        let long = is_long([m, columns, k]);
         let epilogue = Epilogue::new(c, buffers, sums, m, n, &n_tiles, whole)?;
         let direct = Direct::new(c, buffers, &n_tiles);
-        Ok(Product { batches, m, n: n_tiles, k: k_tiles, a, b, whole, direct, epilogue, sums })
+        Ok(Product { batches, m, n: n_tiles, k: k_tiles, a, b, whole, long, direct, epilogue, sums })
     }
 
     /// Runs it.
@@ -123,8 +127,7 @@ impl Product {
             let tile_a = packed(&self.a, self.m)?;
             let tile_b = packed(&self.b, self.n.len)?;
             let sums = if direct.is_none() { Some(scratch(self.m * self.n.len)?) } else { None };
-            let long = is_long([self.m, self.n.len, self.k.count]);
-            let part = if long { Some(scratch(self.m * self.n.len)?) } else { None };
+            let part = if self.long { Some(scratch(self.m * self.n.len)?) } else { None };
             for index in t * chunk..((t + 1) * chunk).min(count) {
                 let (batch, n) = (index / tiles, self.n.tile(index % tiles));
                 let c = match (direct, &sums) {
@@ -179,7 +182,7 @@ impl Product {
             let b = self.b.tile(views, None, batch, n, all_k);
             let b = Matrix { rows: b.cols, cols: b.rows, ..b };
             let dims = [self.m, n.1, self.k.count];
-            if is_long(dims) { whole_long(dims, c, a, b, pool)? } else { matmul(dims, c, false, a, b, true) }
+            if self.long { whole_long(dims, c, a, b, pool)? } else { matmul(dims, c, false, a, b, true) }
         }
         if direct.is_none() {
             let mut views = views.to_vec();

@@ -10,9 +10,9 @@ pub struct Tiling {
     pub count: usize,
     /// Most positions of a tile.
     pub len: usize,
-    /// Positions of the cut coordinate and of those behind it, together.
+    /// Positions of the coordinate that is cut and of those behind it, together.
     period: usize,
-    /// The cut coordinate; those from here on vary within a tile.
+    /// Coordinates from here on vary within a tile.
     pub cut: usize,
 }
 
@@ -32,7 +32,9 @@ impl Tiling {
         }
         let extent = extents[cut - 1];
         let parts = extent.div_ceil((target / behind).max(1));
-        Tiling { count, len: extent.div_ceil(parts) * behind, period: extent * behind, cut: cut - 1 }
+        // Cut into single steps, that coordinate is fixed too.
+        let cut = if parts == extent { cut } else { cut - 1 };
+        Tiling { count, len: extent.div_ceil(parts) * behind, period: extent * behind, cut }
     }
 
     /// One tile of everything.

@@ -1,203 +1,25 @@
-//! What a launch does: a loop nest, a contraction, a primitive, or a recorded step many times.
+//! Code that many launches share, and what each of them runs over.
+//!
+//! ```text
+//! code       b2[i] = s0 · b0[i] + b1[i]         once for all turns of a loop, and its kernel with it
+//! launches   b0, b1, b2 = 4, 7, 9     s0 = 2
+//!            b0, b1, b2 = 9, 8, 12    s0 = 2
+//! ```
 
-use std::collections::BTreeSet;
-
-use super::{Access, Body, BufId, BufIds, Check, Inst};
-use crate::{
-    dtype::DType,
-    fragment::Fragment,
-    op::{Conv, primitive::Primitive},
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
 };
 
-/// For every point of `outer`, sweeps over `inner`. Loop coordinates are `outer ++ inner`.
-#[derive(Clone, Debug, PartialEq, Hash)]
-pub struct Loop {
-    /// Extents of the independent coordinates.
-    pub outer: Vec<usize>,
-    /// Extents of the reduced coordinates; empty when nothing is reduced.
-    pub inner: Vec<usize>,
-    /// The code.
-    pub body: Body,
-}
+use smallvec::SmallVec;
 
-/// Where in a [`Loop`] a value lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// Whether it is one number per point of `outer`.
-    pub per_row: bool,
-    /// The sweep in which it can first be computed; a per-row value of sweep `s` is known before sweep `s` starts.
-    pub sweep: usize,
-}
-
-impl Loop {
-    /// The level of each value. A store or an `Inst::Reduce` of a per-element value happens in that value's sweep;
-    /// per-element values of earlier sweeps that it needs are computed again.
-    pub fn levels(&self) -> Vec<Level> {
-        let inner = self.outer.len()..self.outer.len() + self.inner.len();
-        let mut levels: Vec<Level> = Vec::with_capacity(self.body.insts.len());
-        for inst in &self.body.insts {
-            let operands = inst.operands();
-            let sweep = operands.iter().map(|v| levels[*v].sweep).max().unwrap_or(0);
-            let per_row = inner.clone().all(|d| inst.ignores(d)) && operands.iter().all(|v| levels[*v].per_row);
-            levels.push(match inst {
-                Inst::Reduce(..) => Level { per_row: true, sweep: sweep + 1 },
-                _ => Level { per_row, sweep },
-            });
-        }
-        levels
-    }
-
-    /// Points of `outer`.
-    pub fn rows(&self) -> usize {
-        self.outer.iter().product()
-    }
-
-    /// Points of `inner` for each row.
-    pub fn cols(&self) -> usize {
-        self.inner.iter().product()
-    }
-}
-
-/// One side of a contraction: code for each of its elements, the last value of which it is. Mostly that is an element of a buffer
-/// ([`Operand::read`]).
-///
-/// Loop coordinates are `batch ++ m ++ k` for the left side, `batch ++ k ++ n` for the right. It stores nothing and reduces nothing;
-/// positions that it looks at are among the checks of [`Contract::body`].
-#[derive(Clone, Debug, PartialEq, Hash)]
-pub struct Operand {
-    /// The code.
-    pub body: Body,
-}
-
-/// An operand that is a float of a buffer, 0 where a guard fails.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Read<'a> {
-    /// Which buffer.
-    pub buf: BufId,
-    /// What its elements are.
-    pub dtype: DType,
-    /// Which element.
-    pub at: &'a Access,
-    /// Casts applied to the element, in order (say, to f16: the value is rounded before the product).
-    pub casts: &'a [DType],
-}
-
-impl Operand {
-    /// Elements of a buffer of this dtype.
-    pub fn load(buf: BufId, dtype: DType, at: Access) -> Operand {
-        Operand { body: Body { insts: vec![Inst::Load { buf, at }], dtypes: vec![dtype], ..Body::default() } }
-    }
-
-    /// It, cast.
-    pub fn cast(mut self, to: DType) -> Operand {
-        self.body.insts.push(Inst::Cast(self.body.insts.len() - 1));
-        self.body.dtypes.push(to);
-        self
-    }
-
-    /// The dtype of its elements.
-    pub fn dtype(&self) -> DType {
-        self.body.dtypes[self.body.dtypes.len() - 1]
-    }
-
-    /// What it reads, if it does nothing beside but cast.
-    pub fn read(&self) -> Option<Read<'_>> {
-        let [Inst::Load { buf, at }, casts @ ..] = &self.body.insts[..] else { return None };
-        let in_order = casts.iter().enumerate().all(|(before, inst)| *inst == Inst::Cast(before));
-        let (dtype, casts) = self.body.dtypes.split_first()?;
-        // What is no float has other bits, and a guard's 0 stays 0 when it is cast.
-        let floats = self.body.dtypes.iter().all(|dtype| dtype.is_float()) && at.fill == 0.0;
-        (in_order && floats).then_some(Read { buf: *buf, dtype: *dtype, at, casts })
-    }
-}
-
-/// What a contraction is in the graph, for labels and for backends that have a kernel of their own for it.
-#[derive(Clone, Debug, PartialEq, Hash)]
-pub enum ContractKind {
-    /// [`crate::Op::Matmul`].
-    Matmul,
-    /// [`crate::Op::Conv`]: left is the weight, right the windows; `batch = [groups]`, `m = [O/g]`, `n = [B, S..]`,
-    /// `k = [C/g, K..]`.
-    Conv(Box<Conv>),
-    /// [`crate::Op::ConvInput`]: left is the weight, right the gradient; `batch = [groups]`, `m = [C/g]`, `n = [B, L..]`,
-    /// `k = [O/g, K..]`.
-    ConvInput(Box<Conv>),
-    /// [`crate::Op::ConvWeight`]: left is the gradient, right the windows; `batch = [groups]`, `m = [O/g]`,
-    /// `n = [C/g, K..]`, `k = [B, S..]`.
-    ConvWeight(Box<Conv>),
-}
-
-/// `acc[b, m, n] = Σ_k A[b, m, k] · B[b, k, n]`, accumulated in f32, and `body` on each. The body's loop coordinates are
-/// `batch ++ m ++ n`; it has no `Inst::Reduce`.
-///
-/// ```text
-/// buffers ── code of A ─┐
-///                       ├─ Σ products ── body ── buffers
-/// buffers ── code of B ─┘                 └ buffers
-/// ```
-#[derive(Clone, Debug, PartialEq, Hash)]
-pub struct Contract {
-    /// What it is in the graph.
-    pub kind: ContractKind,
-    /// Extents of the coordinates that both sides share with the output.
-    pub batch: Vec<usize>,
-    /// Extents of the left side's own coordinates.
-    pub m: Vec<usize>,
-    /// Extents of the right side's own coordinates.
-    pub n: Vec<usize>,
-    /// Extents of the summed coordinates.
-    pub k: Vec<usize>,
-    /// The left side.
-    pub a: Operand,
-    /// The right side.
-    pub b: Operand,
-    /// What is done with each sum, and where it goes.
-    pub body: Body,
-}
-
-impl Contract {
-    /// Its code: that of both sides, and what is done with each sum.
-    pub fn bodies(&self) -> [&Body; 3] {
-        [&self.a.body, &self.b.body, &self.body]
-    }
-
-    /// The same, to be changed.
-    pub fn bodies_mut(&mut self) -> [&mut Body; 3] {
-        [&mut self.a.body, &mut self.b.body, &mut self.body]
-    }
-
-    /// Extents of the coordinates of both sides.
-    pub fn extents(&self) -> [Vec<usize>; 2] {
-        [[&self.batch[..], &self.m, &self.k].concat(), [&self.batch[..], &self.k, &self.n].concat()]
-    }
-}
-
-/// A whole buffer, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Array {
-    /// Which buffer.
-    pub buf: BufId,
-    /// Its extents.
-    pub shape: Vec<usize>,
-}
-
-/// A primitive on whole buffers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Whole {
-    /// What it computes.
-    pub op: Primitive,
-    /// What it reads.
-    pub inputs: Vec<Array>,
-    /// Its results; none where nobody asks for one.
-    pub outputs: Vec<Option<Array>>,
-}
-
-impl Whole {
-    /// Every buffer it names.
-    fn arrays_mut(&mut self) -> impl Iterator<Item = &mut Array> {
-        self.inputs.iter_mut().chain(self.outputs.iter_mut().flatten())
-    }
-}
+use super::{Body, BufId, BufIds, Check, Contract, Inst, Loop, Title, Whole};
+use crate::{
+    fragment::Fragment,
+    op::primitive::Primitive,
+    program::{Label, NodeId},
+};
 
 /// A recorded step, so many times: launches over buffers some of which lie elsewhere every time.
 #[derive(Clone, Debug, PartialEq)]
@@ -226,31 +48,38 @@ pub enum LaunchKind {
 }
 
 impl LaunchKind {
-    /// The buffers it reads.
-    pub fn reads(&self) -> BTreeSet<BufId> {
-        match self {
-            LaunchKind::Loop(l) => l.body.reads().into_iter().collect(),
+    /// The buffers it reads, each once, operands first.
+    pub fn reads(&self) -> BufIds {
+        let all: BufIds = match self {
+            LaunchKind::Loop(l) => return l.body.reads(),
             LaunchKind::Contract(c) => c.bodies().into_iter().flat_map(Body::reads).collect(),
             LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
                 whole.inputs.iter().map(|array| array.buf).collect()
             }
-        }
-    }
-
-    /// The buffers it writes.
-    pub fn writes(&self) -> BTreeSet<BufId> {
-        match self {
-            LaunchKind::Loop(l) => l.body.stores.iter().map(|s| s.buf).collect(),
-            LaunchKind::Whole(whole) => whole.outputs.iter().flatten().map(|array| array.buf).collect(),
-            LaunchKind::Repeat(Repeat { whole, scratch, .. }) => {
-                whole.outputs.iter().flatten().map(|array| array.buf).chain(scratch.iter().copied()).collect()
+        };
+        let mut reads = BufIds::new();
+        for buf in all {
+            if !reads.contains(&buf) {
+                reads.push(buf);
             }
-            LaunchKind::Contract(c) => c.body.stores.iter().map(|s| s.buf).collect(),
+        }
+        reads
+    }
+
+    /// The buffers it writes, each once.
+    pub fn writes(&self) -> BufIds {
+        let results = |whole: &Whole| whole.outputs.iter().flatten().map(|array| array.buf).collect::<BufIds>();
+        match self {
+            LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => {
+                body.stores.iter().map(|s| s.buf).collect()
+            }
+            LaunchKind::Whole(whole) => results(whole),
+            LaunchKind::Repeat(Repeat { whole, scratch, .. }) => {
+                results(whole).into_iter().chain(scratch.iter().copied()).collect()
+            }
         }
     }
-}
 
-impl LaunchKind {
     /// What it is called.
     pub fn name(&self) -> &'static str {
         match self {
@@ -274,6 +103,12 @@ impl LaunchKind {
         self.body().map_or(0, |body| body.insts.len())
     }
 
+    /// Every place that names a host scalar.
+    pub fn scalars_mut(&mut self) -> impl Iterator<Item = &mut usize> {
+        let insts = self.bodies_mut().into_iter().flat_map(|body| &mut body.insts);
+        insts.filter_map(|inst| if let Inst::Scalar(slot) = inst { Some(slot) } else { None })
+    }
+
     /// All of its code, to be changed: a contraction's operands have some too.
     pub fn bodies_mut(&mut self) -> Vec<&mut Body> {
         match self {
@@ -291,30 +126,6 @@ impl LaunchKind {
         }
     }
 
-    /// Every buffer it names.
-    pub fn buffers(&self) -> Vec<BufId> {
-        self.clone().buffers_mut().into_iter().map(|buf| *buf).collect()
-    }
-
-    /// It with buffers and host scalars numbered in order of appearance, and which of them those are.
-    pub fn anywhere(&self) -> (LaunchKind, Vec<BufId>, Vec<usize>) {
-        let number = |of: &mut usize, known: &mut Vec<usize>| {
-            let at = known.iter().position(|k| k == of).unwrap_or(known.len());
-            if at == known.len() {
-                known.push(*of);
-            }
-            *of = at;
-        };
-        let (mut kind, mut buffers, mut scalars) = (self.clone(), Vec::new(), Vec::new());
-        kind.buffers_mut().into_iter().for_each(|buf| number(buf, &mut buffers));
-        for inst in kind.bodies_mut().into_iter().flat_map(|body| &mut body.insts) {
-            if let Inst::Scalar(slot) = inst {
-                number(slot, &mut scalars);
-            }
-        }
-        (kind, buffers, scalars)
-    }
-
     /// Every place that names a buffer.
     pub fn buffers_mut(&mut self) -> Vec<&mut BufId> {
         match self {
@@ -322,7 +133,7 @@ impl LaunchKind {
             LaunchKind::Contract(c) => c.bodies_mut().into_iter().flat_map(Body::buffers_mut).collect(),
             LaunchKind::Whole(whole) => whole.arrays_mut().map(|array| &mut array.buf).collect(),
             LaunchKind::Repeat(Repeat { launches, whole, scratch, .. }) => {
-                let inner = launches.iter_mut().flat_map(|launch| launch.kind.buffers_mut());
+                let inner = launches.iter_mut().flat_map(|launch| &mut launch.work.buffers);
                 let outer = whole.arrays_mut().map(|array| &mut array.buf);
                 inner.chain(outer).chain(scratch).collect()
             }
@@ -330,64 +141,163 @@ impl LaunchKind {
     }
 }
 
-/// One launch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Launch {
-    /// What to do.
+/// Host scalars of a launch.
+pub type Slots = SmallVec<[usize; 2]>;
+
+/// What to do, with buffers and host scalars numbered in order of appearance. The buffers of all that share it have the same dtypes and
+/// lengths.
+#[derive(Clone)]
+pub struct Code {
+    /// The code.
     pub kind: LaunchKind,
-    /// Ops, nearest parameter path and source position, for error messages.
-    pub label: String,
-    /// The nodes of the program that it computes, first the one that it is known by.
-    pub members: Vec<usize>,
+    reads: BufIds,
+    writes: BufIds,
+    kernel: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
-impl Launch {
-    /// What looks at positions that are data.
-    pub fn checks(&self) -> &[Check] {
-        self.kind.body().map_or(&[], |body| &body.checks)
+impl Code {
+    fn new(kind: LaunchKind) -> Code {
+        Code { reads: kind.reads(), writes: kind.writes(), kind, kernel: OnceLock::new() }
     }
 
-    /// The same, to be changed.
+    /// What a device made of it, if that is there and of this type.
+    pub fn kernel<K: Any + Send + Sync>(&self) -> Option<Arc<K>> {
+        self.kernel.get()?.clone().downcast().ok()
+    }
+
+    /// Keeps what a device made of it.
+    pub fn keep<K: Any + Send + Sync>(&self, kernel: &Arc<K>) {
+        // Another kernel of the same code is as good.
+        let _ = self.kernel.set(kernel.clone());
+    }
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Code) -> bool {
+        self.kind == other.kind
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+/// Code, and what it runs over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// What to do.
+    pub code: Arc<Code>,
+    /// The buffer of each number, no two the same.
+    pub buffers: BufIds,
+    /// The host scalar of each number.
+    pub scalars: Slots,
+}
+
+impl Work {
+    /// Of code over these very buffers and host scalars.
+    pub fn new(mut kind: LaunchKind) -> Work {
+        fn number<A: smallvec::Array<Item = usize>>(of: &mut usize, known: &mut SmallVec<A>) {
+            let at = known.iter().position(|k| k == of).unwrap_or(known.len());
+            if at == known.len() {
+                known.push(*of);
+            }
+            *of = at;
+        }
+        let (mut buffers, mut scalars) = (BufIds::new(), Slots::new());
+        kind.buffers_mut().into_iter().for_each(|buf| number(buf, &mut buffers));
+        kind.scalars_mut().for_each(|slot| number(slot, &mut scalars));
+        Work { code: Arc::new(Code::new(kind)), buffers, scalars }
+    }
+
+    /// The same elsewhere, where no two buffers fall together.
+    pub fn moved(&self, buffer: impl Fn(BufId) -> BufId, scalar: impl Fn(usize) -> usize) -> Work {
+        let buffers = self.buffers.iter().map(|buf| buffer(*buf)).collect();
+        Work { code: self.code.clone(), buffers, scalars: self.scalars.iter().map(|slot| scalar(*slot)).collect() }
+    }
+
+    /// Its code over its buffers and host scalars.
+    pub fn kind(&self) -> LaunchKind {
+        let mut kind = self.code.kind.clone();
+        kind.buffers_mut().into_iter().for_each(|buf| *buf = self.buffers[*buf]);
+        kind.scalars_mut().for_each(|slot| *slot = self.scalars[*slot]);
+        kind
+    }
+
+    /// The primitive that it is, over its buffers.
+    pub fn whole(&self) -> Option<Whole> {
+        let LaunchKind::Whole(whole) = &self.code.kind else { return None };
+        let mut whole = whole.clone();
+        whole.arrays_mut().for_each(|array| array.buf = self.buffers[array.buf]);
+        Some(whole)
+    }
+
+    /// Of a [`Repeat`] the launches of a step, over these buffers.
+    pub fn steps(&self) -> Vec<Launch> {
+        let LaunchKind::Repeat(repeat) = &self.code.kind else { return Vec::new() };
+        let here = |launch: &Launch| {
+            let work = launch.work.moved(|buf| self.buffers[buf], |slot| slot);
+            Launch { work, ..launch.clone() }
+        };
+        repeat.launches.iter().map(here).collect()
+    }
+
+    /// The number that a buffer has in the code.
+    pub fn number(&self, buf: BufId) -> Option<usize> {
+        self.buffers.iter().position(|known| *known == buf)
+    }
+
+    /// The buffers it reads, each once, operands first.
+    pub fn reads(&self) -> impl Iterator<Item = BufId> {
+        self.code.reads.iter().map(|buf| self.buffers[*buf])
+    }
+
+    /// The buffers it writes, each once.
+    pub fn writes(&self) -> impl Iterator<Item = BufId> {
+        self.code.writes.iter().map(|buf| self.buffers[*buf])
+    }
+
+    /// What looks at positions that are data.
+    pub fn checks(&self) -> &[Check] {
+        self.code.kind.body().map_or(&[], |body| &body.checks)
+    }
+
+    /// The same, to be changed: the code is its own then.
     pub fn checks_mut(&mut self) -> &mut [Check] {
-        self.kind.body_mut().map_or(&mut [], |body| &mut body.checks)
+        match self.checks() {
+            [] => &mut [],
+            _ => Arc::make_mut(&mut self.code).kind.body_mut().map_or(&mut [], |body| &mut body.checks),
+        }
     }
 
     /// Whether it looks at positions that are data.
     pub fn looks(&self) -> bool {
-        match &self.kind {
+        match &self.code.kind {
             LaunchKind::Whole(Whole { op: Primitive::Scan(scan), .. }) => {
                 scan.step.program::<Fragment>().is_some_and(Fragment::looks)
             }
-            LaunchKind::Repeat(repeat) => repeat.launches.iter().any(Launch::looks),
+            LaunchKind::Repeat(repeat) => repeat.launches.iter().any(|launch| launch.work.looks()),
             _ => !self.checks().is_empty(),
         }
     }
+}
 
-    /// The buffers it reads, each once, operands first.
-    pub fn reads(&self) -> BufIds {
-        let all: BufIds = match &self.kind {
-            LaunchKind::Loop(l) => l.body.reads(),
-            LaunchKind::Contract(c) => c.bodies().into_iter().flat_map(Body::reads).collect(),
-            LaunchKind::Whole(whole) | LaunchKind::Repeat(Repeat { whole, .. }) => {
-                whole.inputs.iter().map(|array| array.buf).collect()
-            }
-        };
-        let mut reads = BufIds::new();
-        for buf in all {
-            if !reads.contains(&buf) {
-                reads.push(buf);
-            }
-        }
-        reads
-    }
+/// One launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// What to do, and over what.
+    pub work: Work,
+    /// What it is called.
+    pub title: Title,
+    /// The nodes of the program that it computes, first the one that it is known by.
+    pub members: Vec<NodeId>,
+}
 
-    /// The buffers it writes, each once.
-    pub fn writes(&self) -> BufIds {
-        match &self.kind {
-            LaunchKind::Loop(Loop { body, .. }) | LaunchKind::Contract(Contract { body, .. }) => {
-                body.stores.iter().map(|s| s.buf).collect()
-            }
-            kind => kind.writes().into_iter().collect(),
-        }
+impl Launch {
+    /// One that no tensor stands for.
+    #[track_caller]
+    pub fn here(kind: LaunchKind, op: &'static str) -> Launch {
+        Launch { work: Work::new(kind), title: Label::here(op).into(), members: Vec::new() }
     }
 }

@@ -62,7 +62,7 @@ pub struct Schedule {
 impl Schedule {
     /// Whether a buffer must start as zeros, since no launch writes its every element: between the parts of a pack lies nothing.
     pub fn starts_at_zero(&self) -> Vec<bool> {
-        let written: Set<BufId> = self.launches.iter().flat_map(|l| l.writes()).collect();
+        let written: Set<BufId> = self.launches.iter().flat_map(|l| l.work.writes()).collect();
         let mut zero: Vec<bool> = (0..self.buffers.len()).map(|buf| !written.contains(&buf)).collect();
         for spec in &self.buffers {
             if let Place::Window { of, .. } = spec.place {
