@@ -25,7 +25,7 @@ pub fn gpu() -> Device {
     GPU.get_or_init(own_gpu).clone()
 }
 
-/// The same, opened for one test: what goes wrong on it, another test does not hear of.
+/// The same, opened for one test: what goes wrong on it, another test does not hear of, and its last step is the test's.
 ///
 /// # Panics
 /// As [`gpu`].

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thalweg::prelude::*;
 use thalweg_graph::{Profile, Row, Span, backend::Phase};
-use thalweg_tests::{cpu, strict, test_gpu};
+use thalweg_tests::{cpu, own_gpu, strict, test_gpu};
 
 #[derive(Module)]
 struct Mlp {
@@ -54,7 +54,7 @@ fn line(span: &Span) -> (&'static str, u32) {
 
 #[test]
 fn every_launch_is_of_a_line_of_ours() -> thalweg_graph::Result<()> {
-    for device in [cpu(), test_gpu!(), strict()] {
+    for device in [cpu(), own_gpu(), strict()] {
         let profile = profiled(&device)?;
         for span in profile.spans() {
             assert_eq!(line(span).0, file!(), "on {device}: {span}");

@@ -2,7 +2,7 @@
 
 use thalweg::prelude::*;
 use thalweg_graph::{Result, backend::PlanReport};
-use thalweg_tests::{cpu, test_gpu};
+use thalweg_tests::{cpu, own_gpu};
 
 #[derive(Module)]
 struct Mlp {
@@ -31,7 +31,7 @@ const SIZES: [(usize, usize); 2] = [(160, 4), (32, 1024)];
 
 #[test]
 fn gradients_are_measured_where_they_lie() -> Result<()> {
-    for device in [cpu(), test_gpu!()] {
+    for device in [cpu(), own_gpu()] {
         for (width, rows) in SIZES {
             let plain = plan(&device, width, rows, Ok)?;
             let clipped = plan(&device, width, rows, |opt| Ok(opt.clip_norm(1.0)))?;

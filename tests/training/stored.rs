@@ -3,7 +3,7 @@
 use thalweg::nn::Attention;
 use thalweg::prelude::*;
 use thalweg_graph::Result;
-use thalweg_tests::{cpu, test_gpu};
+use thalweg_tests::{cpu, own_gpu, test_gpu};
 
 /// The net of the example `mnist`.
 #[derive(Module)]
@@ -160,7 +160,7 @@ fn agree(device: &Device, name: &str, of: impl Fn(&Device) -> Result<Step>) -> R
 
 #[test]
 fn activations_take_half_the_memory() -> Result<()> {
-    for device in [cpu(), test_gpu!()] {
+    for device in [cpu(), own_gpu()] {
         agree(&device, "convolutional", |device| {
             let net = Convolutional::new(device, &mut Rng::seed(1))?;
             step(device, &net, &[64, 1, 28, 28], Convolutional::loss)

@@ -51,7 +51,7 @@ pub(super) fn lower(context: &Context, launches: &[Launch], buffers: &[BufferSpe
 
 /// A launch with its kernels, which are made once however often it is dispatched.
 enum Made {
-    Once { launch: Launch, kernels: Vec<Arc<Kernel>>, copy: Option<Copy> },
+    Once { launch: Box<Launch>, kernels: Vec<Arc<Kernel>>, copy: Option<Copy> },
     Repeat { times: usize, launches: Vec<Made>, walking: Vec<BufId> },
 }
 
@@ -80,7 +80,7 @@ fn make(context: &Context, launches: &[Launch], buffers: &[BufferSpec], to: &mut
         let kernels: Vec<Arc<Kernel>> = kernels.into_iter().map(Arc::new).collect();
         let compiled = kernels.iter().skip(usize::from(copy.is_some()));
         to.listed.extend(compiled.map(|kernel| (kernel.clone(), label.clone())));
-        all.push(Made::Once { launch: launch.clone(), kernels, copy });
+        all.push(Made::Once { launch: Box::new(launch.clone()), kernels, copy });
     }
     Ok(all)
 }
