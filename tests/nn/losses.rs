@@ -88,6 +88,27 @@ fn ctc_of_concatenated_targets() {
     assert!(text.contains("ctc_loss") && text.contains("[2, 0, 3]") && text.contains("3 labels"), "{text}");
 }
 
+/// Nothing is planned anew for targets of other lengths, as long as the longest and all together are as long.
+#[test]
+fn lengths_of_a_ctc_are_data() -> Result<()> {
+    // A device of its own: others count along on a shared one.
+    let device = Device::cpu()?;
+    let int = |v: &[i32]| Tensor::from_slice(&device, v, [v.len()]);
+    let log_p = (Tensor::arange(&device, 7 * 3 * 4).cast(DType::F32) * 0.7).sin().reshape([7, 3, 4]).log_softmax(-1);
+    let run = |target: &[i32], lengths: &[i32]| -> Result<(f64, u64)> {
+        let before = device.stats().plans_built;
+        let loss = Ctc::default().loss(&log_p, &int(target), &int(&[7, 7, 7]), &int(lengths)).item()?;
+        Ok((loss, device.stats().plans_built - before))
+    };
+    run(&[1, 2, 3, 3, 1], &[2, 0, 3])?;
+    let (loss, plans) = run(&[1, 2, 3, 3, 1], &[1, 3, 1])?;
+    assert!(loss.is_finite() && plans == 0, "{plans} plans");
+    let (nothing, _) = run(&[], &[0, 0, 0])?;
+    let blanks = -log_p.select(2, 0).sum(0).mean(..).item()?;
+    assert!((nothing - blanks).abs() < 1e-5, "{nothing}, not {blanks}");
+    Ok(())
+}
+
 #[test]
 fn the_best_path_is_merged_and_has_no_blanks() -> Result<()> {
     for device in [strict(), cpu(), test_gpu!()] {
