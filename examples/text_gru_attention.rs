@@ -119,7 +119,7 @@ pub fn run(options: &Options) -> Result<()> {
         net.eval();
         let test = batches(&data.test, BATCH, 0)?.pad_tail();
         [accuracy] =
-            mean_over(test, &device, |(words, labels)| [correct(&net.forward(&words, &device), &labels.to(&device))])?;
+            mean_over(test, &device, |(words, labels)| [correct(&net.forward(words, &device), &labels.to(&device))])?;
         let loss = sum.item()? / steps as f64;
         println!("epoch {}: loss {loss:.4}, test accuracy {:.2} %", epoch + 1, 100.0 * accuracy);
     }
