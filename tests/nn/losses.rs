@@ -63,6 +63,9 @@ fn ctc_sums_over_all_paths() {
             ctc.loss(&short, &int(&[1, 1]), &int(&[2]), &int(&[2])).item().unwrap()
         };
         assert_eq!((impossible(false), impossible(true)), (f64::INFINITY, 0.0), "{device}");
+        // Of no steps there is one path, and it gives nothing.
+        let none = |labels: i32| Ctc::default().loss(&log_p, &int(&[1]), &int(&[0]), &int(&[labels])).item().unwrap();
+        assert_eq!((none(0).abs(), none(1)), (0.0, f64::INFINITY), "{device}");
     }
 }
 
@@ -85,7 +88,72 @@ fn ctc_of_concatenated_targets() {
     assert!(text.contains("ctc_loss") && text.contains("[2, 0, 3]") && text.contains("3 labels"), "{text}");
 }
 
-/// A loop of many steps is planned and gives the same everywhere, gradients included.
+/// Nothing is planned anew for targets of other lengths, as long as the longest and all together are as long.
+#[test]
+fn lengths_of_a_ctc_are_data() -> Result<()> {
+    // A device of its own: others count along on a shared one.
+    let device = Device::cpu()?;
+    let int = |v: &[i32]| Tensor::from_slice(&device, v, [v.len()]);
+    let log_p = (Tensor::arange(&device, 7 * 3 * 4).cast(DType::F32) * 0.7).sin().reshape([7, 3, 4]).log_softmax(-1);
+    log_p.eval()?;
+    let run = |target: &[i32], lengths: &[i32]| -> Result<(f64, u64)> {
+        let before = device.stats().plans_built;
+        let loss = Ctc::default().loss(&log_p, &int(target), &int(&[7, 7, 7]), &int(lengths)).item()?;
+        Ok((loss, device.stats().plans_built - before))
+    };
+    run(&[1, 2, 3, 3, 1], &[2, 0, 3])?;
+    let (loss, plans) = run(&[1, 2, 3, 3, 1], &[1, 3, 1])?;
+    assert!(loss.is_finite() && plans == 0, "{plans} plans");
+    let (nothing, _) = run(&[], &[0, 0, 0])?;
+    let blanks = -log_p.select(2, 0).sum(0).mean(..).item()?;
+    assert!((nothing - blanks).abs() < 1e-5, "{nothing}, not {blanks}");
+    Ok(())
+}
+
+#[test]
+fn the_best_path_is_merged_and_has_no_blanks() -> Result<()> {
+    for device in [strict(), cpu(), test_gpu!()] {
+        // The classes of two sequences over seven steps, of which the second has five.
+        let paths = [[1, 1, 0, 1, 2, 2, 0], [0, 3, 3, 2, 0, 3, 3]];
+        let best = |t: usize, row: usize, class: usize| if paths[row][t] == class { 1.0f32 } else { 0.25 };
+        let logits: Vec<f32> =
+            (0..7).flat_map(|t| (0..2).flat_map(move |row| (0..4).map(move |c| best(t, row, c)))).collect();
+        let logits = Tensor::from_slice(&device, &logits, [7, 2, 4]);
+        let lengths = Tensor::from_slice(&device, &[7, 5], [2]);
+        assert_eq!(Ctc::default().best_path(&logits, &lengths)?, [vec![1, 1, 2], vec![3, 2]], "{device}");
+        let other = Ctc { blank: 3, ..Ctc::default() };
+        assert_eq!(other.best_path(&logits, &lengths)?, [vec![1, 0, 1, 2, 0], vec![0, 2, 0]], "{device}");
+        let text = other.best_path(&logits, &lengths.slice(0, ..1)).unwrap_err().to_string();
+        assert!(text.contains("[7, 2, 4] and [1]") && text.contains("losses.rs"), "{text}");
+    }
+    Ok(())
+}
+
+/// The recursion is planned as one step, however many there are.
+#[test]
+fn a_longer_ctc_needs_no_other_kernels() -> Result<()> {
+    // A device of its own: others count along on a shared one.
+    let device = Device::cpu()?;
+    let run = |time: usize| -> Result<(u64, u64)> {
+        let int = |v: &[i32]| Tensor::from_slice(&device, v, [v.len()]);
+        let x = (Tensor::arange(&device, time * 2 * 5).cast(DType::F32) * 0.7).sin().reshape([time, 2, 5]).track();
+        let before = device.stats();
+        let target = int(&[1, 2, 2, 4, 3, 1]).reshape([2, 3]);
+        let lengths = int(&[time as i32, time as i32 - 2]);
+        let grads = Ctc::default().loss(&x.log_softmax(-1), &target, &lengths, &int(&[3, 2])).backward()?;
+        grads.get(&x).expect("it counts").to_vec::<f32>()?;
+        let after = device.stats();
+        Ok((after.launches - before.launches, after.kernels - before.kernels))
+    };
+    let (few, kernels) = run(8)?;
+    let (many, more) = run(72)?;
+    assert!(kernels <= 40 && more <= kernels, "{kernels} kernels of 8 steps, {more} of 72");
+    let each = (many - few) as f64 / 64.0;
+    assert!(each <= 5.0, "{each} launches a step, forwards and back");
+    Ok(())
+}
+
+/// A recursion of many steps gives the same everywhere, gradients included.
 #[test]
 fn ctc_over_a_hundred_steps() {
     let (time, batch, classes, labels) = (100, 2, 6, 8);

@@ -9,6 +9,7 @@ mod dropouts;
 mod embeddings;
 mod layers;
 mod losses;
+mod margins;
 mod messages;
 mod models;
 mod norms;

@@ -3,21 +3,23 @@
 use thalweg_graph::{Device, Result, Rng, Tensor};
 
 use crate::{
-    Activation, AdaptiveAvgPool, AdaptiveMaxPool, Alibi, AlibiConfig, AttentionPool, AttentionPoolConfig, AvgPool,
-    BatchNorm, BatchNormConfig, Bilinear, BilinearConfig, ChannelShuffle, Conv, ConvNorm, ConvNormConfig, ConvSettings,
-    ConvTranspose, ConvTransposeSettings, DepthwiseSeparable, DepthwiseSeparableConfig, DropConnect, DropConnectConfig,
-    Dropping, DroppingConfig, Embedding, EmbeddingBag, EmbeddingBagConfig, EmbeddingConfig, Flatten, GatedFeedForward,
-    GatedFeedForwardConfig, GraphConv, GraphConvConfig, GroupNorm, GroupNormConfig, Gru, GruCell, GruCellConfig,
-    GruConfig, HierarchicalRnn, HierarchicalRnnConfig, Identity, InstanceNorm, InstanceNormConfig, InvertedResidual,
-    InvertedResidualConfig, KeepF32, KeepF32Config, Layer, LayerConfig, LayerNorm, LayerNormConfig, LearnedPosition,
-    LearnedPositionConfig, Linear, LinearConfig, LocalResponseNorm, Lora, LoraConfig, LpPool, Lstm, LstmCell,
-    LstmCellConfig, LstmConfig, MaxPool, MaxUnpool, MixtureOfExperts, MixtureOfExpertsConfig, MultiheadAttention,
-    MultiheadAttentionConfig, PixelShuffle, PixelUnshuffle, Prelu, PreluConfig, Residual, RmsNorm, RmsNormConfig, Rnn,
-    RnnCell, RnnCellConfig, RnnConfig, RotaryEmbedding, RotaryEmbeddingConfig, ShuffleUnit, ShuffleUnitConfig,
-    SinusoidalPosition, SinusoidalPositionConfig, SpectralNorm, SpectralNormConfig, SqueezeExcite, SqueezeExciteConfig,
-    Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderConfig, TransformerDecoderLayer,
+    Activation, AdaptiveAvgPool, AdaptiveMaxPool, Alibi, AlibiConfig, ArcFace, ArcFaceConfig, AttentionPool,
+    AttentionPoolConfig, AvgPool, BatchNorm, BatchNormConfig, Bilinear, BilinearConfig, ChannelShuffle, Conv, ConvNorm,
+    ConvNormConfig, ConvSettings, ConvTranspose, ConvTransposeSettings, CosFace, CosFaceConfig, DepthwiseSeparable,
+    DepthwiseSeparableConfig, DropConnect, DropConnectConfig, Dropping, DroppingConfig, Embedding, EmbeddingBag,
+    EmbeddingBagConfig, EmbeddingConfig, Flatten, GatedFeedForward, GatedFeedForwardConfig, GraphConv, GraphConvConfig,
+    GroupNorm, GroupNormConfig, Gru, GruCell, GruCellConfig, GruConfig, HierarchicalRnn, HierarchicalRnnConfig,
+    Identity, InstanceNorm, InstanceNormConfig, InvertedResidual, InvertedResidualConfig, KeepF32, KeepF32Config,
+    Layer, LayerConfig, LayerNorm, LayerNormConfig, LearnedPosition, LearnedPositionConfig, Linear, LinearConfig,
+    LocalResponseNorm, Lora, LoraConfig, LpPool, Lstm, LstmCell, LstmCellConfig, LstmConfig, MaxPool, MaxUnpool,
+    MixtureOfExperts, MixtureOfExpertsConfig, MultiheadAttention, MultiheadAttentionConfig, PixelShuffle,
+    PixelUnshuffle, Prelu, PreluConfig, Residual, RmsNorm, RmsNormConfig, Rnn, RnnCell, RnnCellConfig, RnnConfig,
+    RotaryEmbedding, RotaryEmbeddingConfig, ShuffleUnit, ShuffleUnitConfig, SinusoidalPosition,
+    SinusoidalPositionConfig, SpectralNorm, SpectralNormConfig, SqueezeExcite, SqueezeExciteConfig, Transformer,
+    TransformerConfig, TransformerDecoder, TransformerDecoderConfig, TransformerDecoderLayer,
     TransformerDecoderLayerConfig, TransformerEncoder, TransformerEncoderConfig, TransformerEncoderLayer,
-    TransformerEncoderLayerConfig, Unflatten, Upsample, WeightNorm, WeightNormConfig, Weighted, dropout::Kind, models,
+    TransformerEncoderLayerConfig, UncertaintyWeights, UncertaintyWeightsConfig, Unflatten, Upsample, WeightNorm,
+    WeightNormConfig, Weighted, dropout::Kind, models,
 };
 
 macro_rules! settings {
@@ -68,6 +70,9 @@ settings! {
     RmsNormConfig => RmsNorm;
     DroppingConfig<K> => Dropping<K> where [K: Kind];
     PreluConfig => Prelu;
+    ArcFaceConfig => ArcFace;
+    CosFaceConfig => CosFace;
+    UncertaintyWeightsConfig => UncertaintyWeights;
     ConvNormConfig => ConvNorm;
     SqueezeExciteConfig => SqueezeExcite;
     InvertedResidualConfig => InvertedResidual;

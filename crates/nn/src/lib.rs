@@ -86,9 +86,11 @@ pub use keep::{KeepF32, KeepF32Config};
 pub use layer::{CloneLayer, Layer};
 pub use linear::{Linear, LinearConfig};
 pub use loss::{
-    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CosineEmbedding, CrossEntropy, Ctc, Dice, GaussianNll,
-    HingeEmbedding, Huber, KlDivergence, L1, LogCosh, Losses, MarginRanking, Mse, MultiMargin, MultilabelMargin,
-    MultilabelSoftMargin, Nll, PoissonNll, Reduction, SigmoidFocal, SmoothL1, SoftMargin, SoftmaxFocal, TripletMargin,
+    ArcFace, ArcFaceConfig, BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Contrastive, CosFace, CosFaceConfig,
+    CosineEmbedding, CrossEntropy, Ctc, Dice, Distillation, GaussianNll, HingeEmbedding, Huber, InfoNce, KlDivergence,
+    L1, Likelihood, LogCosh, Losses, MarginRanking, Mse, MultiMargin, MultilabelMargin, MultilabelSoftMargin, Nll,
+    NtXent, PoissonNll, Reduction, SigmoidFocal, SmoothL1, SoftMargin, SoftmaxFocal, TripletMargin, UncertaintyWeights,
+    UncertaintyWeightsConfig,
 };
 pub use multihead::{MultiheadAttention, MultiheadAttentionConfig};
 pub use norm::{

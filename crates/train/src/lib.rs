@@ -37,7 +37,7 @@ pub use journal::Journal;
 pub use load::{Load, load};
 pub use mean::mean_over;
 pub use meter::Meter;
-pub use metrics::{accuracy, correct};
+pub use metrics::{accuracy, correct, edit_distance, verification_rate};
 pub use progress::Progress;
 pub use report::{Converted, Loaded};
 pub use trace::ProfileExt;

@@ -1,5 +1,4 @@
-use thalweg::nn::*;
-use thalweg_graph::Tensor;
+use thalweg::{nn::*, prelude::*};
 
 use crate::{Case, Draw, cases::floats};
 
@@ -8,6 +7,8 @@ pub fn loss() -> Vec<Case> {
     let mut cases = classes();
     cases.extend(numbers());
     cases.extend(sequences());
+    cases.extend(embeddings());
+    cases.extend(heads());
     for reduction in [Reduction::Mean, Reduction::Sum, Reduction::BatchMean, Reduction::None] {
         cases.push(Case::new(format!("mse {reduction:?}"), pair(), move |x| Mse { reduction }.loss(&x[0], &x[1])));
         cases.push(
@@ -121,5 +122,68 @@ fn sequences() -> Vec<Case> {
         let (input, target) = (lengths(&x[0], &[6]), lengths(&x[0], &[2]));
         Ctc { blank: 3, ..Ctc::default() }.loss(&x[0].log_softmax(-1), &x[1], &input, &target)
     }));
+    cases
+}
+
+fn embeddings() -> Vec<Case> {
+    let rows = || vec![floats(&[4, 5]), floats(&[4, 5])];
+    let none = Reduction::None;
+    vec![
+        Case::new("contrastive", [rows(), vec![Draw::Index(vec![4], 2)]].concat(), move |x| {
+            Contrastive { margin: 3.0, reduction: none, ..Contrastive::default() }.loss(&x[0], &x[1], &(&x[2] * 2 - 1))
+        })
+        .terms(20)
+        .kinked(),
+        Case::new("info nce", rows(), move |x| {
+            InfoNce { temperature: 0.5, reduction: none, ..InfoNce::default() }.loss(&x[0], &x[1])
+        })
+        .terms(20),
+        Case::new("info nce both ways", rows(), |x| {
+            InfoNce { temperature: 0.5, symmetric: true, ..InfoNce::default() }.loss(&x[0], &x[1])
+        }),
+        Case::new("nt-xent", rows(), move |x| NtXent { reduction: none, ..NtXent::default() }.loss(&x[0], &x[1]))
+            .terms(20),
+        Case::new("distillation", rows(), move |x| {
+            Distillation { temperature: 3.0, reduction: none }.loss(&x[0], &x[1])
+        })
+        .terms(5),
+        Case::new("distillation of pictures", vec![floats(&[2, 5, 3]), floats(&[2, 5, 3])], |x| {
+            Distillation::default().loss(&x[0], &x[1])
+        }),
+    ]
+}
+
+/// Heads as functions of their input and of their parameter, in whose place another tensor is put.
+fn heads() -> Vec<Case> {
+    fn of<L: Module>(layer: Result<L>, x: &[Tensor], forward: impl Fn(&L) -> Tensor) -> Tensor {
+        let layer = layer.and_then(|layer| layer.cast(x[0].dtype())).unwrap_or_else(|e| panic!("{e}"));
+        let param = layer.params().remove(0).1;
+        overlay(&[(&param, x[1].clone())], || forward(&layer)).unwrap_or_else(|e| panic!("{e}"))
+    }
+    let inputs = || vec![floats(&[4, 5]), floats(&[3, 5]), Draw::Index(vec![4], 3)];
+    let mut cases = vec![
+        Case::new("CosFace", inputs(), |x| {
+            let head = CosFace::new(5, 3).scale(2.0).init(x[0].device(), &mut Rng::seed(1));
+            of(head, x, |head| head.forward(&x[0], &x[2]))
+        })
+        .terms(20),
+        Case::new("UncertaintyWeights", vec![floats(&[2]), floats(&[2])], |x| {
+            let tasks = UncertaintyWeights::new(&[Likelihood::Gaussian, Likelihood::Softmax]);
+            of(tasks.init(x[0].device(), &mut Rng::seed(1)), x, |weights| {
+                weights.forward(&[&x[0].select(0, 0), &x[0].select(0, 1).square()])
+            })
+        }),
+    ];
+    for (margin, easy) in [(0.5, false), (0.5, true), (1.5, false)] {
+        let name = format!("ArcFace with a margin of {margin}{}", if easy { ", easy" } else { "" });
+        cases.push(
+            Case::new(name, inputs(), move |x| {
+                let head = ArcFace::new(5, 3).scale(2.0).margin(margin).easy(easy);
+                of(head.init(x[0].device(), &mut Rng::seed(1)), x, |head| head.forward(&x[0], &x[2]))
+            })
+            .terms(20)
+            .kinked(),
+        );
+    }
     cases
 }

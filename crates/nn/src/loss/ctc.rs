@@ -1,6 +1,6 @@
 //! Connectionist temporal classification.
 
-use thalweg_graph::{DType, ErrorKind, Scope, Tensor};
+use thalweg_graph::{DType, ErrorKind, Result, Scope, Tensor, scan};
 
 use super::Reduction;
 use crate::wide;
@@ -15,8 +15,8 @@ const NONE: f64 = -1e30;
 /// e^α_{t-1}(s-2))`, the last where `l_s` is neither blank nor `l_{s-2}`; the loss is the negative of `ln(e^α_T(2S) +
 /// e^α_T(2S-1))`. A mean divides each loss by its target's length first.
 ///
-/// The recursion is a loop over time on the graph: about fifteen elementwise ops on `[batch, 2 labels + 1]` a step, which
-/// fuse to a launch, and as much again in the backward pass.
+/// The recursion is a [`scan`]: about fifteen elementwise ops on `[batch, 2 labels + 1]`, planned once however many steps there are, a
+/// launch for each of them and a few in the backward pass.
 ///
 /// Where the input is too short for its target the loss is infinite and its gradient 0.
 ///
@@ -85,17 +85,23 @@ impl Ctc {
 
         let index = path.unsqueeze(0).broadcast_to([time, batch, states]);
         let emitted = wide(log_p).gather(2, &index).maximum(NONE);
+        let goes_on = Tensor::arange(log_p.device(), time).reshape([time, 1, 1]).lt(&input_lengths);
+        // Before the first step all paths stand at the first blank: they stay there or step to the first label.
         let at = Tensor::arange(log_p.device(), states);
-        let mut alpha = at.lt(2).where_(emitted.select(0, 0), NONE);
-        for t in 1..time {
-            let (stay, step) = (&alpha, behind(&alpha, 1, NONE));
-            let skip = skips.where_(behind(&alpha, 2, NONE), NONE);
+        let start = at.ne(0).cast(emitted.dtype()).broadcast_to([batch, states]) * NONE;
+        let walked = scan(&[&start], &[&emitted, &goes_on], |alpha, row| {
+            let (stay, step) = (&alpha[0], behind(&alpha[0], 1, NONE));
+            let skip = skips.where_(behind(&alpha[0], 2, NONE), NONE);
             let m = stay.maximum(&step).maximum(&skip).detach();
             let paths = (stay - &m).exp() + (step - &m).exp() + (skip - &m).exp();
-            let next = paths.log() + m + emitted.select(0, t as isize);
+            let next = paths.log() + m + &row[0];
             // A sequence that has ended keeps its last.
-            alpha = input_lengths.gt(t as f64).where_(next, &alpha);
-        }
+            (vec![row[1].where_(next, stay)], vec![])
+        });
+        let alpha = match walked {
+            Ok((mut ends, _)) => ends.remove(0),
+            Err(error) => return log_p.fail("ctc_loss", error.kind().clone()),
+        };
         let last = &target_lengths * 2;
         let ends = at.eq(&last).or(at.eq(last - 1));
         let losses = -ends.where_(alpha, NONE).logsumexp(1);
@@ -108,9 +114,38 @@ impl Ctc {
     }
 }
 
+impl Ctc {
+    /// The labels of the likeliest path of each sequence: the largest class at every step, repeated ones merged, blanks dropped. Waits
+    /// for the device.
+    ///
+    /// # Shapes
+    /// Log-probabilities or logits `[time, batch, classes]`, lengths `[batch]` → labels of each sequence
+    /// # Errors
+    /// Shapes that do not fit; what went wrong on the device.
+    /// # Source
+    /// Graves et al. 2006, §3.2: best path decoding, which is fast and may miss the likeliest labels.
+    #[track_caller]
+    pub fn best_path(&self, log_p: &Tensor, input_lengths: &Tensor) -> Result<Vec<Vec<i32>>> {
+        let (best, lengths) = match (log_p.shape(), input_lengths.shape()) {
+            ([_, batch, _], [lengths]) if batch == lengths => (log_p.argmax(2), input_lengths.to_vec::<i64>()?),
+            _ => (unfit(log_p, input_lengths, "are not [time, batch, classes] and [batch]"), Vec::new()),
+        };
+        let (best, batch) = (best.to_vec::<i32>()?, lengths.len());
+        let time = best.len() / batch.max(1);
+        let labels = |(row, len): (usize, &i64)| {
+            let steps = usize::try_from(*len).unwrap_or(0).min(time);
+            let mut path: Vec<i32> = (0..steps).map(|t| best[t * batch + row]).collect();
+            path.dedup();
+            path.retain(|class| usize::try_from(*class) != Ok(self.blank));
+            path
+        };
+        Ok(lengths.iter().enumerate().map(labels).collect())
+    }
+}
+
 /// Targets that stand one behind the other as rows `[batch, longest]`.
 #[track_caller]
-fn rows_of(log_p: &Tensor, target: &Tensor, lengths: &Tensor) -> Result<Tensor, Tensor> {
+fn rows_of(log_p: &Tensor, target: &Tensor, lengths: &Tensor) -> std::result::Result<Tensor, Tensor> {
     let host = match lengths.to_vec::<i64>() {
         Ok(host) => host,
         Err(error) => return Err(log_p.fail("ctc_loss", error.kind().clone())),
@@ -121,15 +156,15 @@ fn rows_of(log_p: &Tensor, target: &Tensor, lengths: &Tensor) -> Result<Tensor, 
         return Err(log_p.fail("ctc_loss", ErrorKind::Invalid(problem)));
     }
     let longest = lengths.iter().copied().max().unwrap_or(0);
+    // Where each label stands, as data: other lengths are no other graph. What stands behind a target may be anything that there is.
+    let mut places: Vec<i32> = Vec::new();
     let mut start = 0;
-    let rows: Vec<Tensor> = lengths
-        .iter()
-        .map(|len| {
-            start += len;
-            target.narrow(0, start - len, *len).pad(&[(0, (longest - len) as isize)], 0.0)
-        })
-        .collect();
-    Ok(Tensor::stack(&rows, 0))
+    for len in &lengths {
+        places.extend((0..longest).map(|label| if label < *len { (start + label) as i32 } else { 0 }));
+        start += len;
+    }
+    let places = Tensor::from_slice(log_p.device(), &places, [places.len()]);
+    Ok(target.gather(0, &places).reshape([lengths.len(), longest]))
 }
 
 /// Along the last axis of a matrix what stands `n` places in front; `fill` where there is nothing.

@@ -1,8 +1,8 @@
-//! Losses of distributions: a divergence, and negative log-likelihoods.
+//! Losses of distributions: divergences, and negative log-likelihoods.
 
 use thalweg_graph::{ErrorKind, Scope, Tensor};
 
-use super::{Reduction, matched};
+use super::{Reduction, class_axis, matched};
 use crate::wide;
 
 /// `t (ln t - x)` of log-probabilities `x` against probabilities `t`, 0 where `t` is 0; or `e^t (t - x)` against
@@ -41,6 +41,55 @@ impl KlDivergence {
         let zero = t.eq(0.0);
         let log_t = zero.where_(1.0, &t).log();
         self.reduction.apply(zero.where_(0.0, &t * (log_t - x)))
+    }
+}
+
+/// `T² Σ_c p_c (ln p_c - ln q_c)` with `p = softmax(teacher / T)` and `q = softmax(student / T)`: how far a student is from what its
+/// teacher says of all classes. T² keeps the gradient as large as that of a cross-entropy beside it, whatever T is.
+///
+/// # Shapes
+/// Logits of both `[B, C, ..]` or `[C]`; a loss for each row.
+/// # Source
+/// Hinton et al. 2015, arXiv:1503.02531, §2.
+#[derive(Clone, Debug)]
+pub struct Distillation {
+    /// T: the higher, the more the classes count that the teacher thinks unlikely.
+    pub temperature: f64,
+    /// What becomes of the rows' losses.
+    pub reduction: Reduction,
+}
+
+impl Default for Distillation {
+    fn default() -> Distillation {
+        Distillation { temperature: 2.0, reduction: Reduction::default() }
+    }
+}
+
+impl Distillation {
+    /// The loss. Its gradient goes to the teacher as well, unless the teacher's logits are detached.
+    ///
+    /// # Shapes
+    /// `student [B, C, ..]` or `[C]`, `teacher` the same → `[]`, or `[B, ..]` with [`Reduction::None`]
+    /// # Errors
+    /// Shapes that differ; scalars; a temperature that is not positive.
+    #[track_caller]
+    pub fn loss(&self, student: &Tensor, teacher: &Tensor) -> Tensor {
+        let _scope = Scope::composite("distillation_loss");
+        let (student, teacher) = match matched("distillation_loss", student, teacher) {
+            Ok(pair) => pair,
+            Err(failed) => return failed,
+        };
+        if student.rank() == 0 {
+            let problem = "has no axis of classes".to_string();
+            return student.fail("distillation_loss", ErrorKind::Shape { shape: Vec::new(), problem });
+        }
+        let t = self.temperature;
+        if t.is_nan() || t <= 0.0 {
+            return student.fail("distillation_loss", ErrorKind::Invalid(format!("a temperature of {t}")));
+        }
+        let axis = class_axis(&student);
+        let (ln_p, ln_q) = ((teacher / t).log_softmax(axis), (student / t).log_softmax(axis));
+        self.reduction.apply((ln_p.exp() * (&ln_p - ln_q)).sum(axis) * (t * t))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Losses of embeddings: what is alike should lie close.
 
-use thalweg_graph::{ErrorKind, Scope, Tensor};
+use thalweg_graph::{Scope, Tensor};
 
-use super::{Reduction, matched};
-use crate::wide;
+use super::{Reduction, matched, vectors};
 
 /// `1 - cos(a, b)` where the target is 1, `max(0, cos(a, b) - margin)` where it is -1, with
 /// `cos(a, b) = Σ a b / √((Σ a² + ε)(Σ b² + ε))`, `ε = 1e-12`.
@@ -95,18 +94,5 @@ impl TripletMargin {
             false => far,
         };
         self.reduction.apply((near - far + self.margin).relu())
-    }
-}
-
-/// Equal shapes with an axis to sum over.
-#[track_caller]
-fn vectors(op: &'static str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor), Tensor> {
-    let (a, b) = matched(op, a, b)?;
-    match a.rank() {
-        0 => {
-            let problem = "has no axis of features".to_string();
-            Err(a.fail(op, ErrorKind::Shape { shape: Vec::new(), problem }))
-        }
-        _ => Ok((wide(&a), wide(&b))),
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! They are computed in F32 at least, whatever the dtype of the input: squares and sums of 16-bit floats would overflow.
 
+mod angular;
 mod binary;
 mod classification;
+mod contrastive;
 mod ctc;
 mod distribution;
 mod focal;
@@ -11,21 +13,25 @@ mod margin;
 mod methods;
 mod metric;
 mod regression;
+mod tasks;
 
 use thalweg_graph::{DType, ErrorKind, Tensor};
 
 use crate::wide;
 
 pub use self::{
+    angular::{ArcFace, ArcFaceConfig, CosFace, CosFaceConfig},
     binary::{BinaryCrossEntropy, BinaryCrossEntropyWithLogits, MultilabelSoftMargin},
     classification::{CrossEntropy, Nll},
+    contrastive::{Contrastive, InfoNce, NtXent},
     ctc::Ctc,
-    distribution::{GaussianNll, KlDivergence, PoissonNll},
+    distribution::{Distillation, GaussianNll, KlDivergence, PoissonNll},
     focal::{Dice, SigmoidFocal, SoftmaxFocal},
     margin::{HingeEmbedding, MarginRanking, MultiMargin, MultilabelMargin, SoftMargin},
     methods::Losses,
     metric::{CosineEmbedding, TripletMargin},
     regression::{Huber, L1, LogCosh, Mse, SmoothL1},
+    tasks::{Likelihood, UncertaintyWeights, UncertaintyWeightsConfig},
 };
 
 /// What becomes of the losses of the single elements.
@@ -70,6 +76,19 @@ fn matched(op: &'static str, x: &Tensor, target: &Tensor) -> Result<(Tensor, Ten
     let x = wide(x);
     let target = target.cast(x.dtype());
     Ok((x, target))
+}
+
+/// Equal shapes with an axis to sum over.
+#[track_caller]
+fn vectors(op: &'static str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor), Tensor> {
+    let (a, b) = matched(op, a, b)?;
+    match a.rank() {
+        0 => {
+            let problem = "has no axis of features".to_string();
+            Err(a.fail(op, ErrorKind::Shape { shape: Vec::new(), problem }))
+        }
+        _ => Ok((a, b)),
+    }
 }
 
 /// The target class of each row.
