@@ -1,5 +1,7 @@
 //! Thalweg's tasks. `cargo xtask help` lists them; the same binary, stripped, is the bundle.
 
+#![expect(clippy::duplicate_mod, reason = "each example brings what all share")]
+
 use clap::{Parser, Subcommand};
 
 mod bench;
