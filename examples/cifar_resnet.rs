@@ -1,7 +1,8 @@
 //! Trains a ResNet of 20 layers on CIFAR-10, or on a part of it, with flips and crops.
 //!
-//! `cargo run --release --example cifar_resnet -- --data DIR`; `--help` lists the options. Fails below 35 % on the test images, which is
-//! meant for a few thousand images to train on; of all 50,000 it makes more than 90 % in a hundred epochs.
+//! `cargo run --release --example cifar_resnet -- --data DIR`; `--help` lists the options. Fails below 30 % on the test images, which is
+//! meant for three passes over a few thousand images. (He et al. 2016, arXiv:1512.03385, report 91.25 % for all 50,000 of them and 64,000
+//! steps.)
 
 mod common;
 
@@ -18,19 +19,19 @@ use thalweg::{
 
 use self::common::Common;
 
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 /// Images in a batch of evaluation.
 const TEST_BATCH: usize = 200;
 /// The highest learning rate.
-const LR: f64 = 0.1;
+const LR: f64 = 0.05;
 /// Share of the steps in which the learning rate rises.
 const WARM_UP: f64 = 0.2;
 /// Pixels by which an image moves at most.
 const SHIFT: usize = 4;
 /// Passes over the training images.
-const EPOCHS: u32 = 5;
+const EPOCHS: u32 = 3;
 /// What the command promises.
-const ACCURACY: f64 = 0.35;
+const ACCURACY: f64 = 0.3;
 
 /// Trains on CIFAR-10.
 #[derive(Parser, Clone, Debug)]

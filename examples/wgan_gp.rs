@@ -9,7 +9,12 @@ use std::f64::consts::TAU;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use thalweg::{functional::grad, nn::models::mlp, prelude::*, train};
+use thalweg::{
+    functional::grad,
+    nn::models::mlp,
+    prelude::*,
+    train::{self, one_cycle},
+};
 
 use self::common::Common;
 
@@ -21,10 +26,12 @@ const SPREAD: f64 = 0.05;
 const NEAR: f64 = 4.0 * SPREAD;
 /// Numbers that a point is drawn from.
 const NOISE: usize = 8;
+/// Of the layers of both nets.
+const WIDTH: usize = 64;
 const BATCH: usize = 256;
-const LR: f64 = 1e-3;
+const LR: f64 = 2e-3;
 /// Steps of the generator.
-const STEPS: usize = 1000;
+const STEPS: usize = 1500;
 /// Steps of the critic for each of these.
 const CRITIC_STEPS: usize = 5;
 /// λ, the weight of the penalty.
@@ -34,7 +41,7 @@ const JUDGED: usize = 4000;
 /// Share of the points that the smallest cloud must have; an eighth would be its due.
 const LEAST: f64 = 0.04;
 /// Share of the points that must lie in some cloud.
-const INSIDE: f64 = 0.7;
+const INSIDE: f64 = 0.6;
 
 /// Trains a generator of points.
 #[derive(Parser, Clone, Debug)]
@@ -74,9 +81,9 @@ pub fn main() -> Result<()> {
 pub fn run(options: &Options) -> Result<()> {
     let device = options.common.device()?;
     let rng = &mut Rng::seed(options.common.seed);
-    let generator = mlp(&[NOISE, 128, 128, 2]).init(&device, rng)?;
+    let generator = mlp(&[NOISE, WIDTH, WIDTH, 2]).init(&device, rng)?;
     // A smooth nonlinearity: the penalty's gradient holds its second derivative.
-    let critic = mlp(&[2, 128, 128, 1]).activation(Activation::Silu).init(&device, rng)?;
+    let critic = mlp(&[2, WIDTH, WIDTH, 1]).activation(Activation::Silu).init(&device, rng)?;
     let adam = Adam { lr: LR, beta1: 0.5, beta2: 0.9, ..Adam::default() };
     let (opt_g, opt_c) = (adam.clone().init(&generator)?, adam.init(&critic)?);
 
@@ -90,6 +97,9 @@ pub fn run(options: &Options) -> Result<()> {
 
     for step in 1..=options.steps {
         let mut distance = None;
+        for opt in [&opt_g, &opt_c] {
+            opt.set_lr(LR * one_cycle(step, STEPS, 0.02))?;
+        }
         for _ in 0..CRITIC_STEPS {
             let (real, fake) = (real(), draw(BATCH).detach());
             // Between a real point and a drawn one the critic's slope is to be 1 (Gulrajani et al. 2017, arXiv:1704.00028,
@@ -106,7 +116,7 @@ pub fn run(options: &Options) -> Result<()> {
             println!("{}", train::plan(&device));
         }
         opt_g.step(&-critic.forward(&draw(BATCH)).mean(..))?;
-        if let Some(distance) = distance.filter(|_| step % 100 == 0) {
+        if let Some(distance) = distance.filter(|_| step % 250 == 0) {
             println!("step {step}: the critic sees a distance of {:.3}", distance.item()?);
         }
     }
