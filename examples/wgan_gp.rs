@@ -31,7 +31,7 @@ const WIDTH: usize = 64;
 const BATCH: usize = 256;
 const LR: f64 = 2e-3;
 /// Steps of the generator.
-const STEPS: usize = 1500;
+const STEPS: usize = 2000;
 /// Steps of the critic for each of these.
 const CRITIC_STEPS: usize = 5;
 /// λ, the weight of the penalty.
@@ -39,9 +39,9 @@ const PENALTY: f64 = 0.3;
 /// Points that are judged.
 const JUDGED: usize = 4000;
 /// Share of the points that the smallest cloud must have; an eighth would be its due.
-const LEAST: f64 = 0.04;
-/// Share of the points that must lie in some cloud.
-const INSIDE: f64 = 0.6;
+const LEAST: f64 = 0.03;
+/// Share of the points that must lie in some cloud; of points spread evenly along the circle it would be a half.
+const INSIDE: f64 = 0.55;
 
 /// Trains a generator of points.
 #[derive(Parser, Clone, Debug)]
