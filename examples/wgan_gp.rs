@@ -39,9 +39,9 @@ const PENALTY: f64 = 0.3;
 /// Points that are judged.
 const JUDGED: usize = 4000;
 /// Share of the points that the smallest cloud must have; an eighth would be its due.
-const LEAST: f64 = 0.03;
+const LEAST: f64 = 0.04;
 /// Share of the points that must lie in some cloud; of points spread evenly along the circle it would be a half.
-const INSIDE: f64 = 0.55;
+const INSIDE: f64 = 0.6;
 
 /// Trains a generator of points.
 #[derive(Parser, Clone, Debug)]
