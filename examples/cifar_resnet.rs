@@ -1,6 +1,6 @@
 //! Trains a ResNet of 20 layers on CIFAR-10, or on a part of it, with flips and crops.
 //!
-//! `cargo run --release --example cifar_resnet -- --data DIR`; `--help` lists the options. Fails below 30 % on the test images, which is
+//! `cargo run --release --example cifar_resnet -- --data DIR`; `--help` lists the options. Fails below 40 % on the test images, which is
 //! meant for three passes over a few thousand images. (He et al. 2016, arXiv:1512.03385, report 91.25 % for all 50,000 of them and 64,000
 //! steps.)
 
@@ -31,7 +31,7 @@ const SHIFT: usize = 4;
 /// Passes over the training images.
 const EPOCHS: u32 = 3;
 /// What the command promises.
-const ACCURACY: f64 = 0.3;
+const ACCURACY: f64 = 0.4;
 
 /// Trains on CIFAR-10.
 #[derive(Parser, Clone, Debug)]
