@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use thalweg::{
-    data::picture,
+    data::pictures,
     prelude::*,
     train::{self, Checkpoint, Journal, one_cycle},
 };
@@ -154,10 +154,7 @@ fn fit(net: &Net, train: &InMemory, test: &InMemory, device: &Device, options: &
 fn show(net: &Net, test: &InMemory, device: &Device) -> Result<()> {
     let Some(batch) = test.in_order(6)?.into_iter().next() else { return Ok(()) };
     let predictions = net.forward(&batch.images.to(device)).argmax(-1).to_vec::<i32>()?;
-    let pictures: Vec<_> = batch.images.values.chunks(64).map(|pixels| picture(pixels, 8)).collect();
-    for row in 0..8 {
-        println!("{}", pictures.iter().map(|lines| lines[row].as_str()).collect::<Vec<_>>().join("  ").trim_end());
-    }
+    pictures(&batch.images.values, 8, 8).iter().for_each(|line| println!("{line}"));
     let words = predictions.iter().zip(&batch.labels.values).map(|(says, label)| format!("{label}, says {says}"));
     println!("{}", words.map(|text| format!("{text:16}")).collect::<Vec<_>>().join("  ").trim_end());
     Ok(())

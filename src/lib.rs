@@ -52,7 +52,7 @@ pub use thalweg_train as train;
 /// What almost every program needs.
 pub mod prelude {
     pub use thalweg_data::{
-        Batch, Dataset, Digits, InMemory, InOrder, Loader, Mnist, Pad, Seed, Shuffled, Stack, Tail,
+        Batch, Cifar10, Dataset, Digits, InMemory, InOrder, Loader, Mnist, Pad, Seed, Shuffled, Stack, Tail,
     };
     pub use thalweg_derive::Module;
     pub use thalweg_device::{DeviceExt, Verdict, verify};

@@ -8,6 +8,8 @@ use std::{
 
 use thalweg_graph::{Error, ErrorKind, Result};
 
+use crate::gzip;
+
 /// What an IDX file of unsigned bytes holds.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Idx {
@@ -29,16 +31,9 @@ pub(crate) fn problem(path: &Path, problem: String) -> Error {
     Error::new("mnist", ErrorKind::File { path: path.display().to_string(), problem })
 }
 
-/// Unpacks if the first two bytes say gzip.
-fn parse(mut source: impl Read, rank: usize) -> Result<Idx, String> {
-    let mut start = Vec::new();
-    source.by_ref().take(2).read_to_end(&mut start).map_err(|e| format!("cannot be read: {e}"))?;
-    let gzipped = start == [0x1f, 0x8b];
-    let source = std::io::Cursor::new(start).chain(source);
-    if gzipped { unpacked(flate2::read::MultiGzDecoder::new(source), rank) } else { unpacked(source, rank) }
-}
-
-fn unpacked(mut source: impl Read, rank: usize) -> Result<Idx, String> {
+/// What a file of this format holds, gzipped or not.
+fn parse(source: impl Read, rank: usize) -> Result<Idx, String> {
+    let mut source = gzip::unpacked(source).map_err(|e| format!("cannot be read: {e}"))?;
     let mut header = vec![0; 4 * (1 + rank)];
     let got = fill(&mut source, &mut header)?;
     let word = |i: usize| u32::from_be_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]]);
@@ -78,9 +73,8 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
+    use crate::gzip::packed;
 
     /// Two images of 2 × 3.
     fn images() -> Vec<u8> {
@@ -89,22 +83,16 @@ mod tests {
         bytes
     }
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
     #[test]
     fn reads_plain_and_gzipped() {
         let want = Idx { shape: vec![2, 2, 3], bytes: (1..=12).collect() };
         assert_eq!(parse(&images()[..], 3).unwrap(), want);
-        assert_eq!(parse(&gzip(&images())[..], 3).unwrap(), want);
+        assert_eq!(parse(&packed(&images())[..], 3).unwrap(), want);
     }
 
     #[test]
     fn every_truncation_is_an_error() {
-        for bytes in [images(), gzip(&images())] {
+        for bytes in [images(), packed(&images())] {
             for end in 0..bytes.len() {
                 let error = parse(&bytes[..end], 3).unwrap_err();
                 assert!(error.contains("truncated"), "{end}: {error}");
@@ -114,7 +102,7 @@ mod tests {
 
     #[test]
     fn no_change_of_a_byte_panics() {
-        for whole in [images(), gzip(&images())] {
+        for whole in [images(), packed(&images())] {
             for i in 0..whole.len() {
                 for flip in [1u8, 0x80, 0xff] {
                     let mut bytes = whole.clone();

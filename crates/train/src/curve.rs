@@ -51,6 +51,20 @@ impl Curve {
         write_atomically(path, self.svg(title)?.as_bytes())
     }
 
+    /// The curve as a table, `step,training loss,test loss`, with a line for each step of which one of them is known.
+    pub fn csv(&self) -> String {
+        let point = |(step, loss): &(f64, f64), test| (*step, test, *loss);
+        let mut points: Vec<_> = self.train.iter().map(|p| point(p, false)).collect();
+        points.extend(self.test.iter().map(|p| point(p, true)));
+        points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let line = |points: &[(f64, bool, f64)]| {
+            let loss = |of| points.iter().find(|p| p.1 == of).map_or(String::new(), |p| p.2.to_string());
+            format!("{},{},{}\n", points[0].0, loss(false), loss(true))
+        };
+        let lines = points.chunk_by(|a, b| a.0 == b.0).map(line);
+        std::iter::once("step,training loss,test loss\n".to_string()).chain(lines).collect()
+    }
+
     fn draw(&self, title: &str) -> Result<String, Box<dyn std::error::Error>> {
         let [train, test] = [&self.train, &self.test].map(|line| visible(line));
         let all = || train.iter().chain(&test);
@@ -102,5 +116,16 @@ mod tests {
         let svg = curve.svg("digits").unwrap();
         assert!(svg.contains("<polyline") && svg.contains("digits") && svg.contains("#FF0000"), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn is_a_table_of_what_is_known() {
+        let mut curve = Curve::default();
+        assert_eq!(curve.csv(), "step,training loss,test loss\n");
+        curve.train(1, 2.5);
+        curve.test(2, 0.75);
+        curve.train(2, 1.25);
+        curve.test(3, 0.5);
+        assert_eq!(curve.csv(), "step,training loss,test loss\n1,2.5,\n2,1.25,0.75\n3,,0.5\n");
     }
 }

@@ -97,8 +97,12 @@ impl Journal {
         Ref::map(self.now.borrow(), |now| &now.shown.curve)
     }
 
-    /// Notes what is still on its way.
-    fn wait(&self) -> Result<()> {
+    /// Notes what is still on its way, so that the curve has every step that was looked at. Waits for the device.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    #[track_caller]
+    pub fn wait(&self) -> Result<()> {
         let now = &mut *self.now.borrow_mut();
         let (losses, accuracies) = (now.losses.all(&self.device)?, now.accuracies.all(&self.device)?);
         now.note(losses, accuracies);

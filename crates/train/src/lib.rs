@@ -2,8 +2,10 @@
 
 mod atomic;
 mod checkpoint;
+mod confusion;
 mod curve;
 mod describe;
+mod detection;
 mod evaluate;
 mod file;
 mod folder;
@@ -28,8 +30,10 @@ mod weights;
 
 pub use atomic::write_atomically;
 pub use checkpoint::Checkpoint;
+pub use confusion::Confusion;
 pub use curve::Curve;
 pub use describe::{one_cycle, plan, precision};
+pub use detection::{Bounds, Detection, average_precision, suppress};
 pub use evaluate::{Score, evaluate};
 pub use folder::Folder;
 pub use hub::{Hub, HubModel};
