@@ -7,7 +7,7 @@ use thalweg_ir::{
     key::Key,
     map::Set,
     schedule::{
-        ir::{BufId, BufferSpec, Launch, LaunchKind, Place, Repeat, Whole},
+        ir::{BufId, BufferSpec, Launch, LaunchKind, Repeat, Whole},
         recent::Recent,
     },
 };
@@ -73,12 +73,7 @@ impl Kernels {
             LaunchKind::Loop(_) | LaunchKind::Contract(_) => Ok(Compiled::Kernel(self.kernel(launch, buffers)?)),
             LaunchKind::Whole(whole) => Ok(Compiled::Whole(whole.clone())),
             LaunchKind::Repeat(Repeat { times, .. }) => {
-                let launches = launch.work.steps();
-                let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
-                let mut walking: Vec<BufId> =
-                    launches.iter().flat_map(|l| l.work.buffers.iter().copied()).filter(walks).collect();
-                walking.sort_unstable();
-                walking.dedup();
+                let (launches, walking) = launch.work.steps(buffers);
                 let launches = launches.into_iter().map(|launch| Ok((self.compile(&launch, buffers)?, launch)));
                 let launches = launches.collect::<Result<Vec<_>>>()?;
                 Ok(Compiled::Repeat(Steps { times: *times, launches, walking }))

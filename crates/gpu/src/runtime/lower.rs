@@ -59,12 +59,7 @@ fn make(context: &Context, launches: &[Launch], buffers: &[BufferSpec], to: &mut
     let mut all = Vec::with_capacity(launches.len());
     for launch in launches.iter().filter(|l| !is_empty(l)) {
         if let LaunchKind::Repeat(repeat) = &launch.work.code.kind {
-            let launches = launch.work.steps();
-            let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
-            let mut walking: Vec<BufId> =
-                launches.iter().flat_map(|l| l.work.buffers.iter().copied()).filter(walks).collect();
-            walking.sort_unstable();
-            walking.dedup();
+            let (launches, walking) = launch.work.steps(buffers);
             let launches = make(context, &launches, buffers, to)?;
             all.push(Made::Repeat { times: repeat.times, launches, walking });
             continue;

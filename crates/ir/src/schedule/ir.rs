@@ -14,6 +14,7 @@
 
 mod access;
 mod body;
+mod buffer;
 mod kind;
 mod launch;
 mod layout;
@@ -21,7 +22,8 @@ mod title;
 
 pub use access::{Access, BufId, BufIds, Linear, Term};
 pub use body::{Body, Check, Indirect, Inst, Store, Val};
+pub use buffer::{BufferSpec, Place};
 pub use kind::{Array, Contract, ContractKind, Level, Loop, Operand, Read, Whole};
 pub use launch::{Code, Launch, LaunchKind, Repeat, Slots, Work};
-pub use layout::{BufferSpec, Place, Schedule};
+pub use layout::Schedule;
 pub use title::Title;

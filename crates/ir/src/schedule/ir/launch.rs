@@ -14,7 +14,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{Body, BufId, BufIds, Check, Contract, Inst, Loop, Title, Whole};
+use super::{Body, BufId, BufIds, BufferSpec, Check, Contract, Inst, Loop, Place, Title, Whole};
 use crate::{
     fragment::Fragment,
     op::primitive::Primitive,
@@ -233,14 +233,15 @@ impl Work {
         Some(whole)
     }
 
-    /// Of a [`Repeat`] the launches of a step, over these buffers.
-    pub fn steps(&self) -> Vec<Launch> {
-        let LaunchKind::Repeat(repeat) = &self.code.kind else { return Vec::new() };
+    /// Of a [`Repeat`] the launches of a step over these buffers, and those of them that lie elsewhere at every step.
+    pub fn steps(&self, buffers: &[BufferSpec]) -> (Vec<Launch>, Vec<BufId>) {
+        let LaunchKind::Repeat(repeat) = &self.code.kind else { return Default::default() };
         let here = |launch: &Launch| {
             let work = launch.work.moved(|buf| self.buffers[buf], |slot| slot);
             Launch { work, ..launch.clone() }
         };
-        repeat.launches.iter().map(here).collect()
+        let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
+        (repeat.launches.iter().map(here).collect(), self.buffers.iter().copied().filter(walks).collect())
     }
 
     /// The number that a buffer has in the code.
