@@ -135,6 +135,32 @@ fn carries_may_be_integers_and_rows_positions() -> Result<()> {
     Ok(())
 }
 
+/// A step within a step reads what the outer one is at, and what that carries, however many steps either has.
+#[test]
+fn a_step_within_a_step_reads_the_outer_one() -> Result<()> {
+    let run = |device: &Device, outer: usize, inner: usize| -> Result<Vec<Vec<f32>>> {
+        let (xs, rows) = (numbers(device, 8, &[outer, 4]).track(), numbers(device, 9, &[inner, 4]).track());
+        let zero = Tensor::zeros(device, [4]);
+        let (end, ys) = scan(&[&zero], &[&xs], |carry, x| {
+            let within = scan(&[&zero], &[&rows], |sum, row| {
+                (vec![(&sum[0] * 0.5 + &row[0] * &x[0] + &carry[0]).tanh()], vec![])
+            });
+            let (sum, _) = within.expect("it is recorded");
+            (vec![sum[0].clone()], vec![sum[0].clone()])
+        })?;
+        let grads = (end[0].sum(..) + ys[0].square().sum(..)).backward()?;
+        let of = |x: &Tensor| grads.get(x).expect("it counts").to_vec();
+        Ok(vec![end[0].to_vec()?, ys[0].to_vec()?, of(&xs)?, of(&rows)?])
+    };
+    for (outer, inner) in [(9, 2), (2, 9), (4, 4)] {
+        let want = run(&strict(), outer, inner)?;
+        for device in [cpu(), test_gpu!()] {
+            close(&run(&device, outer, inner)?, &want, &format!("{outer} steps of {inner} on {device}"));
+        }
+    }
+    Ok(())
+}
+
 /// `y_t = y_{t-1} + Σ_{s ≤ t} x_s`, the inner sum by a scan of its own inside each step.
 #[test]
 fn a_scan_may_stand_in_a_step_of_another() -> Result<()> {

@@ -73,7 +73,7 @@ impl Kernels {
             LaunchKind::Loop(_) | LaunchKind::Contract(_) => Ok(Compiled::Kernel(self.kernel(launch, buffers)?)),
             LaunchKind::Whole(whole) => Ok(Compiled::Whole(whole.clone())),
             LaunchKind::Repeat(Repeat { times, .. }) => {
-                let (launches, walking) = launch.work.steps(buffers);
+                let (launches, walking) = launch.work.steps();
                 let launches = launches.into_iter().map(|launch| Ok((self.compile(&launch, buffers)?, launch)));
                 let launches = launches.collect::<Result<Vec<_>>>()?;
                 Ok(Compiled::Repeat(Steps { times: *times, launches, walking }))

@@ -59,7 +59,7 @@ fn make(context: &Context, launches: &[Launch], buffers: &[BufferSpec], to: &mut
     let mut all = Vec::with_capacity(launches.len());
     for launch in launches.iter().filter(|l| !is_empty(l)) {
         if let LaunchKind::Repeat(repeat) = &launch.work.code.kind {
-            let (launches, walking) = launch.work.steps(buffers);
+            let (launches, walking) = launch.work.steps();
             let launches = make(context, &launches, buffers, to)?;
             all.push(Made::Repeat { times: repeat.times, launches, walking });
             continue;

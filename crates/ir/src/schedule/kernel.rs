@@ -93,8 +93,15 @@ fn whole(
 ) -> Result<LaunchKind, Trouble> {
     let node = &graph.nodes[members[0]];
     let Op::Part(op, _) = &node.op else { return Err(Trouble::Elsewhere) };
-    if let Some(missing) = node.inputs.iter().find(|i| !in_buffer(**i)) {
-        return Err(Trouble::Materialise(*missing));
+    // Another shape is no other memory.
+    let source = |mut id: NodeId| {
+        while graph.nodes[id].op.is_alias() && !in_buffer(id) {
+            id = graph.nodes[id].inputs[0];
+        }
+        id
+    };
+    if let Some(missing) = node.inputs.iter().map(|i| source(*i)).find(|i| !in_buffer(*i)) {
+        return Err(Trouble::Materialise(missing));
     }
     let array = |id: NodeId| Array { buf: id, shape: graph.nodes[id].shape.to_vec() };
     let types: Vec<Type> = node.inputs.iter().map(|i| graph.nodes[*i].type_of()).collect();
@@ -104,7 +111,7 @@ fn whole(
             outputs[k] = Some(array(*id));
         }
     }
-    let inputs = node.inputs.iter().map(|i| array(*i)).collect();
+    let inputs = node.inputs.iter().map(|i| Array { buf: source(*i), ..array(*i) }).collect();
     Ok(LaunchKind::Whole(Whole { op: (**op).clone(), inputs, outputs }))
 }
 

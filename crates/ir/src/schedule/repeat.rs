@@ -80,6 +80,9 @@ pub fn launches(
             _ => {}
         }
     }
+    // What walks in the step already is walked there.
+    let own = body.buffers.iter().zip(&of).filter(|(inner, _)| !matches!(inner.place, Place::Walk { .. }));
+    let walking = own.map(|(_, outer)| *outer).filter(|buf| matches!(specs[*buf].place, Place::Walk { .. })).collect();
     let mut launches = body.launches;
     for launch in &mut launches {
         let mut kind = launch.work.kind();
@@ -98,7 +101,7 @@ pub fn launches(
             all.push(launch(kind));
         }
     }
-    all.push(launch(LaunchKind::Repeat(Repeat { times: scan.steps, launches, whole, scratch })));
+    all.push(launch(LaunchKind::Repeat(Repeat { times: scan.steps, launches, walking, whole, scratch })));
     all.extend(after);
     all
 }

@@ -14,7 +14,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{Body, BufId, BufIds, BufferSpec, Check, Contract, Inst, Loop, Place, Title, Whole};
+use super::{Body, BufId, BufIds, Check, Contract, Inst, Loop, Title, Whole};
 use crate::{
     fragment::Fragment,
     op::primitive::Primitive,
@@ -28,6 +28,8 @@ pub struct Repeat {
     pub times: usize,
     /// A step.
     pub launches: Vec<Launch>,
+    /// The buffers that lie elsewhere at every step; those of a repetition within a step walk there.
+    pub walking: Vec<BufId>,
     /// What all steps together read and write.
     pub whole: Whole,
     /// What they need beside, of which nothing is wanted behind them.
@@ -132,10 +134,10 @@ impl LaunchKind {
             LaunchKind::Loop(l) => l.body.buffers_mut().collect(),
             LaunchKind::Contract(c) => c.bodies_mut().into_iter().flat_map(Body::buffers_mut).collect(),
             LaunchKind::Whole(whole) => whole.arrays_mut().map(|array| &mut array.buf).collect(),
-            LaunchKind::Repeat(Repeat { launches, whole, scratch, .. }) => {
+            LaunchKind::Repeat(Repeat { launches, walking, whole, scratch, .. }) => {
                 let inner = launches.iter_mut().flat_map(|launch| &mut launch.work.buffers);
                 let outer = whole.arrays_mut().map(|array| &mut array.buf);
-                inner.chain(outer).chain(scratch).collect()
+                inner.chain(walking).chain(outer).chain(scratch).collect()
             }
         }
     }
@@ -233,15 +235,15 @@ impl Work {
         Some(whole)
     }
 
-    /// Of a [`Repeat`] the launches of a step over these buffers, and those of them that lie elsewhere at every step.
-    pub fn steps(&self, buffers: &[BufferSpec]) -> (Vec<Launch>, Vec<BufId>) {
+    /// Of a [`Repeat`] the launches of a step, and what walks, over these buffers.
+    pub fn steps(&self) -> (Vec<Launch>, Vec<BufId>) {
         let LaunchKind::Repeat(repeat) = &self.code.kind else { return Default::default() };
         let here = |launch: &Launch| {
             let work = launch.work.moved(|buf| self.buffers[buf], |slot| slot);
             Launch { work, ..launch.clone() }
         };
-        let walks = |buf: &BufId| matches!(buffers[*buf].place, Place::Walk { .. });
-        (repeat.launches.iter().map(here).collect(), self.buffers.iter().copied().filter(walks).collect())
+        let walking = repeat.walking.iter().map(|buf| self.buffers[*buf]).collect();
+        (repeat.launches.iter().map(here).collect(), walking)
     }
 
     /// The number that a buffer has in the code.
