@@ -186,15 +186,15 @@ impl<'a> Builder<'a> {
 
     /// The buffers that are written before a value is read for the last time.
     fn written(&self, v: Val) -> Vec<BufId> {
-        let stores = &self.l.body.stores;
+        let stores = self.l.body.stores.iter().zip(&self.store_sweeps).enumerate();
         let last = self.store_sweeps.iter().flatten().max();
-        let early =
-            |sweep: &Option<usize>| sweep.as_ref().is_some_and(|sweep| Some(sweep) < last || self.levels[v].per_row);
-        // It may be what a store writes, and others may come first.
-        let own: Vec<bool> = stores.iter().map(|s| self.behind(s.value).contains(&v)).collect();
-        let others = own.contains(&true);
-        let each = stores.iter().zip(&self.store_sweeps).zip(own);
-        each.filter(|((_, sweep), own)| early(sweep) || (others && !own)).map(|((store, _), _)| store.buf).collect()
+        // A sweep's code is over before the last sweep writes, and what is one for a row is read in the next block too.
+        let early = |sweep: &Option<usize>| sweep.is_some() && (sweep.as_ref() < last || self.levels[v].per_row);
+        // It may be what a store writes, and others are written in front of that.
+        let turn = |(i, (_, sweep)): (usize, (&Store, &Option<usize>))| (sweep.unwrap_or(usize::MAX), i);
+        let read = stores.clone().filter(|(_, (store, _))| self.behind(store.value).contains(&v)).map(turn).max();
+        let before = |store| read.is_some_and(|read| turn(store) < read);
+        stores.filter(|(i, (s, sweep))| early(sweep) || before((*i, (*s, *sweep)))).map(|(_, (s, _))| s.buf).collect()
     }
 
     /// Whether one lane stands for all.
