@@ -49,6 +49,11 @@ impl Rule for Asgd {
         self.in_range()
     }
 
+    fn evaluated(&self, s: &Step) -> Option<Tensor> {
+        // Before the first step there is no average.
+        Some(s.t().gt(1.0).where_(s.get("ax"), s.params()))
+    }
+
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, false);
         let before = s.t() - 1.0;

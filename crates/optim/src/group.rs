@@ -12,7 +12,7 @@ use thalweg_graph::{
 };
 
 use crate::{
-    control::{Block, Control, LANES, wide},
+    control::{Block, Control, LANES, STEP, wide},
     rule::{Held, Kept, Rule, Slot, Start, Step},
     select::Select,
 };
@@ -163,47 +163,80 @@ impl Group {
         if !moves.contains(&true) {
             return Ok(Changes::default());
         }
-        let partial = moves.contains(&false);
-        if partial {
+        if moves.contains(&false) {
             self.set_ragged(true);
         }
         let ragged = depends_on(&self.ragged);
-        let (layout, dtype) = (self.arena.layout(), self.arena.dtype());
-        let params = self.arena.flat();
-        let mut step = Step {
-            layout,
-            params: params.cast(wide(dtype)),
-            grad: gradient,
-            lr,
-            slots: Vec::with_capacity(self.kept.len() + self.numbers.len()),
-            problem: None,
-        };
-        for (i, (name, _)) in self.numbers.iter().enumerate() {
+        let mut step = self.open(control, lr, gradient, ragged);
+        let t = step.t();
+        step.set("step", &t);
+        let new = self.rule.update(&mut step);
+        self.close(step, Some(new), skip, moves, ragged)
+    }
+
+    /// What the rule learns from gradients: new values of slots.
+    #[track_caller]
+    pub fn observe(
+        &self,
+        control: &Control,
+        gradient: Tensor,
+        skip: &Tensor,
+        moves: &[bool],
+    ) -> Result<Vec<(State, Tensor)>> {
+        let ragged = depends_on(&self.ragged);
+        let mut step = self.open(control, control.scale(), gradient, ragged);
+        self.rule.observe(&mut step);
+        Ok(self.close(step, None, Some(skip), moves, ragged)?.states)
+    }
+
+    /// What the rule says is to be evaluated, in the layout of the parameters.
+    pub fn evaluated(&self, control: &Control) -> Option<Tensor> {
+        let ragged = depends_on(&self.ragged);
+        let nothing = self.arena.flat().cast(wide(self.arena.dtype())).zeros_like();
+        self.rule.evaluated(&self.open(control, control.scale(), nothing, ragged))
+    }
+
+    /// What a rule is given.
+    fn open(&self, control: &Control, lr: Tensor, grad: Tensor, ragged: bool) -> Step<'_> {
+        let (layout, dtype) = (self.arena.layout(), wide(self.arena.dtype()));
+        let number = |(i, (name, _)): (usize, &(&'static str, f64))| {
             let (first, len) = self.number(i);
             let old = match ragged {
                 true => layout.spread(&control.lanes(first, len)),
                 false => control.lane(first),
             };
-            step.slots.push(Held { name, layout, old: old.cast(wide(dtype)), new: None });
-        }
+            Held { name, layout, old: old.cast(dtype), new: None }
+        };
+        let mut slots: Vec<Held> = self.numbers.iter().enumerate().map(number).collect();
         for Kept { slot, layout, state } in &self.kept {
             let old = state.tensor();
-            step.slots.push(Held { name: slot.name(), layout, old: old.cast(wide(old.dtype())), new: None });
+            slots.push(Held { name: slot.name(), layout, old: old.cast(wide(old.dtype())), new: None });
         }
-        let t = step.t();
-        step.set("step", &t);
-        let new = self.rule.update(&mut step);
+        let params = self.arena.flat().cast(dtype);
+        Step { layout, params, grad, lr, steps: control.lane(STEP), slots, problem: None }
+    }
+
+    /// What comes of a step: of those that move, and not when it is skipped. Everything else keeps its bits.
+    #[track_caller]
+    fn close(
+        &self,
+        step: Step,
+        new: Option<Tensor>,
+        skip: Option<&Tensor>,
+        moves: &[bool],
+        ragged: bool,
+    ) -> Result<Changes> {
         if let Some(problem) = step.problem {
             return Err(problem);
         }
-        let masks = if partial { self.masks(moves) } else { Vec::new() };
-        // What does not move, and everything when the step is skipped, keeps its bits.
+        let (layout, params) = (self.arena.layout(), self.arena.flat());
+        let masks = if moves.contains(&false) { self.masks(moves) } else { Vec::new() };
         let keep = |new: Tensor, old: &Tensor, mask: Option<&Tensor>| {
             let new = new.cast(old.dtype());
             let new = mask.map_or(new.clone(), |mask| mask.where_(&new, old));
             skip.map_or(new.clone(), |skip| skip.where_(old, new))
         };
-        let mut changes = Changes { params: Some(keep(new, &params, masks.first())), ..Changes::default() };
+        let mut changes = Changes { params: new.map(|new| keep(new, &params, masks.first())), ..Changes::default() };
         let mut slots = step.slots.into_iter();
         for (i, Held { old, new, .. }) in slots.by_ref().take(self.numbers.len()).enumerate() {
             let Some(mut new) = new else { continue };
@@ -213,7 +246,6 @@ impl Group {
                 let moved = masks.first().map_or(full.clone(), |mask| mask.where_(full, &old));
                 new = moved.gather(0, &self.speakers());
             }
-            let new = new.cast(control.state().tensor().dtype());
             changes.blocks.push(Block { entry: self.first.0 + i, first: self.number(i).0, new });
         }
         for (i, (Kept { state, .. }, Held { new, .. })) in self.kept.iter().zip(slots).enumerate() {

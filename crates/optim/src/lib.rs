@@ -10,11 +10,15 @@
 //! ```
 
 mod average;
+mod beside;
+mod bf16;
+mod clip;
 mod control;
 mod group;
 mod init;
 mod optimizer;
 mod parts;
+mod penalty;
 mod rates;
 mod rule;
 mod saved;
@@ -23,6 +27,7 @@ mod select;
 mod settings;
 mod skips;
 mod stateful;
+mod thaw;
 mod work;
 
 use thalweg_graph::{Error, ErrorKind, Result};
@@ -31,16 +36,19 @@ use settings::same_name;
 
 pub use adafactor::Floor;
 pub use average::Average;
+pub use bf16::Bf16Moments;
 pub use control::Report;
 pub use init::RuleExt;
 pub use muon::Adjust;
 pub use optimizer::Optimizer;
 pub use parts::EpsMode;
+pub use penalty::{Penalized, Penalty};
 pub use rates::Rate;
 pub use rule::{Rule, Settings, Slot, Start, Step};
 pub use scale::LossScale;
 pub use select::Select;
 pub use settings::Value;
+pub use thaw::Thaw;
 
 /// The rules: the file of each, and its types. A new rule is a file and a line here.
 macro_rules! rules {
@@ -90,6 +98,8 @@ rules! {
     lamb: Lamb;
     lars: Lars;
     muon: Muon;
+    sophia: SophiaG;
+    schedule_free: ScheduleFree;
 }
 
 /// A rule with some settings changed.

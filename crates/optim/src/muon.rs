@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use thalweg_graph::{ErrorKind, Module, Param, Result, Tensor, keep_f32, shape::count};
+use thalweg_graph::{ErrorKind, Module, NewtonSchulz, Param, Result, Tensor, keep_f32, shape::count};
 
 use crate::{
     AdamW, Optimizer, RuleExt, Select,
@@ -91,11 +91,13 @@ impl Rule for Muon {
             let problem = format!("muon is for matrices, and '{}' is none: give it a rule of its own", vector.path);
             return p.fail("step", ErrorKind::Invalid(problem));
         }
+        let newton_schulz =
+            NewtonSchulz { steps: self.ns_steps as usize, coefficients: [self.a, self.b, self.c], eps: self.eps };
         let orthogonal = |run: &Range<usize>| {
             let stack = layout.stack(&u, run);
             let (rows, cols) = (stack.shape()[1], count(&stack.shape()[2..]));
             let matrices = stack.reshape([run.len(), rows, cols]);
-            keep_f32(|| self.orthogonal(&matrices)) * self.scale(rows as f64, cols as f64)
+            keep_f32(|| matrices.orthogonalise(&newton_schulz)) * self.scale(rows as f64, cols as f64)
         };
         let o = layout.unstack(&runs, runs.iter().map(orthogonal).collect(), u.dtype());
         p - s.lr() * o
@@ -127,22 +129,5 @@ impl Muon {
             Adjust::Original => (rows / cols).max(1.0).sqrt(),
             Adjust::MatchRmsAdamw => 0.2 * rows.max(cols).sqrt(),
         }
-    }
-
-    /// `NS` of each matrix.
-    ///
-    /// # Shapes
-    /// `[n, rows, cols]` → the same
-    fn orthogonal(&self, u: &Tensor) -> Tensor {
-        let tall = u.shape()[1] > u.shape()[2];
-        let x = if tall { u.transpose(1, 2) } else { u.clone() };
-        let norm = x.square().sum_keepdim([1, 2]).sqrt();
-        let mut x = x / norm.maximum(self.eps);
-        for _ in 0..self.ns_steps {
-            let gram = x.matmul(&x.transpose(1, 2));
-            let polynomial = &gram * self.b + gram.matmul(&gram) * self.c;
-            x = &x * self.a + polynomial.matmul(&x);
-        }
-        if tall { x.transpose(1, 2) } else { x }
     }
 }

@@ -125,6 +125,18 @@ pub trait Rule: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// What it learns from gradients that it does not go against ([`Optimizer::observe`](crate::Optimizer::observe)): new values of
+    /// slots are set on the step.
+    fn observe(&self, step: &mut Step) {
+        let _ = step;
+    }
+
+    /// What is to be evaluated, if that is not what gradients are taken at ([`Optimizer::during`](crate::Optimizer::during)).
+    fn evaluated(&self, step: &Step) -> Option<Tensor> {
+        let _ = step;
+        None
+    }
+
     /// The new parameters, from what the step is given; new values of slots are set on it.
     fn update(&self, step: &mut Step) -> Tensor;
 }
@@ -142,6 +154,12 @@ impl Rule for Box<dyn Rule> {
     fn by_shape(&self) -> bool {
         (**self).by_shape()
     }
+    fn observe(&self, step: &mut Step) {
+        (**self).observe(step);
+    }
+    fn evaluated(&self, step: &Step) -> Option<Tensor> {
+        (**self).evaluated(step)
+    }
     fn update(&self, step: &mut Step) -> Tensor {
         (**self).update(step)
     }
@@ -155,6 +173,7 @@ pub struct Step<'a> {
     pub(crate) params: Tensor,
     pub(crate) grad: Tensor,
     pub(crate) lr: Tensor,
+    pub(crate) steps: Tensor,
     pub(crate) slots: Vec<Held<'a>>,
     pub(crate) problem: Option<Error>,
 }
@@ -191,6 +210,11 @@ impl<'a> Step<'a> {
         self.get("step") + 1.0
     }
 
+    /// How many steps the optimizer has taken, of rank 0: a number that no other step has.
+    pub fn steps(&self) -> &Tensor {
+        &self.steps
+    }
+
     /// What a slot or a number was after the step before. A slot that no parameter has an element of is not there.
     #[track_caller]
     pub fn get(&self, name: &str) -> Tensor {
@@ -210,6 +234,11 @@ impl<'a> Step<'a> {
                 self.problem.get_or_insert(Error::new("step", ErrorKind::Invalid(problem)));
             }
         }
+    }
+
+    /// What a slot or a number was set to.
+    pub(crate) fn new_of(&self, name: &str) -> Option<Tensor> {
+        self.slots.iter().find(|held| held.name == name)?.new.clone()
     }
 
     /// Where each parameter's part of a slot lies.

@@ -71,8 +71,7 @@ pub fn clipping(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let opt = optimizer("SGD", &Attrs::new(&json!({"lr": 1.0})), &params)?;
     let by_norm = case["op"] == "clip_grad_norm";
     let opt = if by_norm {
-        attrs.only("norm_type", 2.0.into())?;
-        opt.clip_norm(attrs.need("max_norm")?)
+        opt.clip_norm_of(attrs.need("max_norm")?, attrs.number_or("norm_type", 2.0)?)
     } else {
         opt.clip_value(attrs.need("clip_value")?)
     };

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use serde_json::Value;
 use thalweg_graph::{Param, Tensor};
-use thalweg_nn::Losses;
+use thalweg_nn::{Linear, Losses};
 
 use super::{
     attrs::Attrs,
@@ -52,11 +52,10 @@ pub fn run(run: &Run, case: &Value) -> Result<Outcome, Stop> {
 
 /// The mean cross entropy of `tanh(x w1ᵀ + b1) w2ᵀ + b2`, and a share of the sum of all squares.
 fn loss(params: &[Param], x: &Tensor, y: &Tensor, l2: f64) -> Tensor {
-    let [w1, b1, w2, b2] = [0, 1, 2, 3].map(|i| params[i].tensor());
-    let logits = (x.matmul(&w1.t()) + &b1).tanh().matmul(&w2.t()) + &b2;
-    let loss = logits.cross_entropy(y);
+    let linear = |w: usize| Linear { weight: params[w].clone(), bias: Some(params[w + 1].clone()) };
+    let loss = linear(2).forward(&linear(0).forward(x).tanh()).cross_entropy(y);
     match l2 {
         0.0 => loss,
-        l2 => [w1, b1, w2, b2].iter().fold(loss, |loss, p| loss + p.square().sum(..) * l2),
+        l2 => params.iter().fold(loss, |loss, p| loss + p.tensor().square().sum(..) * l2),
     }
 }
