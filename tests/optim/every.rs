@@ -190,6 +190,30 @@ fn launches(device: &Device, rule: Box<dyn Rule>, pairs: usize) -> Result<usize>
     Ok(device.last_step().expect("a step was taken").launches)
 }
 
+/// One launch for all or one for each op: the same step, to two units in the last place.
+#[test]
+fn fused_or_op_by_op_every_rule_takes_the_same_step() -> Result<()> {
+    for device in [cpu(), test_gpu!()] {
+        for (name, rule) in every() {
+            let step = |device: &Device, rule: Box<dyn Rule>| -> Result<Vec<f64>> {
+                let net = Net::new(device)?;
+                let opt = rule.init(&net)?;
+                let mut grads = Grads::new();
+                for (i, (_, p)) in net.params().iter().enumerate() {
+                    grads.insert(p, &(p.tensor().detach() * 0.75 + 0.1 * i as f64))?;
+                }
+                opt.apply(&grads)?;
+                net.params().iter().map(|(_, p)| p.tensor().to_vec::<f64>()).collect::<Result<Vec<_>>>().map(|all| all.concat())
+            };
+            let (fused, plain) = (step(&device, rule)?, step(&device.op_by_op(), another(&name))?);
+            let far = |(a, b): (&f64, &f64)| (a - b).abs() > 2.0 * f64::from(f32::EPSILON) * a.abs().max(0.1);
+            let differ: Vec<_> = fused.iter().zip(&plain).filter(|pair| far(*pair)).collect();
+            assert!(differ.is_empty(), "{name} on {device}: {differ:?}");
+        }
+    }
+    Ok(())
+}
+
 /// What a rule may take beyond gradient descent, which is one launch for all parameters beside those that lay out the gradients and count
 /// the step: for numbers that a step computes once, for sums over each tensor, and, of what is done by shape, for two shapes.
 const LAUNCHES: &[(&str, usize)] = &[
