@@ -33,6 +33,7 @@ mod ops_reduce;
 mod ops_scatter;
 mod ops_shape;
 mod optim;
+mod optim_mlp;
 mod outcome;
 mod report;
 mod rule;
@@ -145,6 +146,8 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
         "train_autocast" | "train_loss_scaled" if plain => amp::curve(run, case),
         "loss_scale" if plain => amp::sequence(run, case),
         "clip_grad_norm" | "clip_grad_value" if run.dtype != DType::F16 => optim::clipping(run, case),
+        "ema" | "swa" if run.dtype != DType::F16 => optim::average(run, case),
+        _ if family["family"] == "optim_mlp" && run.dtype != DType::F16 => optim_mlp::run(run, case),
         _ if case["params"].is_array() && case["steps"].is_u64() && run.dtype != DType::F16 => {
             optim::trajectory(run, case)
         }

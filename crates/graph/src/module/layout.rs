@@ -5,7 +5,7 @@ use std::panic::Location;
 use smallvec::smallvec;
 use thalweg_ir::{DType, Op, shape::count};
 
-use crate::tensor::Tensor;
+use crate::{device::Device, tensor::Tensor};
 
 /// Elements to a multiple of which every parameter's place in a flat buffer is rounded up: 256 bytes of f32, the largest
 /// offset alignment that adapters ask for.
@@ -76,6 +76,21 @@ impl Layout {
     pub fn spread(&self, per: &Tensor) -> Tensor {
         let chunks = per.gather(0, &self.owners(per));
         chunks.unsqueeze(1).broadcast_to([self.len / CHUNK, CHUNK]).reshape([self.len])
+    }
+
+    /// Whether an element is a parameter's; the others lie between two.
+    ///
+    /// # Shapes
+    /// → `[len]`, Bool
+    #[track_caller]
+    pub fn inside(&self, device: &Device) -> Tensor {
+        let of_chunks = |s: &Segment| {
+            let len = count(&s.shape);
+            (0..len.div_ceil(CHUNK)).map(move |chunk| (len - chunk * CHUNK).min(CHUNK) as i32)
+        };
+        let filled: Vec<i32> = self.segments.iter().flat_map(of_chunks).collect();
+        let filled = Tensor::from_slice(device, &filled, [filled.len(), 1]);
+        Tensor::arange(device, CHUNK).lt(filled).reshape([self.len])
     }
 
     /// A view of parameter `i`.
