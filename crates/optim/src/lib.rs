@@ -18,6 +18,7 @@ mod rates;
 mod rule;
 mod saved;
 mod scale;
+pub mod schedule;
 mod select;
 mod settings;
 mod skips;
