@@ -1,6 +1,13 @@
 //! Learning rates by the device's own count of steps: of a resumed run, given late, changed, skipped, compiled.
 
-use thalweg::prelude::*;
+use std::cell::Cell;
+
+use thalweg::{
+    optim::schedule::{Cosine, Exponential},
+    prelude::*,
+};
+
+use thalweg_tests::own_gpu;
 
 use super::{assert_values, devices, load, param, refuses, sgd, snapshot, vector};
 
@@ -159,33 +166,74 @@ fn compiled_steps_look_the_rate_up() -> Result<()> {
     Ok(())
 }
 
-/// What is given between two calls is an input of the next one: another schedule, a rate instead of one, one instead of a rate.
+/// What is given between two calls is an input of the next one: another schedule, a rate instead of one, one instead of a rate. Only
+/// the first schedule makes another step.
 #[test]
 fn compiled_steps_follow_another_schedule() -> Result<()> {
     for device in devices() {
         let p = param(&device, &[0.0])?;
         let opt = sgd(0.5).init(&p)?;
+        let recorded = Cell::new(0);
         let mut step = compile(|[x]: [Tensor; 1]| {
+            recorded.set(recorded.get() + 1);
             opt.step(&(p.tensor() * &x).sum(..))?;
             Ok([x + 1.0])
         });
         let one = vector(&device, &[1.0]);
-        let mut goes = |want: f64, what: &str| {
+        let mut goes = |want: f64, recordings: u32, what: &str| {
             let before = p.tensor().item()?;
             step.call([&one]).map(drop)?;
             assert_rate(before - p.tensor().item()?, want, &format!("{what} on {device}"));
+            assert_eq!(recorded.get(), recordings, "{what} on {device}");
             Ok::<_, Error>(())
         };
-        goes(0.5, "the rule's")?;
+        goes(0.5, 1, "the rule's")?;
         opt.set_lr(0.25)?;
-        goes(0.25, "another rate")?;
+        goes(0.25, 1, "another rate")?;
         opt.set_schedule(rate);
-        goes(rate(2), "a schedule instead")?;
+        goes(rate(2), 2, "a schedule instead")?;
         opt.set_schedule(|step| 2.0 * rate(step));
-        goes(2.0 * rate(3), "another schedule")?;
+        goes(2.0 * rate(3), 2, "another schedule")?;
         opt.set_lr(0.125)?;
-        goes(0.125, "a rate instead")?;
-        goes(0.125, "the same")?;
+        goes(0.125, 2, "a rate instead")?;
+        goes(0.125, 2, "the same")?;
+        let handle = opt.rate();
+        handle.set(0.75)?;
+        goes(0.75, 2, "by the handle")?;
+        opt.set_schedule(Cosine { from: 1.0, to: 0.0, over: 14.0 });
+        goes(0.5, 2, "a schedule again")?;
+    }
+    Ok(())
+}
+
+/// Step by step without compiled functions nothing is planned anew either.
+#[test]
+fn another_schedule_plans_nothing() -> Result<()> {
+    let device = own_gpu();
+    let p = param(&device, &[0.0])?;
+    let opt = sgd(0.5).init(&p)?.schedule(rate);
+    for _ in 0..3 {
+        goes(&p, &opt)?;
+    }
+    let plans = device.stats().plans_built;
+    opt.set_schedule(Exponential { rate: 0.5, gamma: 0.5 });
+    assert_rate(goes(&p, &opt)?, 0.0625, "another schedule");
+    opt.set_lr(0.25)?;
+    assert_rate(goes(&p, &opt)?, 0.25, "a rate instead");
+    assert_eq!(device.stats().plans_built, plans);
+    Ok(())
+}
+
+/// A schedule of numbers that make none is an error of the steps that would look it up, and can be replaced.
+#[test]
+fn a_schedule_that_is_none_is_told() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(0.5).init(&p)?.schedule(Cosine { from: 0.1, to: -0.1, over: 10.0 });
+        refuses(opt.step(&p.tensor().sum(..)), line!(), &["schedule", "to = -0.1 is not a rate"]);
+        opt.set_schedule(Cosine { from: 0.5, to: 0.1, over: 10.0 });
+        assert_rate(goes(&p, &opt)?, 0.5, "a good one");
+        assert_eq!(opt.current_schedule(), Some(Cosine { from: 0.5, to: 0.1, over: 10.0 }.into()));
     }
     Ok(())
 }

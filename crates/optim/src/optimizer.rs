@@ -18,10 +18,11 @@ use thalweg_graph::{
 use crate::{
     control::{Control, Report, SKIPPED, STEP},
     group::{Given, Group, Rules},
-    rates::{Rate, Rates},
+    rates::{Rate, Rates, Source},
     rule::Rule,
     saved,
     scale::LossScale,
+    schedule::Schedule,
     select::Select,
     skips::Skips,
     work::{Summed, Work, lock},
@@ -47,8 +48,8 @@ pub struct Optimizer {
     /// By which backward passes know it.
     number: u64,
     pub(crate) sum: Mutex<Option<Summed>>,
-    /// Set as soon as the rates come from elsewhere: from another schedule, or from none.
-    other_rates: Mutex<Arc<AtomicBool>>,
+    /// Whether the device looks its rates up, as it does since there was a schedule.
+    scheduled: Arc<AtomicBool>,
     skips: Mutex<Skips>,
 }
 
@@ -99,7 +100,7 @@ impl Optimizer {
             clip_value: None,
             number: next_number(),
             sum: Mutex::new(None),
-            other_rates: Mutex::default(),
+            scheduled: Arc::default(),
             skips: Mutex::default(),
         })
     }
@@ -166,16 +167,36 @@ impl Optimizer {
         self
     }
 
-    /// With learning rates by a function of the number of steps taken, from 0. The device looks the rate up by its own count,
-    /// which skipped steps do not advance. It may be given, or changed, at any time.
-    pub fn schedule(self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+    /// With learning rates by a schedule, or by a function of the number of steps taken, from 0. The device looks the rate up by its
+    /// own count, which skipped steps do not advance. It may be given, or changed, at any time.
+    ///
+    /// ```ignore
+    /// let opt = AdamW::default().init(&net)?.schedule(schedule::llama(3e-4, 10_000.0));
+    /// ```
+    ///
+    /// A schedule whose numbers make none is an error of the next step.
+    pub fn schedule(self, rate: impl Into<Schedule>) -> Self {
         self.set_schedule(rate);
         self
     }
 
-    /// As [`Optimizer::schedule`], from the next step on.
-    pub fn set_schedule(&self, rate: impl Fn(u64) -> f64 + Send + 'static) {
-        self.replace_rates(Some(Rates::new(rate)));
+    /// As [`Optimizer::schedule`], from the next step on. Another schedule is an input of plans and compiled functions; the first one
+    /// makes other plans.
+    pub fn set_schedule(&self, rate: impl Into<Schedule>) {
+        let source = Source::Schedule(rate.into());
+        let mut rates = lock(&self.rates);
+        match &*rates {
+            Some(rates) => rates.set(source),
+            None => {
+                *rates = Some(Rates::new(source));
+                self.scheduled.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The schedule that it follows, if it does.
+    pub fn current_schedule(&self) -> Option<Schedule> {
+        lock(&self.rates).as_ref().and_then(Rates::schedule)
     }
 
     /// The learning rate of the next step, where there is no schedule.
@@ -195,16 +216,10 @@ impl Optimizer {
     #[track_caller]
     pub fn set_lr(&self, lr: f64) -> Result<()> {
         self.lr.set(lr)?;
-        if lock(&self.rates).is_some() {
-            self.replace_rates(None);
+        if let Some(rates) = &*lock(&self.rates) {
+            rates.set(Source::Fixed(self.lr.clone()));
         }
         Ok(())
-    }
-
-    /// Compiled functions that have the rates of before record again.
-    fn replace_rates(&self, rates: Option<Rates>) {
-        *lock(&self.rates) = rates;
-        std::mem::take(&mut *lock(&self.other_rates)).store(true, Ordering::Relaxed);
     }
 
     /// The rule of the parameters that no group has.
@@ -292,6 +307,12 @@ impl Optimizer {
         let own = self.params.iter().filter(|(_, p)| grads.get(p).is_some() && !p.is_frozen()).count();
         let waiting = if own < grads.len() { grads.computable() } else { Vec::new() };
         self.run(grads.clone(), By::Gradients(waiting))
+    }
+
+    /// The update by gradients of no loss that is known: skipped if one is not finite.
+    #[track_caller]
+    pub(crate) fn apply_finite(&self, grads: Grads) -> Result<()> {
+        self.run(grads, By::Sum)
     }
 
     /// One step by a loss that a function computes; gives the loss.
@@ -466,7 +487,7 @@ impl Optimizer {
 
     /// η of the next step.
     fn next_lr(&self, control: &Control) -> Tensor {
-        depends_on(&lock(&self.other_rates));
+        depends_on(&self.scheduled);
         match &*lock(&self.rates) {
             Some(rates) => rates.lr(control.state(), STEP),
             None => {
@@ -533,6 +554,8 @@ impl fmt::Debug for Optimizer {
                 None => format!("{rule:?}"),
             })
             .collect();
-        write!(f, "Optimizer({}; {} parameters)", rules.join(", "), self.params.len())
+        write!(f, "Optimizer({}; {} parameters", rules.join(", "), self.params.len())?;
+        self.current_schedule().map_or(Ok(()), |schedule| write!(f, "; {schedule}"))?;
+        f.write_str(")")
     }
 }
