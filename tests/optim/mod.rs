@@ -1,5 +1,7 @@
 //! Update rules.
 
 mod converge;
+mod lbfgs;
 mod messages;
+mod sam;
 mod stale;

@@ -11,11 +11,16 @@
 
 mod average;
 mod control;
+mod goal;
 mod group;
 mod init;
+mod lbfgs;
+mod noise_scale;
 mod optimizer;
+mod plateau;
 mod rates;
 mod rule;
+mod sam;
 mod saved;
 mod scale;
 pub mod schedule;
@@ -29,11 +34,17 @@ use thalweg_graph::{Error, ErrorKind, Result};
 
 pub use average::Average;
 pub use control::Report;
+pub use goal::{Goal, Threshold};
 pub use init::RuleExt;
+pub use lbfgs::{Lbfgs, LbfgsOptimizer, StrongWolfe};
+pub use noise_scale::{GrowingBatch, NoiseScale};
 pub use optimizer::Optimizer;
+pub use plateau::{Plateau, PlateauRate};
 pub use rates::Rate;
 pub use rule::{Rule, Settings, Slot, Start, Step};
+pub use sam::Sam;
 pub use scale::LossScale;
+pub use schedule::Schedule;
 pub use select::Select;
 
 /// The rules: the file of each, and its types. A new rule is a file and a line here.

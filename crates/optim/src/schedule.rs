@@ -23,7 +23,7 @@ mod recurrence;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BatchSize, Coupling};
+pub use batch::{BatchSize, Coupling, instead_of_decay};
 pub use cyclic::Peaks;
 pub use one_cycle::{Curve, Phases};
 pub use presets::{bert, constant_factor, gopher, gpt, gpt3, linear_with_warm_up, llama, opt, palm, t5, wsd};

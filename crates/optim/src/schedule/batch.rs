@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Family, Schedule, check, recurrence::Recurrence};
+use super::{Family, Lambda, Schedule, check, recurrence::Recurrence};
 
 /// By what the size changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,20 @@ impl fmt::Debug for BatchSize {
         }
         Ok(())
     }
+}
+
+/// Larger batches instead of a smaller rate: where a schedule falls, the size rises from `first` by the same factor, up to `max`, and
+/// only then does the rate fall. Gives the sizes, by step, and the rate that is left.
+///
+/// # Source
+/// Smith et al. 2018, arXiv:1711.00489.
+pub fn instead_of_decay(rate: impl Family, first: f64, max: f64) -> (BatchSize, Schedule) {
+    let rate: Schedule = rate.into();
+    let raw = move |rate: &Schedule, t: f64| (first * rate.at(0.0) / rate.at(t)).min(max);
+    let (of_size, of_rate) = (rate.clone(), rate.clone());
+    let size = Lambda::new(&format!("{first} by {rate}"), move |t| raw(&of_size, t));
+    let left = Lambda::new(&format!("{rate} by {first}"), move |t| of_rate.at(t) * raw(&of_rate, t) / first);
+    (BatchSize::by_steps(size), left.into())
 }
 
 /// How the rate follows the batch size.

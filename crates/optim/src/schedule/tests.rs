@@ -527,3 +527,10 @@ fn the_rate_follows_the_batch_as_it_is_coupled() {
         assert_eq!(Coupling::None.rate(0.1, batch), 0.1);
     }
 }
+
+#[test]
+fn batches_grow_instead_of_a_decay_up_to_the_largest() {
+    let (sizes, rate) = instead_of_decay(StepDecay { rate: 0.8, every: 10.0, gamma: 0.5 }, 100.0, 400.0);
+    let (sizes, rates) = ([0, 10, 20, 30].map(|step| sizes.of_step(step)), [0.0, 10.0, 20.0, 30.0].map(|t| rate.at(t)));
+    assert_eq!((sizes, rates), ([100, 200, 400, 400], [0.8, 0.8, 0.8, 0.4]));
+}
