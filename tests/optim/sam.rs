@@ -60,10 +60,10 @@ fn keeps_what_a_step_keeps() -> Result<()> {
         let opt = Sgd { lr: LR, ..Sgd::default() }.init(&net)?;
         let loss = |scale: f64| bowl(&(net[0].tensor() * net[1].tensor())) * scale;
         let sam = Sam { rho: 0.1, ..Sam::default() };
-        sam.step(&opt, || loss(1.0))?;
+        sam.step(&opt, || loss(1.0)).map(drop)?;
         let after = net[0].tensor().to_vec::<f64>()?;
         assert_eq!(net[1].tensor().to_vec::<f64>()?, START);
-        sam.step(&opt, || loss(f64::NAN))?;
+        sam.step(&opt, || loss(f64::NAN)).map(drop)?;
         assert_eq!(net[0].tensor().to_vec::<f64>()?, after, "{device}");
         assert_eq!((opt.report()?.steps, opt.report()?.skipped), (1, 1), "{device}");
         let error = Sam { rho: f64::NAN, ..sam }.step(&opt, || loss(1.0)).unwrap_err().to_string();
@@ -74,7 +74,7 @@ fn keeps_what_a_step_keeps() -> Result<()> {
         let (one, two) = (adam(&plain)?, adam(&aware)?);
         for _ in 0..3 {
             one.step(&bowl(&plain.tensor()))?;
-            Sam { rho: 0.0, ..sam }.step(&two, || bowl(&aware.tensor()))?;
+            Sam { rho: 0.0, ..sam }.step(&two, || bowl(&aware.tensor())).map(drop)?;
         }
         assert_eq!(plain.tensor().to_vec::<f64>()?, aware.tensor().to_vec::<f64>()?, "{device}");
     }
@@ -92,8 +92,8 @@ fn goes_in_a_compiled_step_as_outside() -> Result<()> {
         let mut step = compile(|[scale]: [Tensor; 1]| Ok([sam.step(&one, || bowl(&inside.tensor()) * &scale)?]));
         let scale = Tensor::scalar(&device, 1.0, DType::F32);
         for _ in 0..4 {
-            step.call([&scale])?;
-            sam.step(&two, || bowl(&outside.tensor()) * &scale)?;
+            step.call([&scale]).map(drop)?;
+            sam.step(&two, || bowl(&outside.tensor()) * &scale).map(drop)?;
             assert_eq!(inside.tensor().to_vec::<f64>()?, outside.tensor().to_vec::<f64>()?, "{device}");
         }
     }

@@ -23,7 +23,8 @@ mod recurrence;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BatchSize, Coupling, instead_of_decay};
+pub use batch::{BatchSize, instead_of_decay};
+pub use coupled::Coupling;
 pub use cyclic::Peaks;
 pub use one_cycle::{Curve, Phases};
 pub use presets::{bert, constant_factor, gopher, gpt, gpt3, linear_with_warm_up, llama, opt, palm, t5, wsd};
@@ -79,6 +80,7 @@ families! {
     stairs: Stairs;
     lambda: Lambda, Multiplicative;
     compose: Until, Product, Clamp;
+    coupled: Coupled;
     unit: In;
 }
 
@@ -130,6 +132,11 @@ pub trait Family: Into<Schedule> + Clone {
     /// This one, but at least `low` and at most `high`.
     fn clamp(self, low: f64, high: f64) -> Schedule {
         Clamp { schedule: Box::new(self.into()), low, high }.into()
+    }
+
+    /// This one, by steps, as far as the batch size of each step asks for it.
+    fn coupled(self, coupling: Coupling, sizes: BatchSize) -> Schedule {
+        Coupled { schedule: Box::new(self.into()), coupling, sizes }.into()
     }
 
     /// This one by epochs of so many steps, and by fractions of them.

@@ -53,3 +53,36 @@ pub fn bootstrap(items: u32, rng: &mut Rng) -> Bag {
     let left_out = (0..items as usize).filter(|i| !is_drawn[*i]).collect();
     Bag { drawn, left_out }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use thalweg_cpu::StrictCpu;
+    use thalweg_graph::{Device, Module, Param};
+
+    use super::*;
+
+    #[test]
+    fn outputs_are_averaged_whatever_becomes_of_the_members() {
+        let device = Device::new(Arc::new(StrictCpu::new()));
+        let net = vec![Param::new(Tensor::from_slice(&device, &[1.0f32, 2.0], [2])).unwrap()];
+        let mut members = Vec::new();
+        for _ in 0..3 {
+            members.push(net.fork().unwrap());
+            net[0].set(&(net[0].tensor() * 2.0)).unwrap();
+        }
+        let mean = mean_of(&members, |net| net[0].tensor() + 1.0).to_vec::<f64>().unwrap();
+        assert_eq!(mean, [1.0 + 7.0 / 3.0, 1.0 + 14.0 / 3.0].map(|x: f64| f64::from(x as f32)));
+        assert!(mean_of(&[], |p: &Param| p.tensor()).check().is_err());
+    }
+
+    #[test]
+    fn bags_are_of_the_generator_and_split_the_items() {
+        let (one, two) = (bootstrap(200, &mut Rng::seed(4)), bootstrap(200, &mut Rng::seed(4)));
+        assert_eq!(one, two);
+        let all = (0..200).filter(|i| one.drawn.contains(i) != one.left_out.contains(i)).count();
+        assert_eq!((one.drawn.len(), all), (200, 200));
+        assert_eq!(bootstrap(0, &mut Rng::seed(4)).drawn.len(), 0);
+    }
+}

@@ -7,13 +7,14 @@ use thalweg_optim::{Lbfgs, StrongWolfe};
 
 use super::{
     attrs::Attrs,
-    compare::{Tol, variant_name},
+    compare::variant_name,
     holds::{Holds, need},
     outcome::{Outcome, Run, Stop},
 };
 
-/// How near the last loss must come in f32, as a share of all of the way down: what the index asks for is "about as low".
-const F32_SHARE: f64 = 1e-3;
+/// What of the way down may be missing in f32, where the index asks for a last loss that is "about as low", besides rounding.
+const F32_SHARE: f64 = 1e-2;
+const F32_ROUNDING: f64 = 1e-5;
 
 /// Runs a case.
 pub fn run(run: &Run, case: &Value) -> Result<Outcome, Stop> {
@@ -48,8 +49,9 @@ pub fn run(run: &Run, case: &Value) -> Result<Outcome, Stop> {
             holds.must(want.is_none_or(|want| want == got), || format!("{what} = {got}, not {want:?}"));
         }
     } else {
-        let atol = F32_SHARE * (first - want).abs();
-        holds.check(run, "last loss", &[last], &[want], Tol::Within { rtol: 0.0, atol });
+        let missing = if climbs { want - last } else { last - want };
+        let allowed = F32_SHARE * (first - want).abs() + F32_ROUNDING * want.abs();
+        holds.must(missing <= allowed, || format!("the last loss is {last:e}, and {want:e} is within reach"));
     }
     Ok(holds.outcome())
 }

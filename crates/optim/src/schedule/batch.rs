@@ -163,37 +163,3 @@ pub fn instead_of_decay(rate: impl Family, first: f64, max: f64) -> (BatchSize, 
     let left = Lambda::new(&format!("{rate} by {first}"), move |t| of_rate.at(t) * raw(&of_rate, t) / first);
     (BatchSize::by_steps(size), left.into())
 }
-
-/// How the rate follows the batch size.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Coupling {
-    /// Not at all: GPT-3.
-    None,
-    /// `η B / B_0`: SGD, Goyal et al. 2017, arXiv:1706.02677.
-    Linear {
-        /// B_0, at which the rate is η.
-        at: f64,
-    },
-    /// `η √(B / B_0)`: adaptive rules.
-    Sqrt {
-        /// B_0, at which the rate is η.
-        at: f64,
-    },
-    /// `η / (1 + B_noise / B)`, where η is the rate of large batches: McCandlish et al. 2018, arXiv:1812.06162.
-    Noise {
-        /// B_noise.
-        scale: f64,
-    },
-}
-
-impl Coupling {
-    /// The rate at a batch size.
-    pub fn rate(&self, rate: f64, batch: f64) -> f64 {
-        match self {
-            Coupling::None => rate,
-            Coupling::Linear { at } => rate * batch / at,
-            Coupling::Sqrt { at } => rate * (batch / at).sqrt(),
-            Coupling::Noise { scale } => rate / (1.0 + scale / batch),
-        }
-    }
-}

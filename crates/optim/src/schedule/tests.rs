@@ -342,6 +342,11 @@ fn vectors() -> Vec<Vector> {
             Linear { from: 0.0, to: 1.0, over: 40.0 }.in_samples(BatchSize::by_steps(Constant(4.0).until(5.0, 10.0))),
             &[(0.0, 0.0), (5.0, 0.5), (6.0, 0.75), (7.0, 1.0)],
         ),
+        (
+            "by the root of growing batches",
+            Constant(0.1).coupled(Coupling::Sqrt { at: 4.0 }, BatchSize::by_steps(Constant(4.0).until(5.0, 16.0))),
+            &[(0.0, 0.1), (4.0, 0.1), (5.0, 0.2)],
+        ),
     ]
 }
 
