@@ -93,9 +93,10 @@ impl Rule for Adam {
 impl Adam {
     /// The part that Adam and AdamW share.
     fn adaptive(&self, s: &mut Step, p: &Tensor, g: &Tensor) -> Tensor {
-        let m = s.get("exp_avg") * self.beta1 + g * (1.0 - self.beta1);
+        let beta1 = &s.setting("beta1", self.beta1);
+        let m = s.get("exp_avg") * beta1 + g * &beta1.rest();
         let v = s.get("exp_avg_sq") * self.beta2 + g * g * (1.0 - self.beta2);
-        let c1 = s.get("correction1") * self.beta1 + (1.0 - self.beta1);
+        let c1 = s.get("correction1") * beta1 + &beta1.rest();
         let c2 = s.get("correction2") * self.beta2 + (1.0 - self.beta2);
         for (name, new) in [("exp_avg", &m), ("exp_avg_sq", &v), ("correction1", &c1), ("correction2", &c2)] {
             s.set(name, new);

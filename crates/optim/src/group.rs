@@ -1,8 +1,11 @@
 //! Parameters of one rule and one dtype, in one buffer, with what the rule keeps for them.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use thalweg_graph::{
@@ -39,6 +42,8 @@ pub(crate) struct Group {
 /// What a group's parameters are given in one step.
 pub(crate) struct Given<'a> {
     pub lr: Tensor,
+    /// Settings that schedules drive.
+    pub settings: &'a [(String, Tensor)],
     pub gradient: Tensor,
     /// Whether to change nothing, where that is asked.
     pub skip: Option<&'a Tensor>,
@@ -51,6 +56,8 @@ pub(crate) struct Changes {
     pub params: Option<Tensor>,
     pub states: Vec<(State, Tensor)>,
     pub blocks: Vec<Block>,
+    /// The settings that the rule asked for.
+    pub asked: Vec<&'static str>,
 }
 
 impl Group {
@@ -151,7 +158,7 @@ impl Group {
     /// One step of the rule.
     #[track_caller]
     pub fn step(&self, control: &Control, given: Given) -> Result<Changes> {
-        let Given { lr, gradient, skip, moves } = given;
+        let Given { lr, settings, gradient, skip, moves } = given;
         if !moves.contains(&true) {
             return Ok(Changes::default());
         }
@@ -167,6 +174,8 @@ impl Group {
             params: params.cast(wide(dtype)),
             grad: gradient,
             lr,
+            settings: settings.iter().map(|(name, value)| (name.as_str(), value.cast(wide(dtype)))).collect(),
+            asked: RefCell::default(),
             slots: Vec::with_capacity(self.kept.len() + self.numbers.len()),
             problem: None,
         };
@@ -188,6 +197,7 @@ impl Group {
         if let Some(problem) = step.problem {
             return Err(problem);
         }
+        let asked = step.asked.into_inner();
         let mask = partial.then(|| self.mask(moves));
         // What does not move, and everything when the step is skipped, keeps its bits.
         let keep = |new: Tensor, old: &Tensor, mask: Option<&Tensor>| {
@@ -195,7 +205,7 @@ impl Group {
             let new = mask.map_or(new.clone(), |mask| mask.where_(&new, old));
             skip.map_or(new.clone(), |skip| skip.where_(old, new))
         };
-        let mut changes = Changes { params: Some(keep(new, &params, mask.as_ref())), ..Changes::default() };
+        let mut changes = Changes { params: Some(keep(new, &params, mask.as_ref())), asked, ..Changes::default() };
         let mut slots = step.slots.into_iter();
         for (i, (_, old, new)) in slots.by_ref().take(self.numbers.len()).enumerate() {
             let Some(mut new) = new else { continue };

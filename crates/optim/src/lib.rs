@@ -25,6 +25,7 @@ mod saved;
 mod scale;
 pub mod schedule;
 mod select;
+mod setting;
 mod settings;
 mod skips;
 mod stateful;
@@ -46,6 +47,7 @@ pub use sam::Sam;
 pub use scale::LossScale;
 pub use schedule::Schedule;
 pub use select::Select;
+pub use setting::Setting;
 
 /// The rules: the file of each, and its types. A new rule is a file and a line here.
 macro_rules! rules {

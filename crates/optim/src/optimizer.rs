@@ -48,8 +48,10 @@ pub struct Optimizer {
     /// By which backward passes know it.
     number: u64,
     pub(crate) sum: Mutex<Option<Summed>>,
-    /// Whether the device looks its rates up, as it does since there was a schedule.
-    scheduled: Arc<AtomicBool>,
+    /// Settings of the rules that schedules drive.
+    pub(crate) settings: Mutex<Vec<(String, Rates)>>,
+    /// Set as soon as the device looks something else up: a rate, or another setting.
+    looks_up: Mutex<Arc<AtomicBool>>,
     skips: Mutex<Skips>,
 }
 
@@ -100,7 +102,8 @@ impl Optimizer {
             clip_value: None,
             number: next_number(),
             sum: Mutex::new(None),
-            scheduled: Arc::default(),
+            settings: Mutex::default(),
+            looks_up: Mutex::default(),
             skips: Mutex::default(),
         })
     }
@@ -189,9 +192,47 @@ impl Optimizer {
             Some(rates) => rates.set(source),
             None => {
                 *rates = Some(Rates::new(source));
-                self.scheduled.store(true, Ordering::Relaxed);
+                self.record_again();
             }
         }
+    }
+
+    /// With a setting of its rules by a schedule, in every group whose rule has it: the `momentum` of [`Sgd`](crate::Sgd), the `beta1` of
+    /// [`Adam`](crate::Adam) and [`AdamW`](crate::AdamW), say to cycle the other way than the rate.
+    ///
+    /// ```ignore
+    /// let cycle = OneCycle::new(0.1, 1000.0);
+    /// let opt = sgd.init(&net)?.schedule(cycle).schedule_of("momentum", cycle.momentum(0.85, 0.95));
+    /// ```
+    ///
+    /// A setting that none of the rules looks up is an error of the next step.
+    pub fn schedule_of(self, setting: &str, schedule: impl Into<Schedule>) -> Self {
+        self.set_schedule_of(setting, schedule);
+        self
+    }
+
+    /// As [`Optimizer::schedule_of`], from the next step on.
+    pub fn set_schedule_of(&self, setting: &str, schedule: impl Into<Schedule>) {
+        let source = Source::Schedule(schedule.into());
+        let mut settings = lock(&self.settings);
+        match settings.iter().find(|(known, _)| known == setting) {
+            Some((_, rates)) => rates.set(source),
+            None => {
+                settings.push((setting.into(), Rates::new(source)));
+                self.record_again();
+            }
+        }
+    }
+
+    /// Compiled functions that have not what is looked up now record again.
+    fn record_again(&self) {
+        std::mem::take(&mut *lock(&self.looks_up)).store(true, Ordering::Relaxed);
+    }
+
+    /// The device's count of steps is another, or its vector is.
+    pub(crate) fn forget_count(&self) {
+        lock(&self.rates).iter().for_each(Rates::forget);
+        lock(&self.settings).iter().for_each(|(_, rates)| rates.forget());
     }
 
     /// The schedule that it follows, if it does.
@@ -448,9 +489,13 @@ impl Optimizer {
         let norm = squares.filter(|_| self.scaling.is_some() || self.clip_norm.is_some()).map(|s| unscaled(s.root()));
         let clip = self.clip_norm.zip(norm.as_ref()).map(|(limit, norm)| (limit / (norm + 1e-6)).minimum(1.0));
         let lr = self.next_lr(control);
+        let settings: Vec<(String, Tensor)> = lock(&self.settings)
+            .iter()
+            .map(|(name, rates)| (name.clone(), rates.value(control.state(), STEP)))
+            .collect();
         let skip = finite.as_ref().map(Tensor::not);
         let mut commit = Commit { applied, carried: &self.carried, ..Commit::default() };
-        let mut blocks = Vec::new();
+        let (mut blocks, mut asked) = (Vec::new(), Vec::new());
         for (group, moves, gradient) in active {
             let gradient = unscaled(gradient);
             let clipped = match &clip {
@@ -466,13 +511,19 @@ impl Optimizer {
             };
             let ratio = group.rule.lr() / self.rule().lr();
             let lr = if ratio == 1.0 || ratio.is_nan() { lr.clone() } else { &lr * ratio };
-            let given = Given { lr: lr.cast(gradient.dtype()), gradient, skip: skip.as_ref(), moves };
+            let given =
+                Given { lr: lr.cast(gradient.dtype()), settings: &settings, gradient, skip: skip.as_ref(), moves };
             let changes = group.step(control, given)?;
             commit.arenas.extend(changes.params.map(|new| (&group.arena, new)));
             commit.states.extend(changes.states);
             let params = group.arena.params().iter().zip(moves);
             commit.moved.extend(params.filter(|(_, moves)| **moves).map(|(p, _)| p.clone()));
             blocks.extend(changes.blocks);
+            asked.extend(changes.asked);
+        }
+        if let Some((name, _)) = settings.iter().find(|(name, _)| !asked.contains(&name.as_str())) {
+            let problem = format!("there is a schedule of '{name}', which no rule looks up; they look up {asked:?}");
+            return Err(Error::new("schedule_of", ErrorKind::Invalid(problem)));
         }
         let next = control.next(self.scaling.as_ref(), finite.as_ref(), norm, blocks);
         commit.states.push((control.state().clone(), next));
@@ -487,9 +538,9 @@ impl Optimizer {
 
     /// η of the next step.
     fn next_lr(&self, control: &Control) -> Tensor {
-        depends_on(&self.scheduled);
+        depends_on(&lock(&self.looks_up));
         match &*lock(&self.rates) {
-            Some(rates) => rates.lr(control.state(), STEP),
+            Some(rates) => rates.value(control.state(), STEP),
             None => {
                 let rate = self.lr.clone();
                 let like = control.state().tensor();
@@ -519,9 +570,7 @@ impl Optimizer {
         })?;
         drop(work);
         self.replace(grown);
-        if let Some(rates) = &*lock(&self.rates) {
-            rates.forget();
-        }
+        self.forget_count();
         Ok(())
     }
 

@@ -131,9 +131,9 @@ impl Rates {
         lock(&self.0).expected = None;
     }
 
-    /// The rate of the device's next step, which it counts in this lane of the control vector.
+    /// What the device's next step goes by, which it counts in this lane of the control vector.
     #[track_caller]
-    pub fn lr(&self, control: &State, lane: usize) -> Tensor {
+    pub fn value(&self, control: &State, lane: usize) -> Tensor {
         let (inner, state) = (self.0.clone(), control.clone());
         let vector = control.tensor();
         let ring = Tensor::live(move || lock(&inner).next(&state, lane));
