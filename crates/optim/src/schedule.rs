@@ -134,9 +134,9 @@ pub trait Family: Into<Schedule> + Clone {
         Clamp { schedule: Box::new(self.into()), low, high }.into()
     }
 
-    /// This one, by steps, as far as the batch size of each step asks for it.
-    fn coupled(self, coupling: Coupling, sizes: BatchSize) -> Schedule {
-        Coupled { schedule: Box::new(self.into()), coupling, sizes }.into()
+    /// This one as it follows the samples of a step: so many, or as many as a schedule of batch sizes says.
+    fn coupled(self, coupling: Coupling, batch: impl Into<Worth>) -> Schedule {
+        Coupled { schedule: Box::new(self.into()), coupling, batch: batch.into() }.into()
     }
 
     /// This one by epochs of so many steps, and by fractions of them.

@@ -82,7 +82,10 @@ impl Parser<'_> {
         let mut product = self.power()?;
         loop {
             let left = product;
-            if self.takes("/") {
+            if self.takes("//") {
+                let right = self.power()?;
+                product = Box::new(move |t| (left(t) / right(t)).floor());
+            } else if self.takes("/") {
                 let right = self.power()?;
                 product = Box::new(move |t| left(t) / right(t));
             } else if self.takes("%") || self.takes("mod ") {
@@ -186,7 +189,7 @@ mod tests {
         assert_eq!(at("min((t+1)/10, sqrt(10/(t+1)))", 4.0), 0.5);
         assert_eq!(at("min((t+1)/10, sqrt(10/(t+1)))", 39.0), 0.5);
         assert_eq!(at("1/(1+0.1 t)", 10.0), 0.5);
-        assert_eq!(at("0.9^floor(t/5)", 11.0), 0.81);
+        assert_eq!((at("0.9^floor(t/5)", 11.0), at("0.9 ** (t // 5)", 11.0)), (0.81, 0.81));
         let odd = "0.9 if t is odd else 1.02, multiplied on; t = 1 at the first advance";
         assert_eq!((at(odd, 1.0), at(odd, 2.0)), (0.9, 1.02));
         assert_eq!(at("2 - 3 * -t ** 2 + 1e-1", 2.0), 2.0 + 12.0 + 0.1);

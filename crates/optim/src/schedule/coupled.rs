@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BatchSize, Family, Schedule, check};
+use super::{Family, Schedule, Worth, check};
 
 /// How the rate follows the batch size.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,17 +46,17 @@ pub struct Coupled {
     /// How it follows.
     pub coupling: Coupling,
     /// What it follows.
-    pub sizes: BatchSize,
+    pub batch: Worth,
 }
 
 impl Family for Coupled {
     fn at(&self, t: f64) -> f64 {
-        self.coupling.rate(self.schedule.at(t), self.sizes.of_step(t as u64) as f64)
+        self.coupling.rate(self.schedule.at(t), self.batch.of_step(t))
     }
 
     fn check(&self) -> Result<(), String> {
         self.schedule.check()?;
-        self.sizes.check()?;
+        self.batch.check("samples of a step")?;
         match self.coupling {
             Coupling::None => Ok(()),
             Coupling::Linear { at } | Coupling::Sqrt { at } => check::positive("the batch size of the rate", at),
@@ -71,6 +71,6 @@ impl Family for Coupled {
 
 impl fmt::Debug for Coupled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}.coupled(Coupling::{:?}, {:?})", self.schedule, self.coupling, self.sizes)
+        write!(f, "{:?}.coupled(Coupling::{:?}, {:?})", self.schedule, self.coupling, self.batch)
     }
 }

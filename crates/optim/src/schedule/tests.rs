@@ -347,6 +347,11 @@ fn vectors() -> Vec<Vector> {
             Constant(0.1).coupled(Coupling::Sqrt { at: 4.0 }, BatchSize::by_steps(Constant(4.0).until(5.0, 16.0))),
             &[(0.0, 0.1), (4.0, 0.1), (5.0, 0.2)],
         ),
+        (
+            "of a batch four times as large",
+            Constant(0.1).coupled(Coupling::Linear { at: 256.0 }, 1024.0),
+            &[(0.0, 0.4)],
+        ),
     ]
 }
 

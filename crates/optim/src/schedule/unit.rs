@@ -5,7 +5,7 @@ use std::fmt;
 use super::{BatchSize, Family, Schedule, check};
 
 /// What a step is worth in samples or tokens.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Worth {
     /// The same every time.
     Fixed(f64),
@@ -39,6 +39,32 @@ impl In {
     }
 }
 
+impl Worth {
+    /// The samples of a step, by its number from 0.
+    pub fn of_step(&self, step: f64) -> f64 {
+        match self {
+            Worth::Fixed(of) => *of,
+            Worth::Batches(sizes) => sizes.of_step(step as u64) as f64,
+        }
+    }
+
+    pub(super) fn check(&self, what: &str) -> Result<(), String> {
+        match self {
+            Worth::Fixed(of) => check::positive(what, *of),
+            Worth::Batches(sizes) => sizes.check(),
+        }
+    }
+}
+
+impl fmt::Debug for Worth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Worth::Fixed(of) => write!(f, "{of:?}"),
+            Worth::Batches(sizes) => write!(f, "{sizes:?}"),
+        }
+    }
+}
+
 impl Unit {
     /// How much of it the first so many steps are.
     pub fn progress(&self, steps: f64) -> f64 {
@@ -54,9 +80,8 @@ impl Unit {
     fn check(&self) -> Result<(), String> {
         match self {
             Unit::Epochs(of) | Unit::WholeEpochs(of) => check::positive("steps of an epoch", *of),
-            Unit::Samples(Worth::Fixed(of)) => check::positive("samples of a step", *of),
-            Unit::Tokens(Worth::Fixed(of)) => check::positive("tokens of a step", *of),
-            Unit::Samples(Worth::Batches(sizes)) | Unit::Tokens(Worth::Batches(sizes)) => sizes.check(),
+            Unit::Samples(worth) => worth.check("samples of a step"),
+            Unit::Tokens(worth) => worth.check("tokens of a step"),
         }
     }
 }
@@ -100,10 +125,8 @@ impl fmt::Debug for In {
         match &self.unit {
             Unit::Epochs(of) => write!(f, ".in_epochs({of:?})"),
             Unit::WholeEpochs(of) => write!(f, ".in_whole_epochs({of:?})"),
-            Unit::Samples(Worth::Fixed(of)) => write!(f, ".in_samples({of:?})"),
-            Unit::Tokens(Worth::Fixed(of)) => write!(f, ".in_tokens({of:?})"),
-            Unit::Samples(Worth::Batches(sizes)) => write!(f, ".in_samples({sizes:?})"),
-            Unit::Tokens(Worth::Batches(sizes)) => write!(f, ".in_tokens({sizes:?})"),
+            Unit::Samples(worth) => write!(f, ".in_samples({worth:?})"),
+            Unit::Tokens(worth) => write!(f, ".in_tokens({worth:?})"),
         }
     }
 }
