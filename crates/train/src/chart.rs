@@ -16,6 +16,8 @@ pub(crate) struct Chart<'a> {
     pub title: &'a str,
     pub x: &'a str,
     pub y: &'a str,
+    /// Where the names of the lines stand, if they do.
+    pub legend: Option<SeriesLabelPosition>,
 }
 
 /// A line and its name.
@@ -61,11 +63,12 @@ impl Chart<'_> {
         chart.configure_mesh().x_desc(self.x).y_desc(self.y).light_line_style(WHITE).draw()?;
         for Line { name, color, points } in lines {
             let series = chart.draw_series(LineSeries::new(points, &color))?;
-            if !name.is_empty() {
-                series.label(name).legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], color));
-            }
+            series.label(name).legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], color));
         }
-        chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+        if let Some(place) = &self.legend {
+            let mut legend = chart.configure_series_labels();
+            legend.position(place.clone()).background_style(WHITE).border_style(BLACK).draw()?;
+        }
         area.present()?;
         Ok(())
     }

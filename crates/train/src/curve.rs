@@ -43,7 +43,8 @@ impl Curve {
             Line { name: "training", color: BLUE, points: train },
             Line { name: "test", color: RED, points: test },
         ];
-        Chart { title, x: "step", y: "loss" }.svg(0.0..last, losses.log_scale(), lines)
+        let legend = Some(SeriesLabelPosition::MiddleRight);
+        Chart { title, x: "step", y: "loss", legend }.svg(0.0..last, losses.log_scale(), lines)
     }
 
     /// Writes [`Curve::svg`] to a file, atomically.

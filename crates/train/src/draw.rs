@@ -44,8 +44,8 @@ impl<F: Family> DrawExt for F {
         let high = points.iter().map(|p| p.1).fold(0.0, f64::max);
         let high = if high > 0.0 { 1.05 * high } else { 1.0 };
         let title = schedule.to_string();
-        let lines = vec![Line { name: "", color: BLUE, points }];
-        Chart { title: &title, x: "step", y: "learning rate" }.svg(0.0..last as f64, 0.0..high, lines)
+        let lines = vec![Line { name: "rate", color: BLUE, points }];
+        Chart { title: &title, x: "step", y: "learning rate", legend: None }.svg(0.0..last as f64, 0.0..high, lines)
     }
 }
 

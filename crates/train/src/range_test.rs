@@ -155,7 +155,8 @@ impl Sweep {
                 lines.push(Line { name, color, points: at(rate) });
             }
         }
-        Chart { title, x: "learning rate", y: "loss" }.svg(rates.log_scale(), range.clone().log_scale(), lines)
+        let legend = Some(SeriesLabelPosition::UpperLeft);
+        Chart { title, x: "learning rate", y: "loss", legend }.svg(rates.log_scale(), range.clone().log_scale(), lines)
     }
 
     /// Writes [`Sweep::svg`] to a file, atomically.
