@@ -66,8 +66,10 @@ pub mod prelude {
         CrossEntropy, Dropout, Embedding, GroupNorm, Gru, Init, InstanceNorm, KeepF32, Layer, LayerNorm, Linear,
         Losses, Lstm, MultiheadAttention, Reduction, RmsNorm, Rnn, Sequential, scaled_dot_product_attention,
     };
-    pub use thalweg_optim::{Adam, AdamW, Average, LossScale, Optimizer, Rate, Rule, RuleExt, Select, Sgd};
-    pub use thalweg_train::{ProfileExt, Score, accuracy, evaluate};
+    pub use thalweg_optim::{
+        Adam, AdamW, Average, LossScale, Optimizer, Plateau, Rate, Rule, RuleExt, Schedule, Select, Sgd,
+    };
+    pub use thalweg_train::{EarlyStopping, ProfileExt, Score, accuracy, evaluate};
 }
 
 /// The listings in the README compile and run.
@@ -84,6 +86,11 @@ mod for_pytorch_users {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/models.md")]
 mod models {}
+
+/// And of the page about schedules.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/schedules.md")]
+mod schedules {}
 
 /// Nothing that this crate brings compares with a user's numbers: beside an `i32` it is plain what a sum is.
 ///

@@ -86,9 +86,10 @@ impl Rule for Adam {
 impl Adam {
     /// The part that Adam and AdamW share.
     fn adaptive(&self, s: &mut Step, p: &Tensor, g: &Tensor) -> Tensor {
-        let m = s.mean("exp_avg", self.beta1, g);
+        let beta1 = s.setting("beta1", self.beta1);
+        let m = s.mean("exp_avg", &beta1, g);
         let v = s.mean("exp_avg_sq", self.beta2, &(g * g));
-        let c1 = s.correction("correction1", self.beta1);
+        let c1 = s.correction("correction1", &beta1);
         let c2 = s.correction("correction2", self.beta2);
         let largest = self.amsgrad.then(|| s.get("max_exp_avg_sq").maximum(&v));
         if let Some(largest) = &largest {

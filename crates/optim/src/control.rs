@@ -147,7 +147,8 @@ impl Control {
     }
 }
 
-fn vector(device: &Device, dtype: DType, lanes: &[f64]) -> Tensor {
+/// Numbers on a device, rounded to F32 unless they are to be F64.
+pub(crate) fn vector(device: &Device, dtype: DType, lanes: &[f64]) -> Tensor {
     match dtype {
         DType::F64 => Tensor::from_slice(device, lanes, [lanes.len()]),
         _ => Tensor::from_slice(device, &lanes.iter().map(|x| *x as f32).collect::<Vec<f32>>(), [lanes.len()]),

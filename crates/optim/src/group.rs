@@ -1,8 +1,11 @@
 //! Parameters of one rule and one dtype, in one buffer, with what the rule keeps for them.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use thalweg_graph::{
@@ -39,6 +42,8 @@ pub(crate) struct Group {
 /// What a group's parameters are given in one step.
 pub(crate) struct Given<'a> {
     pub lr: Tensor,
+    /// Settings that schedules drive.
+    pub settings: &'a [(String, Tensor)],
     pub gradient: Tensor,
     /// Whether to change nothing, where that is asked.
     pub skip: Option<&'a Tensor>,
@@ -51,6 +56,8 @@ pub(crate) struct Changes {
     pub params: Option<Tensor>,
     pub states: Vec<(State, Tensor)>,
     pub blocks: Vec<Block>,
+    /// The settings that the rule asked for.
+    pub asked: Vec<&'static str>,
 }
 
 impl Group {
@@ -159,7 +166,7 @@ impl Group {
     /// One step of the rule.
     #[track_caller]
     pub fn step(&self, control: &Control, given: Given) -> Result<Changes> {
-        let Given { lr, gradient, skip, moves } = given;
+        let Given { lr, settings, gradient, skip, moves } = given;
         if !moves.contains(&true) {
             return Ok(Changes::default());
         }
@@ -167,7 +174,7 @@ impl Group {
             self.set_ragged(true);
         }
         let ragged = depends_on(&self.ragged);
-        let mut step = self.open(control, lr, gradient, ragged);
+        let mut step = self.open(control, lr, settings, gradient, ragged);
         let t = step.t();
         step.set("step", &t);
         let new = self.rule.update(&mut step);
@@ -184,7 +191,7 @@ impl Group {
         moves: &[bool],
     ) -> Result<Vec<(State, Tensor)>> {
         let ragged = depends_on(&self.ragged);
-        let mut step = self.open(control, control.scale(), gradient, ragged);
+        let mut step = self.open(control, control.scale(), &[], gradient, ragged);
         self.rule.observe(&mut step);
         Ok(self.close(step, None, Some(skip), moves, ragged)?.states)
     }
@@ -193,11 +200,18 @@ impl Group {
     pub fn evaluated(&self, control: &Control) -> Option<Tensor> {
         let ragged = depends_on(&self.ragged);
         let nothing = self.arena.flat().cast(wide(self.arena.dtype())).zeros_like();
-        self.rule.evaluated(&self.open(control, control.scale(), nothing, ragged))
+        self.rule.evaluated(&self.open(control, control.scale(), &[], nothing, ragged))
     }
 
     /// What a rule is given.
-    fn open(&self, control: &Control, lr: Tensor, grad: Tensor, ragged: bool) -> Step<'_> {
+    fn open<'a>(
+        &'a self,
+        control: &Control,
+        lr: Tensor,
+        settings: &'a [(String, Tensor)],
+        grad: Tensor,
+        ragged: bool,
+    ) -> Step<'a> {
         let (layout, dtype) = (self.arena.layout(), wide(self.arena.dtype()));
         let number = |(i, (name, _)): (usize, &(&'static str, f64))| {
             let (first, len) = self.number(i);
@@ -213,7 +227,9 @@ impl Group {
             slots.push(Held { name: slot.name(), layout, old: old.cast(wide(old.dtype())), new: None });
         }
         let params = self.arena.flat().cast(dtype);
-        Step { layout, params, grad, lr, steps: control.lane(STEP), slots, problem: None }
+        let settings = settings.iter().map(|(name, value)| (name.as_str(), value.cast(dtype))).collect();
+        let (steps, asked) = (control.lane(STEP), RefCell::default());
+        Step { layout, params, grad, lr, steps, settings, asked, slots, problem: None }
     }
 
     /// What comes of a step: of those that move, and not when it is skipped. Everything else keeps its bits.
@@ -229,6 +245,7 @@ impl Group {
         if let Some(problem) = step.problem {
             return Err(problem);
         }
+        let asked = step.asked.into_inner();
         let (layout, params) = (self.arena.layout(), self.arena.flat());
         let masks = if moves.contains(&false) { self.masks(moves) } else { Vec::new() };
         let keep = |new: Tensor, old: &Tensor, mask: Option<&Tensor>| {
@@ -236,7 +253,8 @@ impl Group {
             let new = mask.map_or(new.clone(), |mask| mask.where_(&new, old));
             skip.map_or(new.clone(), |skip| skip.where_(old, new))
         };
-        let mut changes = Changes { params: new.map(|new| keep(new, &params, masks.first())), ..Changes::default() };
+        let params = new.map(|new| keep(new, &params, masks.first()));
+        let mut changes = Changes { params, asked, ..Changes::default() };
         let mut slots = step.slots.into_iter();
         for (i, Held { old, new, .. }) in slots.by_ref().take(self.numbers.len()).enumerate() {
             let Some(mut new) = new else { continue };

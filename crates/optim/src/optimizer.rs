@@ -18,10 +18,11 @@ use crate::{
     clip::{Clip, Noise, Norm},
     control::{Control, Report, SKIPPED, STEP},
     group::{Given, Group, Rules},
-    rates::{Rate, Rates},
+    rates::{Rate, Rates, Source},
     rule::Rule,
     saved,
     scale::LossScale,
+    schedule::Schedule,
     select::Select,
     skips::Skips,
     work::{Summed, Work, lock},
@@ -48,8 +49,10 @@ pub struct Optimizer {
     /// By which backward passes know it.
     number: u64,
     pub(crate) sum: Mutex<Option<Summed>>,
-    /// Set as soon as the rates come from elsewhere: from another schedule, or from none.
-    other_rates: Mutex<Arc<AtomicBool>>,
+    /// Settings of the rules that schedules drive.
+    pub(crate) settings: Mutex<Vec<(String, Rates)>>,
+    /// Set as soon as the device looks something else up: a rate, or another setting.
+    looks_up: Mutex<Arc<AtomicBool>>,
     skips: Mutex<Skips>,
 }
 
@@ -100,7 +103,8 @@ impl Optimizer {
             factors: Vec::new(),
             number: next_number(),
             sum: Mutex::new(None),
-            other_rates: Mutex::default(),
+            settings: Mutex::default(),
+            looks_up: Mutex::default(),
             skips: Mutex::default(),
         })
     }
@@ -233,16 +237,74 @@ impl Optimizer {
         Ok(self)
     }
 
-    /// With learning rates by a function of the number of steps taken, from 0. The device looks the rate up by its own count,
-    /// which skipped steps do not advance. It may be given, or changed, at any time.
-    pub fn schedule(self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+    /// With learning rates by a schedule, or by a function of the number of steps taken, from 0. The device looks the rate up by its
+    /// own count, which skipped steps do not advance. It may be given, or changed, at any time.
+    ///
+    /// ```ignore
+    /// let opt = AdamW::default().init(&net)?.schedule(schedule::llama(3e-4, 10_000.0));
+    /// ```
+    ///
+    /// A schedule whose numbers make none is an error of the next step.
+    pub fn schedule(self, rate: impl Into<Schedule>) -> Self {
         self.set_schedule(rate);
         self
     }
 
-    /// As [`Optimizer::schedule`], from the next step on.
-    pub fn set_schedule(&self, rate: impl Fn(u64) -> f64 + Send + 'static) {
-        self.replace_rates(Some(Rates::new(rate)));
+    /// As [`Optimizer::schedule`], from the next step on. Another schedule is an input of plans and compiled functions; the first one
+    /// makes other plans.
+    pub fn set_schedule(&self, rate: impl Into<Schedule>) {
+        let source = Source::Schedule(rate.into());
+        let mut rates = lock(&self.rates);
+        match &*rates {
+            Some(rates) => rates.set(source),
+            None => {
+                *rates = Some(Rates::new(source));
+                self.record_again();
+            }
+        }
+    }
+
+    /// With a setting of its rules by a schedule, in every group whose rule has it: the `momentum` of [`Sgd`](crate::Sgd), the `beta1` of
+    /// [`Adam`](crate::Adam) and [`AdamW`](crate::AdamW), say to cycle the other way than the rate.
+    ///
+    /// ```ignore
+    /// let cycle = OneCycle::new(0.1, 1000.0);
+    /// let opt = sgd.init(&net)?.schedule(cycle).schedule_of("momentum", cycle.momentum(0.85, 0.95));
+    /// ```
+    ///
+    /// A setting that none of the rules looks up is an error of the next step.
+    pub fn schedule_of(self, setting: &str, schedule: impl Into<Schedule>) -> Self {
+        self.set_schedule_of(setting, schedule);
+        self
+    }
+
+    /// As [`Optimizer::schedule_of`], from the next step on.
+    pub fn set_schedule_of(&self, setting: &str, schedule: impl Into<Schedule>) {
+        let source = Source::Schedule(schedule.into());
+        let mut settings = lock(&self.settings);
+        match settings.iter().find(|(known, _)| known == setting) {
+            Some((_, rates)) => rates.set(source),
+            None => {
+                settings.push((setting.into(), Rates::new(source)));
+                self.record_again();
+            }
+        }
+    }
+
+    /// Compiled functions that have not what is looked up now record again.
+    fn record_again(&self) {
+        std::mem::take(&mut *lock(&self.looks_up)).store(true, Ordering::Relaxed);
+    }
+
+    /// The device's count of steps is another, or its vector is.
+    pub(crate) fn forget_count(&self) {
+        lock(&self.rates).iter().for_each(Rates::forget);
+        lock(&self.settings).iter().for_each(|(_, rates)| rates.forget());
+    }
+
+    /// The schedule that it follows, if it does.
+    pub fn current_schedule(&self) -> Option<Schedule> {
+        lock(&self.rates).as_ref().and_then(Rates::schedule)
     }
 
     /// The learning rate of the next step, where there is no schedule.
@@ -262,16 +324,10 @@ impl Optimizer {
     #[track_caller]
     pub fn set_lr(&self, lr: f64) -> Result<()> {
         self.lr.set(lr)?;
-        if lock(&self.rates).is_some() {
-            self.replace_rates(None);
+        if let Some(rates) = &*lock(&self.rates) {
+            rates.set(Source::Fixed(self.lr.clone()));
         }
         Ok(())
-    }
-
-    /// Compiled functions that have the rates of before record again.
-    fn replace_rates(&self, rates: Option<Rates>) {
-        *lock(&self.rates) = rates;
-        std::mem::take(&mut *lock(&self.other_rates)).store(true, Ordering::Relaxed);
     }
 
     /// The rule of the parameters that no group has.
@@ -359,6 +415,12 @@ impl Optimizer {
         let own = self.params.iter().filter(|(_, p)| grads.get(p).is_some() && !p.is_frozen()).count();
         let waiting = if own < grads.len() { grads.computable() } else { Vec::new() };
         self.run(grads.clone(), By::Gradients(waiting))
+    }
+
+    /// The update by gradients of no loss that is known: skipped if one is not finite.
+    #[track_caller]
+    pub(crate) fn apply_finite(&self, grads: Grads) -> Result<()> {
+        self.run(grads, By::Sum)
     }
 
     /// One step by a loss that a function computes; gives the loss.
@@ -492,9 +554,13 @@ impl Optimizer {
         let norm = norm.filter(|_| scaled || order.is_some()).map(|norm| unscaled(norm.value()));
         let clip = norm.as_ref().and_then(|norm| self.clip.factor(norm));
         let lr = self.next_lr(control);
+        let settings: Vec<(String, Tensor)> = lock(&self.settings)
+            .iter()
+            .map(|(name, rates)| (name.clone(), rates.value(control.state(), STEP)))
+            .collect();
         let skip = finite.as_ref().map(Tensor::not);
         let mut commit = Commit { applied, carried: &self.carried, ..Commit::default() };
-        let mut blocks = Vec::new();
+        let (mut blocks, mut asked) = (Vec::new(), Vec::new());
         for (i, (group, moves, gradient)) in active.into_iter().enumerate() {
             let gradient = unscaled(gradient);
             let layout = group.arena.layout();
@@ -506,13 +572,19 @@ impl Optimizer {
                 // What a rule computes of its rate is then another number for each parameter.
                 group.set_ragged(true);
             }
-            let given = Given { lr: lr.cast(gradient.dtype()), gradient, skip: skip.as_ref(), moves };
+            let given =
+                Given { lr: lr.cast(gradient.dtype()), settings: &settings, gradient, skip: skip.as_ref(), moves };
             let changes = group.step(control, given)?;
             commit.arenas.extend(changes.params.map(|new| (&group.arena, new)));
             commit.states.extend(changes.states);
             let params = group.arena.params().iter().zip(moves);
             commit.moved.extend(params.filter(|(_, moves)| **moves).map(|(p, _)| p.clone()));
             blocks.extend(changes.blocks);
+            asked.extend(changes.asked);
+        }
+        if let Some((name, _)) = settings.iter().find(|(name, _)| !asked.contains(&name.as_str())) {
+            let problem = format!("there is a schedule of '{name}', which no rule looks up; they look up {asked:?}");
+            return Err(Error::new("schedule_of", ErrorKind::Invalid(problem)));
         }
         let next = control.next(self.scaling.as_ref(), finite.as_ref(), norm, blocks);
         commit.states.push((control.state().clone(), next));
@@ -527,9 +599,9 @@ impl Optimizer {
 
     /// η of the next step.
     fn next_lr(&self, control: &Control) -> Tensor {
-        depends_on(&lock(&self.other_rates));
+        depends_on(&lock(&self.looks_up));
         match &*lock(&self.rates) {
-            Some(rates) => rates.lr(control.state(), STEP),
+            Some(rates) => rates.value(control.state(), STEP),
             None => {
                 let rate = self.lr.clone();
                 let like = control.state().tensor();
@@ -577,9 +649,7 @@ impl Optimizer {
         })?;
         drop(work);
         self.replace(grown);
-        if let Some(rates) = &*lock(&self.rates) {
-            rates.forget();
-        }
+        self.forget_count();
         Ok(())
     }
 
@@ -612,6 +682,8 @@ impl fmt::Debug for Optimizer {
                 None => format!("{rule:?}"),
             })
             .collect();
-        write!(f, "Optimizer({}; {} parameters)", rules.join(", "), self.params.len())
+        write!(f, "Optimizer({}; {} parameters", rules.join(", "), self.params.len())?;
+        self.current_schedule().map_or(Ok(()), |schedule| write!(f, "; {schedule}"))?;
+        f.write_str(")")
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use thalweg_graph::{Tensor, shape::count};
 
-use crate::{rule::Step, settings::choices};
+use crate::{rule::Step, setting::Setting, settings::choices};
 
 choices! {
     /// Where ε stands in a denominator.
@@ -50,16 +50,18 @@ impl Step<'_> {
 
     /// A slot that is an exponential mean: `m ← β m + (1 - β) x`.
     #[track_caller]
-    pub fn mean(&mut self, slot: &str, beta: f64, x: &Tensor) -> Tensor {
-        let m = self.get(slot) * beta + x * (1.0 - beta);
+    pub fn mean(&mut self, slot: &str, beta: impl Into<Setting>, x: &Tensor) -> Tensor {
+        let beta = beta.into();
+        let m = self.get(slot) * &beta + x * &beta.rest();
         self.set(slot, &m);
         m
     }
 
     /// What the weights in an exponential mean add up to, `1 - β^t` without a power: `c ← β c + 1 - β`, a number that starts at 0.
     #[track_caller]
-    pub fn correction(&mut self, number: &str, beta: f64) -> Tensor {
-        let c = self.get(number) * beta + (1.0 - beta);
+    pub fn correction(&mut self, number: &str, beta: impl Into<Setting>) -> Tensor {
+        let beta = beta.into();
+        let c = self.get(number) * &beta + &beta.rest();
         self.set(number, &c);
         c
     }

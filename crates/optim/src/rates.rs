@@ -17,6 +17,12 @@ use std::{
 
 use thalweg_graph::{DType, Error, ErrorKind, Result, State, Tensor};
 
+use crate::{
+    control::vector,
+    schedule::{Family, Schedule},
+    work::lock,
+};
+
 /// Entries of the ring.
 const RING: u64 = 64;
 /// Steps between refills.
@@ -52,13 +58,27 @@ impl Rate {
     }
 }
 
-/// A schedule, and its ring on the device. Clones share both.
+/// Where rates come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A schedule, by the number of steps taken.
+    Schedule(Schedule),
+    /// A rate set from the host, since a schedule was ended.
+    Fixed(Rate),
+}
+
+/// Rates by the device's own count of steps, and their ring there. Clones share all of it, so what a compiled step has looks up
+/// whatever they come from now.
 #[derive(Clone)]
 pub(crate) struct Rates(Arc<Mutex<Inner>>);
 
 struct Inner {
-    schedule: Box<dyn Fn(u64) -> f64 + Send>,
+    source: Source,
+    /// What is wrong with the schedule.
+    problem: Option<String>,
     ring: Option<Tensor>,
+    /// The rate of all steps that the ring was filled with, where they have one.
+    fixed: f64,
     /// Steps queued since the ring was filled.
     since: u64,
     /// The device's step count is at most this; none before it was read.
@@ -71,43 +91,81 @@ struct Inner {
 
 impl fmt::Debug for Rates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rates")
+        write!(f, "{:?}", lock(&self.0).source)
     }
 }
 
 impl Rates {
-    pub fn new(schedule: impl Fn(u64) -> f64 + Send + 'static) -> Rates {
-        let inner =
-            Inner { schedule: Box::new(schedule), ring: None, since: 0, at_most: None, expected: None, pending: None };
+    pub fn new(source: Source) -> Rates {
+        let inner = Inner {
+            problem: source.problem(),
+            source,
+            ring: None,
+            fixed: f64::NAN,
+            since: 0,
+            at_most: None,
+            expected: None,
+            pending: None,
+        };
         Rates(Arc::new(Mutex::new(inner)))
+    }
+
+    /// From elsewhere, from the next step on.
+    pub fn set(&self, source: Source) {
+        let mut inner = lock(&self.0);
+        inner.problem = source.problem();
+        inner.source = source;
+        inner.ring = None;
+    }
+
+    /// The schedule that is followed.
+    pub fn schedule(&self) -> Option<Schedule> {
+        match &lock(&self.0).source {
+            Source::Schedule(schedule) => Some(schedule.clone()),
+            Source::Fixed(_) => None,
+        }
     }
 
     /// Forgets what the device's count was: the vector is another.
     pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).expected = None;
+        lock(&self.0).expected = None;
     }
 
-    /// The rate of the device's next step, which it counts in this lane of the control vector.
+    /// What the device's next step goes by, which it counts in this lane of the control vector.
     #[track_caller]
-    pub fn lr(&self, control: &State, lane: usize) -> Tensor {
+    pub fn value(&self, control: &State, lane: usize) -> Tensor {
         let (inner, state) = (self.0.clone(), control.clone());
         let vector = control.tensor();
-        let ring = Tensor::live(move || {
-            let mut inner = inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            inner.next(&state, lane)
-        });
+        let ring = Tensor::live(move || lock(&inner).next(&state, lane));
         let ring = match ring {
             Ok(ring) => ring,
             Err(error) => return vector.fail("schedule", error.kind().clone()),
         };
         let slot = vector.select(0, lane as isize).fmod(RING as f64).cast(DType::I32).reshape([1]);
-        ring.gather(0, &slot).reshape(()).cast(vector.dtype())
+        ring.gather(0, &slot).reshape(())
+    }
+}
+
+impl Source {
+    fn problem(&self) -> Option<String> {
+        match self {
+            Source::Schedule(schedule) => schedule.check().err(),
+            Source::Fixed(_) => None,
+        }
     }
 }
 
 impl Inner {
     /// The ring for one more step.
     fn next(&mut self, control: &State, lane: usize) -> Result<Tensor> {
+        if let Some(problem) = &self.problem {
+            return Err(Error::new("schedule", ErrorKind::Invalid(problem.clone())));
+        }
+        if let Source::Fixed(rate) = &self.source
+            && rate.get() != self.fixed
+        {
+            (self.fixed, self.ring) = (rate.get(), None);
+        }
         if self.expected != Some(control.version()) {
             (self.at_most, self.ring, self.pending) = (None, None, None);
         }
@@ -144,11 +202,16 @@ impl Inner {
             self.pending = Some((Box::pin(read), 0));
         }
         // Rates from REFILL steps back, in case the device lags by skipped steps, to REFILL steps ahead.
-        let mut ring = vec![0f32; RING as usize];
-        for step in at_most.saturating_sub(REFILL)..at_most + REFILL {
-            ring[(step % RING) as usize] = (self.schedule)(step) as f32;
+        let mut ring = [0.0; RING as usize];
+        match &self.source {
+            Source::Fixed(_) => ring.fill(self.fixed),
+            Source::Schedule(schedule) => {
+                for step in at_most.saturating_sub(REFILL)..at_most + REFILL {
+                    ring[(step % RING) as usize] = schedule.at(step as f64);
+                }
+            }
         }
-        let ring = Tensor::from_slice(control.device(), &ring, [RING as usize]);
+        let ring = vector(control.device(), control.dtype(), &ring);
         self.ring = Some(ring.clone());
         self.since = 0;
         Ok(ring)

@@ -1,10 +1,10 @@
 //! What an update rule is.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use thalweg_graph::{DType, Error, ErrorKind, State, Tensor, module::Layout};
 
-use crate::settings::Value;
+use crate::{setting::Setting, settings::Value};
 
 /// What a rule keeps from step to step.
 #[derive(Clone, Debug)]
@@ -174,6 +174,9 @@ pub struct Step<'a> {
     pub(crate) grad: Tensor,
     pub(crate) lr: Tensor,
     pub(crate) steps: Tensor,
+    /// Settings that schedules drive, and the names that the rule asked for.
+    pub(crate) settings: Vec<(&'a str, Tensor)>,
+    pub(crate) asked: RefCell<Vec<&'static str>>,
     pub(crate) slots: Vec<Held<'a>>,
     pub(crate) problem: Option<Error>,
 }
@@ -202,6 +205,14 @@ impl<'a> Step<'a> {
     /// η of this step.
     pub fn lr(&self) -> &Tensor {
         &self.lr
+    }
+
+    /// A setting of this step: what a schedule gives for that name ([`Optimizer::schedule_of`](crate::Optimizer::schedule_of)), or the
+    /// rule's own number.
+    pub fn setting(&self, name: &'static str, own: f64) -> Setting {
+        self.asked.borrow_mut().push(name);
+        let scheduled = self.settings.iter().find(|(known, _)| *known == name);
+        scheduled.map_or(Setting::Own(own), |(_, number)| Setting::Scheduled(number.clone()))
     }
 
     /// The number of this step, from 1. Skipped steps do not count, nor do those in which a parameter had no gradient.

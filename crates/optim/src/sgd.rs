@@ -81,9 +81,10 @@ impl Rule for Sgd {
         if self.momentum == 0.0 {
             return p - s.lr() * g;
         }
-        let b = s.get("momentum_buffer") * self.momentum + &g * (1.0 - self.dampening);
+        let momentum = &s.setting("momentum", self.momentum);
+        let b = s.get("momentum_buffer") * momentum + &g * (1.0 - self.dampening);
         let b = s.t().eq(1.0).where_(&g, b);
-        let p = p - s.lr() * if self.nesterov { g + &b * self.momentum } else { b.clone() };
+        let p = p - s.lr() * if self.nesterov { g + &b * momentum } else { b.clone() };
         s.set("momentum_buffer", &b);
         p
     }

@@ -68,9 +68,7 @@ impl Stateful for Optimizer {
             }
             prepared.commit(&self.work())?;
             self.lr.set(rate)?;
-            if let Some(rates) = &*lock(&self.rates) {
-                rates.forget();
-            }
+            self.forget_count();
             *lock(&self.sum) = None;
             Ok(())
         });

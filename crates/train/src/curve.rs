@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use plotters::prelude::*;
-use thalweg_graph::{Error, ErrorKind, Result};
+use thalweg_graph::Result;
 
-use crate::atomic::write_atomically;
+use crate::{
+    atomic::write_atomically,
+    chart::{Chart, Line, logarithmic},
+};
 
 /// Training loss by step, and test loss where it was measured.
 #[derive(Clone, Debug, Default)]
@@ -13,9 +16,6 @@ pub struct Curve {
     pub(crate) train: Vec<(f64, f64)>,
     pub(crate) test: Vec<(f64, f64)>,
 }
-
-/// Width and height of the picture, in pixels.
-const SIZE: (u32, u32) = (800, 480);
 
 impl Curve {
     /// The training loss of a step.
@@ -35,11 +35,16 @@ impl Curve {
     /// When the plot cannot be drawn.
     #[track_caller]
     pub fn svg(&self, title: &str) -> Result<String> {
-        // Not `map_err`: the caller's position does not go through a closure.
-        match self.draw(title) {
-            Ok(svg) => Ok(svg),
-            Err(e) => Err(Error::new("curve", ErrorKind::Invalid(format!("cannot be drawn: {e}")))),
-        }
+        let [train, test] = [&self.train, &self.test].map(|line| visible(line));
+        let all = || train.iter().chain(&test);
+        let last = all().map(|p| p.0).fold(1.0, f64::max);
+        let losses = logarithmic(all().map(|p| p.1));
+        let lines = vec![
+            Line { name: "training", color: BLUE, points: train },
+            Line { name: "test", color: RED, points: test },
+        ];
+        let legend = Some(SeriesLabelPosition::MiddleRight);
+        Chart { title, x: "step", y: "loss", legend }.svg(0.0..last, losses.log_scale(), lines)
     }
 
     /// Writes [`Curve::svg`] to a file, atomically.
@@ -64,39 +69,10 @@ impl Curve {
         let lines = points.chunk_by(|a, b| a.0 == b.0).map(line);
         std::iter::once("step,training loss,test loss\n".to_string()).chain(lines).collect()
     }
-
-    fn draw(&self, title: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let [train, test] = [&self.train, &self.test].map(|line| visible(line));
-        let all = || train.iter().chain(&test);
-        let last = all().map(|p| p.0).fold(1.0, f64::max);
-        let low = all().map(|p| p.1).fold(f64::INFINITY, f64::min).clamp(1e-12, 1e12);
-        let high = all().map(|p| p.1).fold(0.0, f64::max).clamp(low * 1.01, 1e13);
-        let mut text = String::new();
-        {
-            let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-            area.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&area)
-                .caption(title, ("sans-serif", 20))
-                .margin(12)
-                .x_label_area_size(40)
-                .y_label_area_size(64)
-                .build_cartesian_2d(0.0..last, (low..high).log_scale())?;
-            chart.configure_mesh().x_desc("step").y_desc("loss").light_line_style(WHITE).draw()?;
-            chart.draw_series(LineSeries::new(train, &BLUE))?.label("training").legend(|at| legend(at, BLUE));
-            chart.draw_series(LineSeries::new(test, &RED))?.label("test").legend(|at| legend(at, RED));
-            chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
-            area.present()?;
-        }
-        Ok(text)
-    }
 }
 
 fn visible(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
     line.iter().copied().filter(|(_, loss)| loss.is_finite() && *loss > 0.0).collect()
-}
-
-fn legend((x, y): (i32, i32), color: RGBColor) -> PathElement<(i32, i32)> {
-    PathElement::new(vec![(x, y), (x + 16, y)], color)
 }
 
 #[cfg(test)]

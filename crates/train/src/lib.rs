@@ -1,11 +1,14 @@
 //! Thalweg's training loop in small pieces: metrics, checkpoints, progress, plots. There is no trainer: the loop is yours.
 
 mod atomic;
+mod chart;
 mod checkpoint;
 mod confusion;
 mod curve;
 mod describe;
 mod detection;
+mod draw;
+mod ensemble;
 mod evaluate;
 mod file;
 mod folder;
@@ -17,12 +20,14 @@ mod meter;
 mod metrics;
 mod problem;
 mod progress;
+mod range_test;
 mod report;
 mod safetensors;
 #[cfg(test)]
 mod scratch;
 mod shards;
 mod source;
+mod stopping;
 mod stored;
 mod torch;
 mod trace;
@@ -34,6 +39,8 @@ pub use confusion::Confusion;
 pub use curve::Curve;
 pub use describe::{one_cycle, plan, precision};
 pub use detection::{Bounds, Detection, average_precision, suppress};
+pub use draw::DrawExt;
+pub use ensemble::{Bag, bootstrap, mean_of};
 pub use evaluate::{Score, evaluate};
 pub use folder::Folder;
 pub use hub::{Hub, HubModel};
@@ -43,6 +50,8 @@ pub use mean::mean_over;
 pub use meter::Meter;
 pub use metrics::{accuracy, correct, edit_distance, verification_rate};
 pub use progress::Progress;
+pub use range_test::{RangeTest, Sweep};
 pub use report::{Converted, Loaded};
+pub use stopping::{EarlyStopping, Stopping};
 pub use trace::ProfileExt;
 pub use weights::{save, save_sharded};

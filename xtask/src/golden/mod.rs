@@ -9,12 +9,14 @@ mod blocks_sequence;
 mod call;
 mod case;
 mod compare;
+mod formula;
 mod holds;
 mod init;
 mod layer;
 mod layers_attention;
 mod layers_rnn;
 mod layers_vision;
+mod lbfgs;
 mod losses;
 mod models;
 mod models_sequence;
@@ -37,6 +39,7 @@ mod optim_mlp;
 mod outcome;
 mod report;
 mod rule;
+mod schedules;
 mod slicing;
 mod store;
 mod train;
@@ -138,6 +141,8 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
     let op = case["op"].as_str().unwrap_or("none");
     let plain = run.dtype == DType::F32;
     let result = match op {
+        _ if family["family"] == "schedules" && run.dtype != DType::F16 => schedules::run(run, case),
+        "LBFGS" if run.dtype != DType::F16 => lbfgs::run(run, case),
         // Weights are f32, whatever the device can do.
         _ if family["family"] == "init" && plain => init::run(run, case),
         "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case).transpose()).flatten(),
