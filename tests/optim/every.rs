@@ -203,7 +203,11 @@ fn fused_or_op_by_op_every_rule_takes_the_same_step() -> Result<()> {
                     grads.insert(p, &(p.tensor().detach() * 0.75 + 0.1 * i as f64))?;
                 }
                 opt.apply(&grads)?;
-                net.params().iter().map(|(_, p)| p.tensor().to_vec::<f64>()).collect::<Result<Vec<_>>>().map(|all| all.concat())
+                net.params()
+                    .iter()
+                    .map(|(_, p)| p.tensor().to_vec::<f64>())
+                    .collect::<Result<Vec<_>>>()
+                    .map(|all| all.concat())
             };
             let (fused, plain) = (step(&device, rule)?, step(&device.op_by_op(), another(&name))?);
             let far = |(a, b): (&f64, &f64)| (a - b).abs() > 2.0 * f64::from(f32::EPSILON) * a.abs().max(0.1);

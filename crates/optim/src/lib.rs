@@ -44,10 +44,10 @@ pub use optimizer::Optimizer;
 pub use parts::EpsMode;
 pub use penalty::{Penalized, Penalty};
 pub use rates::Rate;
-pub use rule::{Rule, Settings, Slot, Start, Step};
+pub use rule::{Rule, Slot, Start, Step};
 pub use scale::LossScale;
 pub use select::Select;
-pub use settings::Value;
+pub use settings::{Settings, Value};
 pub use thaw::Thaw;
 
 /// The rules: the file of each, and its types. A new rule is a file and a line here.
