@@ -135,9 +135,14 @@ impl Layout {
             let (got, want) = (parts.len(), self.segments.len());
             return first.fail("join", crate::ErrorKind::Invalid(format!("{got} tensors for {want} parameters")));
         }
-        let parts = parts.iter().map(|p| p.cast(dtype)).collect();
+        let parts: Vec<Tensor> = parts.iter().map(|p| p.cast(dtype)).collect();
+        if let [part] = &parts[..]
+            && count(part.shape()) == self.len
+        {
+            return part.reshape([self.len]);
+        }
         let offsets = self.segments.iter().map(|s| s.offset).collect();
-        Tensor::node(Op::Pack(offsets), parts, smallvec![self.len], dtype, first.device(), Location::caller())
+        Tensor::node(Op::Pack(offsets), parts.into(), smallvec![self.len], dtype, first.device(), Location::caller())
     }
 
     /// To which parameter each chunk belongs.
