@@ -1,9 +1,9 @@
 //! A step moves the parameters that the loss depends on and that are not frozen when it is taken. All others keep their bits, and so do
 //! their slots and counts.
 
-use thalweg::{optim::RULES, prelude::*};
+use thalweg::prelude::*;
 
-use super::{assert_values, changed, devices, down, load, param, sgd, snapshot, sum};
+use super::{assert_values, changed, devices, down, load, param, rules_of_any_shape, sgd, snapshot, sum};
 
 #[derive(Clone, Module)]
 struct Net {
@@ -19,8 +19,7 @@ impl Net {
 
 /// Every rule with as much of its own motion as it has: decay and momentum.
 fn rules() -> Vec<Box<dyn Rule>> {
-    let mut all: Vec<Box<dyn Rule>> = RULES
-        .iter()
+    let mut all: Vec<Box<dyn Rule>> = rules_of_any_shape()
         .map(|name| {
             let plain = thalweg::optim::rule(name, &[("lr", 0.1)]).expect("a rule");
             thalweg::optim::rule(name, &[("lr", 0.1), ("weight_decay", 0.5)]).unwrap_or(plain)

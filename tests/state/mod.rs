@@ -53,6 +53,11 @@ fn sgd(lr: f64) -> Sgd {
     Sgd { lr, ..Sgd::default() }
 }
 
+/// The rules for parameters of any shape: Muon is for matrices.
+fn rules_of_any_shape() -> impl Iterator<Item = &'static str> {
+    thalweg::optim::RULES.iter().copied().filter(|rule| *rule != "Muon")
+}
+
 /// θ ← θ - η for every element.
 #[track_caller]
 fn down(opt: &Optimizer, params: &[&Param]) -> Result<()> {

@@ -1,8 +1,8 @@
 //! A skipped step changes nothing but the loss scale and the count of skipped steps.
 
-use thalweg::{optim::RULES, prelude::*};
+use thalweg::prelude::*;
 
-use super::{Pair, assert_values, changed, devices, load, param, sgd, snapshot, state, vector};
+use super::{Pair, assert_values, changed, devices, load, param, rules_of_any_shape, sgd, snapshot, state, vector};
 
 #[derive(Clone, Module)]
 struct Net {
@@ -99,7 +99,7 @@ fn bad_batches_leave_no_trace() -> Result<()> {
 #[test]
 fn nor_in_what_any_rule_keeps() -> Result<()> {
     for device in devices() {
-        for rule in RULES {
+        for rule in rules_of_any_shape() {
             let (want, _) = train(&device, rule, How::Plain, &[])?;
             let (got, skipped) = train(&device, rule, How::Plain, &[f32::NEG_INFINITY])?;
             assert_eq!(changed(&want, &got), [""; 0], "{rule} on {device}");

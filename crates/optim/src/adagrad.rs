@@ -4,8 +4,8 @@ use thalweg_graph::Tensor;
 
 use crate::{
     parts::EpsMode,
-    rule::{Rule, Settings, Slot, Start, Step},
-    settings::{INF, settings},
+    rule::{Rule, Slot, Start, Step},
+    settings::{INF, Settings, settings},
 };
 
 settings! {

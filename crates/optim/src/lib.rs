@@ -55,13 +55,13 @@ pub use parts::EpsMode;
 pub use penalty::{Penalized, Penalty};
 pub use plateau::{Plateau, PlateauRate};
 pub use rates::Rate;
-pub use rule::{Rule, Settings, Slot, Start, Step};
+pub use rule::{Rule, Slot, Start, Step};
 pub use sam::Sam;
 pub use scale::LossScale;
 pub use schedule::Schedule;
 pub use select::Select;
 pub use setting::Setting;
-pub use settings::Value;
+pub use settings::{Settings, Value};
 pub use thaw::Thaw;
 
 /// The rules: the file of each, and its types. A new rule is a file and a line here.

@@ -6,8 +6,8 @@ use thalweg_graph::{ErrorKind, Module, NewtonSchulz, Param, Result, Tensor, keep
 
 use crate::{
     AdamW, Optimizer, RuleExt, Select,
-    rule::{Rule, Settings, Slot, Step},
-    settings::{INF, choices, settings},
+    rule::{Rule, Slot, Step},
+    settings::{INF, Settings, choices, settings},
 };
 
 choices! {

@@ -3,8 +3,8 @@
 use thalweg_graph::Tensor;
 
 use crate::{
-    rule::{Rule, Settings, Slot, Start, Step},
-    settings::{INF, settings},
+    rule::{Rule, Slot, Start, Step},
+    settings::{INF, Settings, settings},
 };
 
 settings! {

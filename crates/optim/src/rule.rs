@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt};
 
 use thalweg_graph::{DType, Error, ErrorKind, State, Tensor, module::Layout};
 
-use crate::{setting::Setting, settings::Value};
+use crate::setting::Setting;
 
 /// What a rule keeps from step to step.
 #[derive(Clone, Debug)]
@@ -61,21 +61,6 @@ pub enum Start {
     At(f64),
     /// At the parameters.
     Params,
-}
-
-/// Settings by name, as configuration files and tuners have them.
-pub trait Settings {
-    /// Names and values.
-    fn settings(&self) -> Vec<(&'static str, Value)>;
-
-    /// Sets one; false if there is none of that name, or it cannot have that value.
-    fn set(&mut self, name: &str, value: &Value) -> bool;
-
-    /// Which of them is out of its range, if one is.
-    ///
-    /// # Errors
-    /// The setting, its value and its range.
-    fn in_range(&self) -> std::result::Result<(), String>;
 }
 
 /// An update rule: written once, as tensor ops over flat buffers, for all parameters at the same time.

@@ -47,6 +47,21 @@ impl From<&str> for Value {
     }
 }
 
+/// Settings by name, as configuration files and tuners have them.
+pub trait Settings {
+    /// Names and values.
+    fn settings(&self) -> Vec<(&'static str, Value)>;
+
+    /// Sets one; false if there is none of that name, or it cannot have that value.
+    fn set(&mut self, name: &str, value: &Value) -> bool;
+
+    /// Which of them is out of its range, if one is.
+    ///
+    /// # Errors
+    /// The setting, its value and its range.
+    fn in_range(&self) -> Result<(), String>;
+}
+
 /// What a setting may be.
 pub(crate) trait Setting: Copy + Into<Value> {
     /// From what a file has, if it can be that.

@@ -3,8 +3,8 @@
 use thalweg_graph::Tensor;
 
 use crate::{
-    rule::{Rule, Settings, Slot, Step},
-    settings::{INF, settings},
+    rule::{Rule, Slot, Step},
+    settings::{INF, Settings, settings},
 };
 
 settings! {

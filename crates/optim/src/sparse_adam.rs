@@ -5,8 +5,8 @@ use std::ops::Range;
 use thalweg_graph::Tensor;
 
 use crate::{
-    rule::{Rule, Settings, Slot, Step},
-    settings::{INF, settings},
+    rule::{Rule, Slot, Step},
+    settings::{INF, Settings, settings},
 };
 
 settings! {
