@@ -18,6 +18,8 @@ use gemm::Parallelism;
 
 /// Alignment of every buffer: a cache line, and the widest vector.
 const ALIGN: usize = 64;
+/// Words of a cache line.
+pub const LINE: usize = ALIGN / size_of::<u32>();
 
 /// A zero-initialised, 64-byte aligned block of memory.
 pub struct Memory {
@@ -104,6 +106,33 @@ impl<'a> View<'a> {
         let at = self.at::<T>(start, len);
         // SAFETY: in bounds, initialised (blocks begin as zeros), any bit pattern is a `T`; not written meanwhile.
         unsafe { std::slice::from_raw_parts(at, len) }
+    }
+
+    /// Has the words from `start` on brought near, as many as there are of `len`, while others are computed with.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub fn fetch(&self, start: usize, len: usize) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let end = (start + len).min(self.bytes / size_of::<u32>());
+        for word in (start..end).step_by(LINE) {
+            // SAFETY: inside the block; a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.start.cast::<u32>().add(word).cast()) }
+        }
+    }
+
+    /// Here the processor brings near by itself what is read in order.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline]
+    pub fn fetch(&self, _start: usize, _len: usize) {}
+
+    /// Writes elements, which lie there already or elsewhere altogether.
+    #[inline]
+    pub fn put<T: Pod>(&self, start: usize, from: &[T]) {
+        let to = self.at::<T>(start, from.len());
+        if !std::ptr::eq(to, from.as_ptr()) {
+            // SAFETY: in bounds; not shared meanwhile, so also not with `from`.
+            unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) }
+        }
     }
 
     /// Elements `start .. start + len`, which nothing else may read or write while the slice is used.

@@ -11,6 +11,7 @@ mod mode;
 mod overlay;
 mod param;
 pub mod snapshot;
+mod stacks;
 mod state;
 pub mod summary;
 mod table;

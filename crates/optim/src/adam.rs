@@ -3,8 +3,8 @@
 use thalweg_graph::Tensor;
 
 use crate::{
-    rule::{Rule, Slot, Step, within},
-    settings::settings,
+    rule::{Rule, Settings, Slot, Step},
+    settings::{INF, settings},
 };
 
 settings! {
@@ -23,15 +23,15 @@ settings! {
     /// Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; Reddi et al. 2018, arXiv:1904.09237.
     pub struct Adam {
         /// η.
-        lr: f64 = 1e-3,
+        lr: f64 in (0.0..INF) = 1e-3,
         /// β1.
-        beta1: f64 = 0.9,
+        beta1: f64 in (0.0..1.0) = 0.9,
         /// β2.
-        beta2: f64 = 0.999,
+        beta2: f64 in (0.0..1.0) = 0.999,
         /// ε, outside the root.
-        eps: f64 = 1e-8,
+        eps: f64 in (0.0..INF) = 1e-8,
         /// λ, coupled.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 in (0.0..INF) = 0.0,
         /// Whether the denominator never shrinks.
         amsgrad: bool = false,
         /// Whether to climb.
@@ -46,15 +46,15 @@ settings! {
     /// Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2, with the decay scaled by η.
     pub struct AdamW {
         /// η.
-        lr: f64 = 1e-3,
+        lr: f64 in (0.0..INF) = 1e-3,
         /// β1.
-        beta1: f64 = 0.9,
+        beta1: f64 in (0.0..1.0) = 0.9,
         /// β2.
-        beta2: f64 = 0.999,
+        beta2: f64 in (0.0..1.0) = 0.999,
         /// ε, outside the root.
-        eps: f64 = 1e-8,
+        eps: f64 in (0.0..INF) = 1e-8,
         /// λ, decoupled.
-        weight_decay: f64 = 1e-2,
+        weight_decay: f64 in (0.0..INF) = 1e-2,
         /// Whether the denominator never shrinks.
         amsgrad: bool = false,
         /// Whether to climb.
@@ -69,23 +69,16 @@ impl Rule for Adam {
 
     fn slots(&self) -> Vec<Slot> {
         let kept = [Slot::flat("exp_avg"), Slot::flat("exp_avg_sq")];
-        // c ← β c + 1 - β, which is 1 - β^t without a power.
         let corrections = [Slot::scalar("correction1", 0.0), Slot::scalar("correction2", 0.0)];
         kept.into_iter().chain(corrections).chain(self.amsgrad.then(|| Slot::flat("max_exp_avg_sq"))).collect()
     }
 
     fn check(&self) -> Result<(), String> {
-        within("lr", self.lr, 0.0, f64::INFINITY)?;
-        within("beta1", self.beta1, 0.0, 1.0)?;
-        within("beta2", self.beta2, 0.0, 1.0)?;
-        within("eps", self.eps, 0.0, f64::INFINITY)?;
-        within("weight_decay", self.weight_decay, 0.0, f64::INFINITY)
+        self.in_range()
     }
 
     fn update(&self, s: &mut Step) -> Tensor {
-        let p = s.params().clone();
-        let g = if self.maximize { -s.grad() } else { s.grad().clone() };
-        let g = if self.weight_decay == 0.0 { g } else { g + &p * self.weight_decay };
+        let (p, g) = s.with_decay(self.maximize, self.weight_decay, false);
         self.adaptive(s, &p, &g)
     }
 }
@@ -94,13 +87,10 @@ impl Adam {
     /// The part that Adam and AdamW share.
     fn adaptive(&self, s: &mut Step, p: &Tensor, g: &Tensor) -> Tensor {
         let beta1 = &s.setting("beta1", self.beta1);
-        let m = s.get("exp_avg") * beta1 + g * &beta1.rest();
-        let v = s.get("exp_avg_sq") * self.beta2 + g * g * (1.0 - self.beta2);
-        let c1 = s.get("correction1") * beta1 + &beta1.rest();
-        let c2 = s.get("correction2") * self.beta2 + (1.0 - self.beta2);
-        for (name, new) in [("exp_avg", &m), ("exp_avg_sq", &v), ("correction1", &c1), ("correction2", &c2)] {
-            s.set(name, new);
-        }
+        let m = s.mean("exp_avg", beta1, g);
+        let v = s.mean("exp_avg_sq", self.beta2, &(g * g));
+        let c1 = s.correction("correction1", beta1);
+        let c2 = s.correction("correction2", self.beta2);
         let largest = self.amsgrad.then(|| s.get("max_exp_avg_sq").maximum(&v));
         if let Some(largest) = &largest {
             s.set("max_exp_avg_sq", largest);
@@ -128,14 +118,11 @@ impl Rule for AdamW {
     }
 
     fn check(&self) -> Result<(), String> {
-        within("weight_decay", self.weight_decay, 0.0, f64::INFINITY)?;
-        self.coupled().check()
+        self.in_range()
     }
 
     fn update(&self, s: &mut Step) -> Tensor {
-        let g = if self.maximize { -s.grad() } else { s.grad().clone() };
-        let p = s.params();
-        let decayed = if self.weight_decay == 0.0 { p.clone() } else { p * (1.0 - s.lr() * self.weight_decay) };
-        self.coupled().adaptive(s, &decayed, &g)
+        let (p, g) = s.with_decay(self.maximize, self.weight_decay, true);
+        self.coupled().adaptive(s, &p, &g)
     }
 }

@@ -107,7 +107,7 @@ impl Control {
         let one = |lane: usize, new: Tensor| Block { entry: lane, first: lane, new };
         // What moves with every step that is taken, and what moves either way.
         let mut taken = vec![one(STEP, step + 1.0)];
-        let mut always: Vec<Block> = norm.map(|norm| one(NORM, norm.cast(old.dtype()))).into_iter().collect();
+        let mut always: Vec<Block> = norm.map(|norm| one(NORM, norm)).into_iter().collect();
         if let (Some(s), Some(finite)) = (scaling, finite) {
             let due = (&good + 1.0).ge(f64::from(s.interval));
             let grown = due.where_((&scale * s.growth).minimum(s.max), &scale);
@@ -120,6 +120,7 @@ impl Control {
         }
         taken.extend(blocks);
         let put = |v: Tensor, Block { entry, first, new }: Block| {
+            let new = new.cast(old.dtype());
             // One for each lane: they are moved to where they belong.
             let new = match new.count() {
                 1 => new.reshape(()),

@@ -9,14 +9,14 @@ use std::{
 };
 
 use thalweg_graph::{
-    DType, Grads, Param, Result, State, Tensor,
-    module::{Arena, CHUNK, depends_on, zeros_state},
+    DType, Device, Grads, Param, Result, State, Tensor,
+    module::{Arena, CHUNK, Layout, Segment, depends_on},
     shape::count,
 };
 
 use crate::{
-    control::{Block, Control, LANES, wide},
-    rule::{Kept, Rule, Slot, Start, Step},
+    control::{Block, Control, LANES, STEP, wide},
+    rule::{Held, Kept, Rule, Slot, Start, Step},
     select::Select,
 };
 
@@ -35,8 +35,8 @@ pub(crate) struct Group {
     first: (usize, usize),
     /// Whether parameters have taken different numbers of steps.
     ragged: Arc<AtomicBool>,
-    /// The latest mask, by which parameters it lets move.
-    mask: Mutex<Option<(Vec<bool>, Tensor)>>,
+    /// The latest masks, by which parameters they let move: of the parameters, and of each slot.
+    masks: Mutex<Option<(Vec<bool>, Vec<Tensor>)>>,
 }
 
 /// What a group's parameters are given in one step.
@@ -89,34 +89,42 @@ impl Group {
 
     #[track_caller]
     fn new(rule: Arc<dyn Rule>, params: Vec<(String, Param)>, first: (usize, usize)) -> Result<Group> {
+        let params = match rule.by_shape() {
+            true => Layout::order_by_shape(params, |(_, param)| param.shape()),
+            false => params,
+        };
         let arena = Arena::pack(params)?;
+        let (device, wide) = (arena.device(), wide(arena.dtype()));
         let mut kept = Vec::new();
         let mut numbers = vec![("step", 0.0)];
         for slot in rule.slots() {
-            let device = arena.device();
-            let states = match &slot {
+            let (layout, value) = match &slot {
                 Slot::Scalar { name, start } => {
                     numbers.push((*name, *start));
                     continue;
                 }
                 Slot::Flat { start, dtype, .. } => {
-                    let dtype = dtype.unwrap_or(wide(arena.dtype()));
-                    vec![match start {
-                        Start::Zero => zeros_state(device, [arena.layout().len()], dtype)?,
-                        Start::Params => State::new(arena.flat().cast(dtype).copy()?)?,
-                    }]
+                    let (layout, dtype) = (arena.layout().clone(), dtype.unwrap_or(wide));
+                    let value = match start {
+                        Start::At(number) => Tensor::full(device, *number, [layout.len()], dtype),
+                        Start::Params => arena.flat().cast(dtype).copy()?,
+                    };
+                    (layout, value)
                 }
                 Slot::PerTensor { shape, .. } => {
                     let segments = arena.layout().segments().iter();
-                    segments
-                        .map(|s| zeros_state(device, shape(&s.shape), wide(arena.dtype())))
-                        .collect::<Result<_>>()?
+                    let layout = Layout::new(segments.map(|s| (s.path.clone(), shape(&s.shape))));
+                    if layout.is_empty() {
+                        continue;
+                    }
+                    let value = Tensor::full(device, 0.0, [layout.len()], wide);
+                    (layout, value)
                 }
             };
-            kept.push(Kept { slot, states });
+            kept.push(Kept { slot, layout, state: State::new(value)? });
         }
-        let (ragged, mask) = (Arc::default(), Mutex::default());
-        Ok(Group { rule, arena, kept, numbers, first, ragged, mask })
+        let (ragged, masks) = (Arc::default(), Mutex::default());
+        Ok(Group { rule, arena, kept, numbers, first, ragged, masks })
     }
 
     /// How many parameters it has.
@@ -162,95 +170,128 @@ impl Group {
         if !moves.contains(&true) {
             return Ok(Changes::default());
         }
-        let partial = moves.contains(&false);
-        if partial {
+        if moves.contains(&false) {
             self.set_ragged(true);
         }
         let ragged = depends_on(&self.ragged);
-        let (layout, dtype) = (self.arena.layout(), self.arena.dtype());
-        let params = self.arena.flat();
-        let mut step = Step {
-            layout,
-            params: params.cast(wide(dtype)),
-            grad: gradient,
-            lr,
-            settings: settings.iter().map(|(name, value)| (name.as_str(), value.cast(wide(dtype)))).collect(),
-            asked: RefCell::default(),
-            slots: Vec::with_capacity(self.kept.len() + self.numbers.len()),
-            problem: None,
-        };
-        for (i, (name, _)) in self.numbers.iter().enumerate() {
+        let mut step = self.open(control, lr, gradient, ragged);
+        let dtype = wide(self.arena.dtype());
+        step.settings = settings.iter().map(|(name, value)| (name.as_str(), value.cast(dtype))).collect();
+        let t = step.t();
+        step.set("step", &t);
+        let new = self.rule.update(&mut step);
+        self.close(step, Some(new), skip, moves, ragged)
+    }
+
+    /// What the rule learns from gradients: new values of slots.
+    #[track_caller]
+    pub fn observe(
+        &self,
+        control: &Control,
+        gradient: Tensor,
+        skip: &Tensor,
+        moves: &[bool],
+    ) -> Result<Vec<(State, Tensor)>> {
+        let ragged = depends_on(&self.ragged);
+        let mut step = self.open(control, control.scale(), gradient, ragged);
+        self.rule.observe(&mut step);
+        Ok(self.close(step, None, Some(skip), moves, ragged)?.states)
+    }
+
+    /// What the rule says is to be evaluated, in the layout of the parameters.
+    pub fn evaluated(&self, control: &Control) -> Option<Tensor> {
+        let ragged = depends_on(&self.ragged);
+        let nothing = self.arena.flat().cast(wide(self.arena.dtype())).zeros_like();
+        self.rule.evaluated(&self.open(control, control.scale(), nothing, ragged))
+    }
+
+    /// What a rule is given.
+    fn open(&self, control: &Control, lr: Tensor, grad: Tensor, ragged: bool) -> Step<'_> {
+        let (layout, dtype) = (self.arena.layout(), wide(self.arena.dtype()));
+        let number = |(i, (name, _)): (usize, &(&'static str, f64))| {
             let (first, len) = self.number(i);
             let old = match ragged {
                 true => layout.spread(&control.lanes(first, len)),
                 false => control.lane(first),
             };
-            step.slots.push((name, vec![old.cast(wide(dtype))], None));
+            Held { name, layout, old: old.cast(dtype), new: None }
+        };
+        let mut slots: Vec<Held> = self.numbers.iter().enumerate().map(number).collect();
+        for Kept { slot, layout, state } in &self.kept {
+            let old = state.tensor();
+            slots.push(Held { name: slot.name(), layout, old: old.cast(wide(old.dtype())), new: None });
         }
-        for Kept { slot, states } in &self.kept {
-            let old = states.iter().map(|s| s.tensor().cast(wide(s.tensor().dtype()))).collect();
-            step.slots.push((slot.name(), old, None));
+        let params = self.arena.flat().cast(dtype);
+        Step {
+            layout,
+            params,
+            grad,
+            lr,
+            steps: control.lane(STEP),
+            settings: Vec::new(),
+            asked: RefCell::default(),
+            slots,
+            problem: None,
         }
-        let t = step.t();
-        step.set("step", &t);
-        let new = self.rule.update(&mut step);
+    }
+
+    /// What comes of a step: of those that move, and not when it is skipped. Everything else keeps its bits.
+    #[track_caller]
+    fn close(
+        &self,
+        step: Step,
+        new: Option<Tensor>,
+        skip: Option<&Tensor>,
+        moves: &[bool],
+        ragged: bool,
+    ) -> Result<Changes> {
         if let Some(problem) = step.problem {
             return Err(problem);
         }
         let asked = step.asked.into_inner();
-        let mask = partial.then(|| self.mask(moves));
-        // What does not move, and everything when the step is skipped, keeps its bits.
+        let (layout, params) = (self.arena.layout(), self.arena.flat());
+        let masks = if moves.contains(&false) { self.masks(moves) } else { Vec::new() };
         let keep = |new: Tensor, old: &Tensor, mask: Option<&Tensor>| {
             let new = new.cast(old.dtype());
             let new = mask.map_or(new.clone(), |mask| mask.where_(&new, old));
             skip.map_or(new.clone(), |skip| skip.where_(old, new))
         };
-        let mut changes = Changes { params: Some(keep(new, &params, mask.as_ref())), asked, ..Changes::default() };
+        let mut changes =
+            Changes { params: new.map(|new| keep(new, &params, masks.first())), asked, ..Changes::default() };
         let mut slots = step.slots.into_iter();
-        for (i, (_, old, new)) in slots.by_ref().take(self.numbers.len()).enumerate() {
+        for (i, Held { old, new, .. }) in slots.by_ref().take(self.numbers.len()).enumerate() {
             let Some(mut new) = new else { continue };
-            let mut new = new.remove(0);
             if ragged {
                 // One element of each parameter speaks for it.
                 let full = new.broadcast_to([layout.len()]);
-                let moved = mask.as_ref().map_or(full.clone(), |mask| mask.where_(full, &old[0]));
+                let moved = masks.first().map_or(full.clone(), |mask| mask.where_(full, &old));
                 new = moved.gather(0, &self.speakers());
             }
-            let new = new.cast(control.state().tensor().dtype());
             changes.blocks.push(Block { entry: self.first.0 + i, first: self.number(i).0, new });
         }
-        for (kept, (_, _, new)) in self.kept.iter().zip(slots) {
+        for (i, (Kept { state, .. }, Held { new, .. })) in self.kept.iter().zip(slots).enumerate() {
             let Some(new) = new else { continue };
-            let flat = matches!(kept.slot, Slot::Flat { .. });
-            for (i, (state, new)) in kept.states.iter().zip(new).enumerate() {
-                if flat {
-                    changes.states.push((state.clone(), keep(new, &state.tensor(), mask.as_ref())));
-                } else if moves[i] {
-                    changes.states.push((state.clone(), keep(new, &state.tensor(), None)));
-                }
-            }
+            changes.states.push((state.clone(), keep(new, &state.tensor(), masks.get(i + 1))));
         }
         Ok(changes)
     }
 
-    /// Whether each element moves.
-    fn mask(&self, moves: &[bool]) -> Tensor {
-        let mut latest = self.mask.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, mask)) = &*latest
+    /// Whether each element moves: of the parameters, and of each slot.
+    fn masks(&self, moves: &[bool]) -> Vec<Tensor> {
+        let mut latest = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, masks)) = &*latest
             && known == moves
         {
-            return mask.clone();
+            return masks.clone();
         }
-        let layout = self.arena.layout();
-        let chunks = |(segment, moves): (&thalweg_graph::module::Segment, &bool)| {
-            std::iter::repeat_n(*moves, count(&segment.shape).div_ceil(CHUNK))
+        let of_params = mask(self.arena.layout(), moves, self.arena.device());
+        let of_slot = |kept: &Kept| match kept.slot {
+            Slot::PerTensor { .. } => mask(&kept.layout, moves, self.arena.device()),
+            _ => of_params.clone(),
         };
-        let chunks: Vec<bool> = layout.segments().iter().zip(moves).flat_map(chunks).collect();
-        let rows = chunks.len();
-        let mask = Tensor::from_slice(self.arena.device(), &chunks, [rows, 1]).broadcast_to([rows, CHUNK]);
-        let mask = mask.reshape([layout.len()]);
-        *latest = Some((moves.to_vec(), mask.clone()));
-        mask
+        let masks: Vec<Tensor> = [of_params.clone()].into_iter().chain(self.kept.iter().map(of_slot)).collect();
+        *latest = Some((moves.to_vec(), masks.clone()));
+        masks
     }
 
     /// The first element of each parameter.
@@ -258,4 +299,14 @@ impl Group {
         let first: Vec<i32> = self.arena.layout().segments().iter().map(|s| s.offset as i32).collect();
         Tensor::from_slice(self.arena.device(), &first, [first.len()])
     }
+}
+
+/// Whether each element of a layout moves.
+fn mask(layout: &Layout, moves: &[bool], device: &Device) -> Tensor {
+    let chunks =
+        |(segment, moves): (&Segment, &bool)| std::iter::repeat_n(*moves, count(&segment.shape).div_ceil(CHUNK));
+    let chunks: Vec<bool> = layout.segments().iter().zip(moves).flat_map(chunks).collect();
+    let rows = chunks.len();
+    let mask = Tensor::from_slice(device, &chunks, [rows, 1]).broadcast_to([rows, CHUNK]);
+    mask.reshape([layout.len()])
 }

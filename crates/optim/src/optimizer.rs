@@ -10,12 +10,12 @@ use std::{
 };
 
 use thalweg_graph::{
-    DType, Device, Error, ErrorKind, Grads, Param, Result, Scope, State, Tensor,
-    autodiff::Squares,
-    module::{Commit, Module, depends_on, recording, unrecorded, write_states},
+    DType, Device, Error, ErrorKind, Grads, Param, Result, Rng, Scope, State, Tensor,
+    module::{Commit, Module, Segment, depends_on, recording, unrecorded, write_states},
 };
 
 use crate::{
+    clip::{Clip, Noise, Norm},
     control::{Control, Report, SKIPPED, STEP},
     group::{Given, Group, Rules},
     rates::{Rate, Rates, Source},
@@ -43,8 +43,9 @@ pub struct Optimizer {
     scaling: Option<LossScale>,
     /// Done once losses in mixed f16 have come that are not scaled.
     unscaled: Once,
-    clip_norm: Option<f64>,
-    clip_value: Option<f64>,
+    clip: Clip,
+    /// By what the rates of parameters differ; the first that chooses one has it.
+    factors: Vec<(Select, f64)>,
     /// By which backward passes know it.
     number: u64,
     pub(crate) sum: Mutex<Option<Summed>>,
@@ -98,8 +99,8 @@ impl Optimizer {
             rates: Mutex::new(None),
             scaling,
             unscaled: Once::new(),
-            clip_norm: None,
-            clip_value: None,
+            clip: Clip::default(),
+            factors: Vec::new(),
             number: next_number(),
             sum: Mutex::new(None),
             settings: Mutex::default(),
@@ -123,9 +124,6 @@ impl Optimizer {
         let select = select.into();
         let problem = if let Err(problem) = rule.check() {
             Some(problem)
-        } else if !self.params.iter().any(|(path, param)| select.chooses(path, param)) {
-            let names: Vec<&str> = self.params.iter().take(8).map(|(path, _)| path.as_str()).collect();
-            Some(format!("no parameter is chosen by '{select}'; there are {}, ..", names.join(", ")))
         } else if self.control().state().version() > 0 {
             Some("groups are made before the first step".into())
         } else {
@@ -134,11 +132,22 @@ impl Optimizer {
         if let Some(problem) = problem {
             return Err(Error::new("group", ErrorKind::Invalid(problem)));
         }
+        self.must_choose("group", &select)?;
         self.rules.insert(self.rules.len() - 1, (Some(select), Arc::new(rule)));
         let scale = self.scaling.as_ref().map_or(1.0, |s| s.init);
         let work = Work::new(&self.params, &self.rules, &self.device(), scale)?;
         self.replace(work);
         Ok(self)
+    }
+
+    #[track_caller]
+    fn must_choose(&self, op: &'static str, select: &Select) -> Result<()> {
+        if self.params.iter().any(|(path, param)| select.chooses(path, param)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.params.iter().take(8).map(|(path, _)| path.as_str()).collect();
+        let problem = format!("no parameter is chosen by '{select}'; there are {}, ..", names.join(", "));
+        Err(Error::new(op, ErrorKind::Invalid(problem)))
     }
 
     /// With this loss scaling instead of the default one (which is used in mixed f16 only).
@@ -155,19 +164,77 @@ impl Optimizer {
         Ok(self)
     }
 
-    /// With gradients scaled down to this norm over all parameters when theirs is larger: `g · min(1, c / (‖g‖ + 1e-6))`.
+    /// With gradients scaled down to this norm over all parameters when theirs is larger: `g · min(1, c / (‖g‖ + 1e-6))`. The norm is that
+    /// over all groups, and [`Optimizer::report`] has it.
     ///
     /// # Source
     /// Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
-    pub fn clip_norm(mut self, norm: f64) -> Self {
-        self.clip_norm = Some(norm);
+    pub fn clip_norm(self, norm: f64) -> Self {
+        self.clip_norm_of(norm, 2.0)
+    }
+
+    /// As [`Optimizer::clip_norm`] by the norm `(Σ |g|^p)^(1/p)`: of order 1, 2, `∞` (the largest element) or any other.
+    pub fn clip_norm_of(mut self, norm: f64, p: f64) -> Self {
+        self.clip.norm = Some((norm, p));
+        self
+    }
+
+    /// With the gradient of each parameter scaled down to this Euclidean norm of its own when it is larger.
+    pub fn clip_each(mut self, norm: f64) -> Self {
+        self.clip.each = Some(norm);
         self
     }
 
     /// With every gradient limited to `[-value, value]`.
     pub fn clip_value(mut self, value: f64) -> Self {
-        self.clip_value = Some(value);
+        self.clip.value = Some(value);
         self
+    }
+
+    /// With noise on the gradients that fades: normal with variance `eta / (1 + t)^gamma`, say 0.3 and 0.55, behind clipping. The draws are
+    /// of the number of the step: with the same seed, a run that is stopped and goes on draws what it would have drawn.
+    ///
+    /// # Source
+    /// Neelakantan et al. 2015, arXiv:1511.06807, equation 1.
+    pub fn gradient_noise(mut self, eta: f64, gamma: f64, rng: &mut Rng) -> Self {
+        self.clip.noise = Some(Noise { eta, gamma, stream: rng.stream() });
+        self
+    }
+
+    /// With a rate that is this times as large for some of the parameters, in the same buffer and launch as the others. Of several that
+    /// choose a parameter the one that was given first counts.
+    ///
+    /// # Errors
+    /// A factor that is negative or no number; no parameter that is chosen.
+    #[track_caller]
+    pub fn rate_factor(mut self, select: impl Into<Select>, factor: f64) -> Result<Self> {
+        let select = select.into();
+        if !(factor >= 0.0 && factor.is_finite()) {
+            return Err(Error::new("rate_factor", ErrorKind::Invalid(format!("{factor} is no factor of a rate"))));
+        }
+        self.must_choose("rate_factor", &select)?;
+        self.factors.push((select, factor));
+        Ok(self)
+    }
+
+    /// With rates that fall from the head to the first layer: the last of these patterns has the whole rate, the one before it `decay` of
+    /// that, and so on; what none names has the whole rate.
+    ///
+    /// ```ignore
+    /// let opt = AdamW::default().init(&net)?.layer_decay(0.75, &["embed.*", "blocks.0.*", "blocks.1.*", "head.*"])?;
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Optimizer::rate_factor`].
+    ///
+    /// # Source
+    /// Howard & Ruder 2018, arXiv:1801.06146, §3.2, "discriminative fine-tuning".
+    #[track_caller]
+    pub fn layer_decay(mut self, decay: f64, layers: &[&str]) -> Result<Self> {
+        for (depth, layer) in layers.iter().rev().enumerate() {
+            self = self.rate_factor(*layer, decay.powi(depth as i32))?;
+        }
+        Ok(self)
     }
 
     /// With learning rates by a schedule, or by a function of the number of steps taken, from 0. The device looks the rate up by its
@@ -434,11 +501,7 @@ impl Optimizer {
 
     #[track_caller]
     fn run_alone(&self, grads: Grads, by: By) -> Result<()> {
-        for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
-            if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
-                return Err(Error::new("step", ErrorKind::Invalid(format!("{name} = {limit} is no bound"))));
-            }
-        }
+        self.clip.check()?;
         let pass = grads.pass();
         if pass.is_applied_by(self.number) {
             let problem = "these gradients have been applied already; take new ones from the parameters of now".into();
@@ -478,16 +541,18 @@ impl Optimizer {
             By::Sum => (None, None, Vec::new()),
         };
         let unscaled = |x: Tensor| inverse.map_or(x.clone(), |inverse| &x * inverse.cast(x.dtype()));
-        let measured = self.scaling.is_some() || self.clip_norm.is_some() || matches!(by, By::Sum);
-        let squares = active.iter().filter(|_| measured).map(|(.., g)| Squares::of(g)).reduce(Squares::plus);
-        // The sum of squares is not finite as soon as one gradient is not. A loss that is not finite may have gradients that are.
+        let (scaled, order) = (self.scaling.is_some(), self.clip.norm.map(|(_, p)| p));
+        let measured = scaled || order.is_some() || matches!(by, By::Sum);
+        let gradients = active.iter().filter(|_| measured).map(|(.., g)| g);
+        let norm = Norm::of(gradients, order.unwrap_or(2.0));
+        // The norm is not finite as soon as one gradient is not. A loss that is not finite may have gradients that are.
         let of_loss = loss.map(|loss| loss.is_finite().reshape(()));
-        let finite = match (of_loss, squares.as_ref().map(Squares::is_finite)) {
+        let finite = match (of_loss, norm.as_ref().map(Norm::is_finite)) {
             (Some(loss), Some(gradients)) => Some(loss.where_(&gradients, &loss)),
             (loss, gradients) => loss.or(gradients),
         };
-        let norm = squares.filter(|_| self.scaling.is_some() || self.clip_norm.is_some()).map(|s| unscaled(s.root()));
-        let clip = self.clip_norm.zip(norm.as_ref()).map(|(limit, norm)| (limit / (norm + 1e-6)).minimum(1.0));
+        let norm = norm.filter(|_| scaled || order.is_some()).map(|norm| unscaled(norm.value()));
+        let clip = norm.as_ref().and_then(|norm| self.clip.factor(norm));
         let lr = self.next_lr(control);
         let settings: Vec<(String, Tensor)> = lock(&self.settings)
             .iter()
@@ -496,21 +561,17 @@ impl Optimizer {
         let skip = finite.as_ref().map(Tensor::not);
         let mut commit = Commit { applied, carried: &self.carried, ..Commit::default() };
         let (mut blocks, mut asked) = (Vec::new(), Vec::new());
-        for (group, moves, gradient) in active {
+        for (i, (group, moves, gradient)) in active.into_iter().enumerate() {
             let gradient = unscaled(gradient);
-            let clipped = match &clip {
-                Some(factor) => {
-                    let factor = factor.cast(gradient.dtype());
-                    gradient * factor
-                }
-                None => gradient,
-            };
-            let gradient = match self.clip_value {
-                Some(limit) => clipped.maximum(-limit).minimum(limit),
-                None => clipped,
-            };
+            let layout = group.arena.layout();
+            let gradient = self.clip.apply(gradient, clip.as_ref(), layout, &control.lane(STEP), (i, groups.len()));
             let ratio = group.rule.lr() / self.rule().lr();
             let lr = if ratio == 1.0 || ratio.is_nan() { lr.clone() } else { &lr * ratio };
+            let lr = self.rates_of(group, lr);
+            if lr.rank() > 0 {
+                // What a rule computes of its rate is then another number for each parameter.
+                group.set_ragged(true);
+            }
             let given =
                 Given { lr: lr.cast(gradient.dtype()), settings: &settings, gradient, skip: skip.as_ref(), moves };
             let changes = group.step(control, given)?;
@@ -549,9 +610,27 @@ impl Optimizer {
         }
     }
 
+    /// A rate, or one for each element where parameters have factors.
+    fn rates_of(&self, group: &Group, lr: Tensor) -> Tensor {
+        if self.factors.is_empty() {
+            return lr;
+        }
+        let layout = group.arena.layout();
+        let chosen = |path: &str, param: &Param| self.factors.iter().find(|(select, _)| select.chooses(path, param));
+        let factor =
+            |(segment, param): (&Segment, &Param)| chosen(&segment.path, param).map_or(1.0, |(_, factor)| *factor);
+        let factors: Vec<f32> =
+            layout.segments().iter().zip(group.arena.params()).map(factor).map(|f| f as f32).collect();
+        match factors.iter().all(|factor| *factor == factors[0]) {
+            true if factors[0] == 1.0 => lr,
+            true => lr * f64::from(factors[0]),
+            false => layout.spread(&Tensor::from_slice(lr.device(), &factors, [factors.len()])).cast(lr.dtype()) * lr,
+        }
+    }
+
     /// Makes room for parameters that were frozen when there was none, and have a gradient now. What is kept of the others goes on.
     #[track_caller]
-    fn adopt(&self, grads: &Grads) -> Result<()> {
+    pub(crate) fn adopt(&self, grads: &Grads) -> Result<()> {
         let is_new = |work: &Work, param: &Param| !param.is_frozen() && grads.get(param).is_some() && !work.has(param);
         let device = self.device();
         let work = self.work();

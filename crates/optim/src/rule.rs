@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt};
 
 use thalweg_graph::{DType, Error, ErrorKind, State, Tensor, module::Layout};
 
-use crate::setting::Setting;
+use crate::{setting::Setting, settings::Value};
 
 /// What a rule keeps from step to step.
 #[derive(Clone, Debug)]
@@ -25,7 +25,8 @@ pub enum Slot {
         /// Where it starts.
         start: f64,
     },
-    /// A tensor of its own for each parameter, F32, zero at first: rows and columns of a factored moment.
+    /// A tensor for each parameter, F32, zero at first: rows and columns of a factored moment. They lie in one buffer with a layout of
+    /// its own; a parameter that needs none has one without elements.
     PerTensor {
         /// Its name.
         name: &'static str,
@@ -37,7 +38,7 @@ pub enum Slot {
 impl Slot {
     /// Zeros in the layout of the parameters.
     pub fn flat(name: &'static str) -> Slot {
-        Slot::Flat { name, start: Start::Zero, dtype: None }
+        Slot::Flat { name, start: Start::At(0.0), dtype: None }
     }
 
     /// A number per parameter.
@@ -54,21 +55,27 @@ impl Slot {
 }
 
 /// Where a flat slot starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Start {
-    /// At zero.
-    Zero,
+    /// At this number.
+    At(f64),
     /// At the parameters.
     Params,
 }
 
-/// Settings by name, as configuration files and tuners have them; flags are 0 or 1.
+/// Settings by name, as configuration files and tuners have them.
 pub trait Settings {
     /// Names and values.
-    fn settings(&self) -> Vec<(&'static str, f64)>;
+    fn settings(&self) -> Vec<(&'static str, Value)>;
 
     /// Sets one; false if there is none of that name, or it cannot have that value.
-    fn set(&mut self, name: &str, number: f64) -> bool;
+    fn set(&mut self, name: &str, value: &Value) -> bool;
+
+    /// Which of them is out of its range, if one is.
+    ///
+    /// # Errors
+    /// The setting, its value and its range.
+    fn in_range(&self) -> std::result::Result<(), String>;
 }
 
 /// An update rule: written once, as tensor ops over flat buffers, for all parameters at the same time.
@@ -112,6 +119,24 @@ pub trait Rule: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether parameters of one shape lie side by side in the buffers: what is done tensor by tensor is then done for all of one
+    /// shape at once ([`Layout::runs`]).
+    fn by_shape(&self) -> bool {
+        false
+    }
+
+    /// What it learns from gradients that it does not go against ([`Optimizer::observe`](crate::Optimizer::observe)): new values of
+    /// slots are set on the step.
+    fn observe(&self, step: &mut Step) {
+        let _ = step;
+    }
+
+    /// What is to be evaluated, if that is not what gradients are taken at ([`Optimizer::during`](crate::Optimizer::during)).
+    fn evaluated(&self, step: &Step) -> Option<Tensor> {
+        let _ = step;
+        None
+    }
+
     /// The new parameters, from what the step is given; new values of slots are set on it.
     fn update(&self, step: &mut Step) -> Tensor;
 }
@@ -125,6 +150,15 @@ impl Rule for Box<dyn Rule> {
     }
     fn check(&self) -> std::result::Result<(), String> {
         (**self).check()
+    }
+    fn by_shape(&self) -> bool {
+        (**self).by_shape()
+    }
+    fn observe(&self, step: &mut Step) {
+        (**self).observe(step);
+    }
+    fn evaluated(&self, step: &Step) -> Option<Tensor> {
+        (**self).evaluated(step)
     }
     fn update(&self, step: &mut Step) -> Tensor {
         (**self).update(step)
@@ -142,12 +176,22 @@ pub struct Step<'a> {
     /// Settings that schedules drive, and the names that the rule asked for.
     pub(crate) settings: Vec<(&'a str, Tensor)>,
     pub(crate) asked: RefCell<Vec<&'static str>>,
-    /// Name, old value as the rule sees it, and the new one.
-    pub(crate) slots: Vec<(&'static str, Vec<Tensor>, Option<Vec<Tensor>>)>,
+    pub(crate) steps: Tensor,
+    pub(crate) slots: Vec<Held<'a>>,
     pub(crate) problem: Option<Error>,
 }
 
-impl Step<'_> {
+/// A slot or a number in a step.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    pub name: &'static str,
+    pub layout: &'a Layout,
+    /// As the rule sees it.
+    pub old: Tensor,
+    pub new: Option<Tensor>,
+}
+
+impl<'a> Step<'a> {
     /// θ, in f32 where they are stored in 16 bits.
     pub fn params(&self) -> &Tensor {
         &self.params
@@ -177,59 +221,52 @@ impl Step<'_> {
         self.get("step") + 1.0
     }
 
-    /// What a flat slot or a number was after the step before.
+    /// How many steps the optimizer has taken, of rank 0: a number that no other step has.
+    pub fn steps(&self) -> &Tensor {
+        &self.steps
+    }
+
+    /// What a slot or a number was after the step before. A slot that no parameter has an element of is not there.
     #[track_caller]
     pub fn get(&self, name: &str) -> Tensor {
-        match self.slots.iter().find(|(known, ..)| *known == name) {
-            Some((_, old, _)) if old.len() == 1 => old[0].clone(),
-            _ => self.params.fail("step", ErrorKind::Invalid(format!("the rule has no slot '{name}' of one tensor"))),
+        match self.slots.iter().find(|held| held.name == name) {
+            Some(held) => held.old.clone(),
+            None => self.params.fail("step", ErrorKind::Invalid(format!("the rule has no slot '{name}'"))),
         }
     }
 
-    /// What a slot per tensor was, in the order of the layout.
-    #[track_caller]
-    pub fn get_each(&self, name: &str) -> Vec<Tensor> {
-        match self.slots.iter().find(|(known, ..)| *known == name) {
-            Some((_, old, _)) => old.clone(),
-            None => vec![self.get(name); self.layout.segments().len()],
-        }
-    }
-
-    /// What a flat slot or a number is to be after this step.
+    /// What a slot or a number is to be after this step.
     #[track_caller]
     pub fn set(&mut self, name: &str, value: &Tensor) {
-        self.set_each(name, vec![value.clone()]);
-    }
-
-    /// What a slot per tensor is to be, in the order of the layout.
-    #[track_caller]
-    pub fn set_each(&mut self, name: &str, values: Vec<Tensor>) {
-        match self.slots.iter_mut().find(|(known, old, _)| *known == name && old.len() == values.len()) {
-            Some((_, _, new)) => *new = Some(values),
+        match self.slots.iter_mut().find(|held| held.name == name) {
+            Some(held) => held.new = Some(value.clone()),
             None => {
-                let problem = format!("the rule has no slot '{name}' of {} tensors", values.len());
+                let problem = format!("the rule has no slot '{name}'");
                 self.problem.get_or_insert(Error::new("step", ErrorKind::Invalid(problem)));
             }
         }
     }
 
+    /// What a slot or a number was set to.
+    pub(crate) fn new_of(&self, name: &str) -> Option<Tensor> {
+        self.slots.iter().find(|held| held.name == name)?.new.clone()
+    }
+
+    /// Where each parameter's part of a slot lies.
+    pub fn layout_of(&self, slot: &str) -> &'a Layout {
+        self.slots.iter().find(|held| held.name == slot).map_or(self.layout, |held| held.layout)
+    }
+
     /// Where each parameter lies: sums over each, numbers spread over each, and each as a tensor of its own shape.
-    pub fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &'a Layout {
         self.layout
     }
 }
 
-/// A slot's memory: one state, or one for each parameter.
+/// A slot's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub slot: Slot,
-    pub states: Vec<State>,
-}
-
-/// A hyperparameter that must lie in `[low, high)`.
-pub(crate) fn within(name: &str, value: f64, low: f64, high: f64) -> std::result::Result<(), String> {
-    match value >= low && value < high {
-        true => Ok(()),
-        false => Err(format!("{name} = {value} is not in [{low}, {high})")),
-    }
+    pub layout: Layout,
+    pub state: State,
 }

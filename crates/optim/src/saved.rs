@@ -6,18 +6,13 @@ use std::collections::HashSet;
 use thalweg_graph::{
     DType, Error, ErrorKind, Result, State, Tensor,
     module::{
-        Segment,
+        Layout, Segment,
         snapshot::{Array, Snapshot, Value},
     },
     shape::count,
 };
 
-use crate::{
-    control::LANES,
-    group::Group,
-    rule::{Kept, Slot},
-    work::Work,
-};
+use crate::{control::LANES, group::Group, rule::Kept, work::Work};
 
 const CONTROL: &str = "#control";
 pub(crate) const RATE: &str = "#lr";
@@ -43,21 +38,19 @@ pub(crate) fn save(work: &Work) -> Result<Snapshot> {
                 to.insert(format!("{name}.{}", segment.path), Value::Number(control[first + j]));
             }
         }
-        for Kept { slot, states } in &group.kept {
-            let name = slot.name();
-            if let Slot::Flat { .. } = slot {
-                let flat = Array::of(&states[0].tensor())?;
-                for segment in segments {
-                    to.insert(format!("{name}.{}", segment.path), Value::Array(cut(&flat, segment)));
-                }
-            } else {
-                for (state, segment) in states.iter().zip(segments) {
-                    to.insert(format!("{name}.{}", segment.path), Value::Array(Array::of(&state.tensor())?));
-                }
+        for Kept { slot, layout, state } in &group.kept {
+            let flat = Array::of(&state.tensor())?;
+            for segment in of_some(layout) {
+                to.insert(format!("{}.{}", slot.name(), segment.path), Value::Array(cut(&flat, segment)));
             }
         }
     }
     Ok(to)
+}
+
+/// The parts that have elements.
+fn of_some(layout: &Layout) -> impl Iterator<Item = &Segment> {
+    layout.segments().iter().filter(|segment| count(&segment.shape) > 0)
 }
 
 /// One parameter's part of a flat buffer.
@@ -103,8 +96,8 @@ pub(crate) fn prepare(work: &Work, from: &Snapshot) -> Result<Prepared> {
             }
             *ragged |= lanes[first..first + len].iter().any(|x| x.to_bits() != lanes[first].to_bits());
         }
-        for Kept { slot, states } in &group.kept {
-            writes.extend(of_slot(slot, states, group, &is_known, from)?);
+        for kept in &group.kept {
+            writes.push((kept.state.clone(), of_slot(kept, group, from)?));
         }
     }
     let control = work.control.of(&device, &lanes);
@@ -131,35 +124,17 @@ pub(crate) fn names(work: &Work) -> HashSet<String> {
     names
 }
 
+/// A slot's new value.
 #[track_caller]
-fn of_slot(
-    slot: &Slot,
-    states: &[State],
-    group: &Group,
-    is_known: &[bool],
-    from: &Snapshot,
-) -> Result<Vec<(State, Tensor)>> {
-    let segments = group.arena.layout().segments().iter().zip(is_known).enumerate();
-    let known = segments.filter(|(_, (_, known))| **known).map(|(j, (segment, _))| (j, segment));
-    let device = group.arena.device();
-    if let Slot::Flat { .. } = slot {
-        let mut flat = Array::of(&states[0].tensor())?;
-        let size = flat.dtype.size_bytes();
-        for (_, segment) in known {
-            let name = format!("{}.{}", slot.name(), segment.path);
-            let part = fitting(from.array(&name)?, &name, &segment.shape, flat.dtype)?;
-            flat.bytes[segment.offset * size..][..part.bytes.len()].copy_from_slice(&part.bytes);
-        }
-        return Ok(vec![(states[0].clone(), flat.upload(device)?)]);
+fn of_slot(Kept { slot, layout, state }: &Kept, group: &Group, from: &Snapshot) -> Result<Tensor> {
+    let mut flat = Array::of(&state.tensor())?;
+    let size = flat.dtype.size_bytes();
+    for segment in of_some(layout).filter(|segment| knows(from, &segment.path)) {
+        let name = format!("{}.{}", slot.name(), segment.path);
+        let part = fitting(from.array(&name)?, &name, &segment.shape, flat.dtype)?;
+        flat.bytes[segment.offset * size..][..part.bytes.len()].copy_from_slice(&part.bytes);
     }
-    let mut writes = Vec::new();
-    for (j, segment) in known {
-        let (state, name) = (&states[j], format!("{}.{}", slot.name(), segment.path));
-        let now = state.tensor();
-        let part = fitting(from.array(&name)?, &name, now.shape(), now.dtype())?;
-        writes.push((state.clone(), part.upload(device)?));
-    }
-    Ok(writes)
+    flat.upload(group.arena.device())
 }
 
 #[track_caller]

@@ -19,6 +19,11 @@ impl Select {
         Select { chooses: Arc::new(chooses), text: "a predicate".into() }
     }
 
+    /// Biases and norms: what has fewer than two axes.
+    pub fn vectors() -> Select {
+        Select { text: "fewer than two axes".into(), ..Select::by(|_, param| param.shape().len() < 2) }
+    }
+
     /// Whether it chooses this one.
     pub fn chooses(&self, path: &str, param: &Param) -> bool {
         (self.chooses)(path, param)

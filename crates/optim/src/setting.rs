@@ -29,6 +29,12 @@ impl From<f64> for Setting {
     }
 }
 
+impl From<&Setting> for Setting {
+    fn from(setting: &Setting) -> Setting {
+        setting.clone()
+    }
+}
+
 impl Mul<&Setting> for &Tensor {
     type Output = Tensor;
 

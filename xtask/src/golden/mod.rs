@@ -35,6 +35,7 @@ mod ops_reduce;
 mod ops_scatter;
 mod ops_shape;
 mod optim;
+mod optim_mlp;
 mod outcome;
 mod report;
 mod rule;
@@ -141,7 +142,7 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
     let plain = run.dtype == DType::F32;
     let result = match op {
         _ if family["family"] == "schedules" && run.dtype != DType::F16 => schedules::run(run, case),
-        "LBFGS" if run.dtype != DType::F16 => lbfgs::run(run, case),
+        "LBFGS" if family["family"] == "optim_lbfgs" && run.dtype != DType::F16 => lbfgs::run(run, case),
         // Weights are f32, whatever the device can do.
         _ if family["family"] == "init" && plain => init::run(run, case),
         "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case).transpose()).flatten(),
@@ -150,6 +151,8 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
         "train_autocast" | "train_loss_scaled" if plain => amp::curve(run, case),
         "loss_scale" if plain => amp::sequence(run, case),
         "clip_grad_norm" | "clip_grad_value" if run.dtype != DType::F16 => optim::clipping(run, case),
+        "ema" | "swa" if run.dtype != DType::F16 => optim::average(run, case),
+        _ if family["family"] == "optim_mlp" && run.dtype != DType::F16 => optim_mlp::run(run, case),
         _ if case["params"].is_array() && case["steps"].is_u64() && run.dtype != DType::F16 => {
             optim::trajectory(run, case)
         }

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 use thalweg_graph::{Param, Tensor};
+use thalweg_optim::Average;
 
 use super::{
     attrs::Attrs,
@@ -17,7 +18,11 @@ use super::{
 pub fn trajectory(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
     let attrs = Attrs::new(&case["attrs"]);
-    let (start, grads) = (stored(run, &case["params"])?, stored(run, &case["grads"])?);
+    let start = stored(run, &case["params"])?;
+    let grads = match case["op"].as_str() {
+        Some("SparseAdam") => vec![by_rows(&stored(run, &case["grads"])?, &start)?],
+        _ => stored(run, &case["grads"])?,
+    };
     let params = start.iter().map(|p| Param::new(p.upload(run.device, run.dtype))).collect::<Result<Vec<_>, _>>()?;
     let mut opt = optimizer(case["op"].as_str().unwrap_or_default(), &attrs, &params)?;
     if let Some(unread) = attrs.unread() {
@@ -66,8 +71,7 @@ pub fn clipping(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let opt = optimizer("SGD", &Attrs::new(&json!({"lr": 1.0})), &params)?;
     let by_norm = case["op"] == "clip_grad_norm";
     let opt = if by_norm {
-        attrs.only("norm_type", 2.0.into())?;
-        opt.clip_norm(attrs.need("max_norm")?)
+        opt.clip_norm_of(attrs.need("max_norm")?, attrs.number_or("norm_type", 2.0)?)
     } else {
         opt.clip_value(attrs.need("clip_value")?)
     };
@@ -86,6 +90,46 @@ pub fn clipping(run: &Run, case: &Value) -> Result<Outcome, Stop> {
         holds.check(run, "total norm", &[opt.report()?.grad_norm], &[norm], tol);
     }
     Ok(holds.outcome())
+}
+
+/// Runs an average over parameters after each of a run's steps.
+pub fn average(run: &Run, case: &Value) -> Result<Outcome, Stop> {
+    let attrs = Attrs::new(&case["attrs"]);
+    let text = |key: &str| case[key].as_str().with_context(|| format!("a case without {key}"));
+    let (over, want) = (run.store.get(text("over")?)?, stored(run, &case["outputs"])?);
+    let start = match case["start"].as_str() {
+        Some(start) => run.store.get(start)?.clone(),
+        None => over.row(0),
+    };
+    let param = Param::new(start.upload(run.device, run.dtype))?;
+    let average = match case["op"].as_str() {
+        Some("ema") => Average::exponential(&param, attrs.need("decay")?)?,
+        _ => Average::mean(&param)?,
+    };
+    if let Some(unread) = attrs.unread() {
+        return Err(Stop::Unsupported(format!("attribute {unread}")));
+    }
+    let tol = Tol::parse(case["tol"].get(variant_name(run.dtype)).context("no tolerance")?)?;
+    let mut holds = Holds::default();
+    for step in 0..over.shape[0] {
+        param.set(&over.row(step).upload(run.device, run.dtype))?;
+        average.update()?;
+        let got = average.during(|| param.tensor().to_vec::<f64>())??;
+        holds.check(run, &format!("the average after step {step}"), &got, &want[0].row(step).values, tol);
+    }
+    Ok(holds.outcome())
+}
+
+/// The gradients of steps that are zero but for some rows: their numbers, and what is added to them.
+fn by_rows(given: &[Stored], start: &[Stored]) -> Result<Stored, Stop> {
+    let ([ids, rows], [table]) = (given, start) else { return Err(Stop::wrong("no rows, or no table")) };
+    let (steps, width, len) = (ids.shape[0], table.shape[1], table.values.len());
+    let mut values = vec![0.0; steps * len];
+    for (i, id) in ids.values.iter().enumerate() {
+        let to = i / ids.shape[1] * len + *id as usize * width;
+        values[to..to + width].iter_mut().zip(&rows.values[i * width..]).for_each(|(to, g)| *to += g);
+    }
+    Ok(Stored { kind: rows.kind, dtype: rows.dtype, shape: [&[steps], &table.shape[..]].concat(), values })
 }
 
 /// `Σ p · g`, whose gradient is `g`.

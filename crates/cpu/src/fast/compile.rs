@@ -10,6 +10,7 @@ use thalweg_ir::{
         ir::{BufId, BufferSpec, Launch, LaunchKind, Repeat, Whole},
         recent::Recent,
     },
+    shape::count,
 };
 
 use super::{
@@ -17,6 +18,8 @@ use super::{
     kernel::{code::LoopCode, lower::Options},
 };
 
+/// Lane-operations for an element of a primitive, about.
+const WHOLE: usize = 8;
 /// Instructions of all kernels that are kept.
 const INSTRUCTIONS: usize = 1 << 14;
 
@@ -34,6 +37,26 @@ pub enum Compiled {
     Kernel(Arc<Kernel>),
     Whole(Whole),
     Repeat(Steps),
+}
+
+impl Compiled {
+    /// What it comes to, as [`LoopCode::work`] counts.
+    pub fn work(&self) -> usize {
+        match self {
+            Compiled::Kernel(kernel) => match &**kernel {
+                Kernel::Loop(parts) => parts.iter().map(LoopCode::work).fold(0, usize::saturating_add),
+                Kernel::Contract(kernel) => kernel.work(),
+            },
+            Compiled::Whole(whole) => {
+                let arrays = whole.inputs.iter().chain(whole.outputs.iter().flatten());
+                arrays.map(|array| count(&array.shape).saturating_mul(WHOLE)).fold(0, usize::saturating_add)
+            }
+            Compiled::Repeat(steps) => {
+                let once = steps.launches.iter().map(|(launch, _)| launch.work()).fold(0, usize::saturating_add);
+                once.saturating_mul(steps.times)
+            }
+        }
+    }
 }
 
 /// A compiled step, so many times.

@@ -6,6 +6,7 @@
 
 mod compile;
 mod contract;
+mod crew;
 mod kernel;
 mod plan;
 mod pool;
@@ -19,7 +20,6 @@ use std::{
     },
 };
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use thalweg_ir::{
     Error, ErrorKind, Result,
     backend::{Backend, PlanReport, Properties, ReadFuture, Stats},
@@ -31,6 +31,7 @@ use thalweg_ir::{
 };
 
 use compile::Kernels;
+use crew::Crew;
 use plan::{Plan, view_of};
 use pool::{Buffer, Pool};
 
@@ -40,7 +41,7 @@ use pool::{Buffer, Pool};
 pub struct FastCpu {
     properties: Properties,
     pool: Arc<Pool>,
-    threads: ThreadPool,
+    crew: Crew,
     plans: PlanCache<Plan>,
     state: Mutex<State>,
     runs: AtomicU64,
@@ -58,7 +59,7 @@ struct State {
 
 impl fmt::Debug for FastCpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FastCpu({} threads)", self.threads.current_num_threads())
+        write!(f, "FastCpu({} threads)", self.crew.size())
     }
 }
 
@@ -92,11 +93,7 @@ impl FastCpu {
             return Err(Error::new("cpu", ErrorKind::Invalid(problem)));
         }
         let problem = |e: String| Error::new("cpu", ErrorKind::Device(e));
-        let threads = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("thalweg-cpu-{i}"))
-            .build()
-            .map_err(|e| problem(e.to_string()))?;
+        let crew = Crew::new(threads).map_err(|e| problem(e.to_string()))?;
         Ok(FastCpu {
             properties: Properties {
                 name: "cpu".into(),
@@ -112,7 +109,7 @@ impl FastCpu {
                 scheduled: true,
             },
             pool: Pool::new(memory).ok_or_else(|| problem("no memory".into()))?,
-            threads,
+            crew,
             plans: PlanCache::default(),
             state: Mutex::default(),
             runs: AtomicU64::new(0),
@@ -152,7 +149,8 @@ impl FastCpu {
                 }
             }
         }
-        let regions = self.threads.install(|| plan.run(program, bindings, &state.slots, &self.pool, spans))?;
+        let run = |shared| plan.run(program, bindings, &state.slots, &self.pool, shared, spans);
+        let regions = self.crew.run(plan.work, run)?;
         if program.step {
             state.last_step = Some(plan.report);
         }

@@ -35,6 +35,8 @@ pub struct Plan {
     /// Outputs written by a launch that looks at positions: they go to their target when all is well.
     held_back: Vec<bool>,
     pub report: PlanReport,
+    /// Lane-operations in all.
+    pub work: usize,
 }
 
 impl std::fmt::Debug for Plan {
@@ -83,11 +85,12 @@ impl Plan {
                 }
             }
         }
+        let work = compiled.iter().map(Compiled::work).fold(0, usize::saturating_add);
         let mut count = Count::default();
         compiled.iter().for_each(|launch| count.add(launch, 1));
         let planned_bytes = schedule.slots.iter().map(|s| *s as u64).sum();
         let report = PlanReport { launches: count.launches, kernels: count.kernels(), planned_bytes };
-        Ok(Plan { schedule, compiled, zeroed, cleared, held_back, report })
+        Ok(Plan { schedule, compiled, zeroed, cleared, held_back, report, work })
     }
 
     /// Bytes of each slot of the activation pool.
@@ -95,7 +98,8 @@ impl Plan {
         &self.schedule.slots
     }
 
-    /// Runs the plan. `slots` are at least as large as [`Plan::slots`]; `spans` get one for each launch.
+    /// Runs the plan. `slots` are at least as large as [`Plan::slots`]; `shared`: whether
+    /// other threads may take parts. `spans` get one for each launch.
     ///
     /// # Errors
     /// A position that is none of its axis: the launches behind it are not run, and nothing is written in place by those in front
@@ -106,6 +110,7 @@ impl Plan {
         bindings: &Bindings,
         slots: &[Buffer],
         pool: &std::sync::Arc<Pool>,
+        shared: bool,
         mut spans: Option<&mut Vec<Span>>,
     ) -> Result<Vec<Region>> {
         let targets = bindings.targets.iter().zip(&self.held_back);
@@ -133,7 +138,7 @@ impl Plan {
         {
             let scalars: Vec<u32> = program.scalar_words(bindings).collect();
             let mut views = self.views(slots, pool, &region_of)?;
-            let run = Run { plan: self, program, scalars: &scalars, pool };
+            let run = Run { plan: self, program, scalars: &scalars, pool, shared };
             for (compiled, launch) in self.compiled.iter().zip(&self.schedule.launches) {
                 let start = Instant::now();
                 run.launch(compiled, launch, &mut views)?;
@@ -201,6 +206,7 @@ struct Run<'r> {
     program: &'r Program,
     scalars: &'r [u32],
     pool: &'r std::sync::Arc<Pool>,
+    shared: bool,
 }
 
 impl Run<'_> {
@@ -210,17 +216,17 @@ impl Run<'_> {
         match compiled {
             Compiled::Kernel(kernel) => {
                 let scalars: SmallVec<[u32; 2]> = work.scalars.iter().map(|slot| self.scalars[*slot]).collect();
-                let bind = Bind { views: &own(), scalars: &scalars, outside: &outside };
+                let bind = Bind { views: &own(), scalars: &scalars, outside: &outside, shared: self.shared };
                 match &**kernel {
                     Kernel::Loop(parts) => {
-                        parts.iter().for_each(|nest| nest.execute(bind, &access::Region::whole(&nest.extents), true));
+                        parts.iter().for_each(|nest| nest.execute(bind, &access::Region::whole(&nest.extents)));
                     }
                     Kernel::Contract(kernel) => kernel.execute(bind, self.pool)?,
                 }
             }
             Compiled::Whole(whole) => {
                 let dtype = |number: BufId| self.plan.schedule.buffers[work.buffers[number]].dtype;
-                whole::execute(whole, whole::Bound { views: &own(), dtype: &dtype });
+                whole::execute(whole, whole::Bound { views: &own(), dtype: &dtype, shared: self.shared });
             }
             Compiled::Repeat(steps) => {
                 for step in 0..steps.times {

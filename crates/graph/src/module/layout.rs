@@ -5,7 +5,7 @@ use std::panic::Location;
 use smallvec::smallvec;
 use thalweg_ir::{DType, Op, shape::count};
 
-use crate::tensor::Tensor;
+use crate::{device::Device, tensor::Tensor};
 
 /// Elements to a multiple of which every parameter's place in a flat buffer is rounded up: 256 bytes of f32, the largest
 /// offset alignment that adapters ask for.
@@ -78,6 +78,21 @@ impl Layout {
         chunks.unsqueeze(1).broadcast_to([self.len / CHUNK, CHUNK]).reshape([self.len])
     }
 
+    /// Whether an element is a parameter's; the others lie between two.
+    ///
+    /// # Shapes
+    /// → `[len]`, Bool
+    #[track_caller]
+    pub fn inside(&self, device: &Device) -> Tensor {
+        let of_chunks = |s: &Segment| {
+            let len = count(&s.shape);
+            (0..len.div_ceil(CHUNK)).map(move |chunk| (len - chunk * CHUNK).min(CHUNK) as i32)
+        };
+        let filled: Vec<i32> = self.segments.iter().flat_map(of_chunks).collect();
+        let filled = Tensor::from_slice(device, &filled, [filled.len(), 1]);
+        Tensor::arange(device, CHUNK).lt(filled).reshape([self.len])
+    }
+
     /// A view of parameter `i`.
     ///
     /// # Shapes
@@ -120,9 +135,14 @@ impl Layout {
             let (got, want) = (parts.len(), self.segments.len());
             return first.fail("join", crate::ErrorKind::Invalid(format!("{got} tensors for {want} parameters")));
         }
-        let parts = parts.iter().map(|p| p.cast(dtype)).collect();
+        let parts: Vec<Tensor> = parts.iter().map(|p| p.cast(dtype)).collect();
+        if let [part] = &parts[..]
+            && count(part.shape()) == self.len
+        {
+            return part.reshape([self.len]);
+        }
         let offsets = self.segments.iter().map(|s| s.offset).collect();
-        Tensor::node(Op::Pack(offsets), parts, smallvec![self.len], dtype, first.device(), Location::caller())
+        Tensor::node(Op::Pack(offsets), parts.into(), smallvec![self.len], dtype, first.device(), Location::caller())
     }
 
     /// To which parameter each chunk belongs.

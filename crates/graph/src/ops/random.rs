@@ -100,14 +100,18 @@ impl Rng {
     /// A stream for draws on a device.
     pub fn stream(&mut self) -> Stream {
         let key = u64::from(self.next_u32()) | u64::from(self.next_u32()) << 32;
-        Stream(Arc::new(Draws { key: key.into(), op: self.next_u32().into(), draw: 0.into() }))
+        Stream::of(Draws { key: key.into(), op: self.next_u32().into(), draw: 0.into() })
     }
 }
 
 /// A stream of draws made on a device. Each draw has a number, which is an input of the plan: replays draw anew.
 /// Clones are the same stream.
 #[derive(Clone, Debug)]
-pub struct Stream(Arc<Draws>);
+pub struct Stream {
+    draws: Arc<Draws>,
+    /// The number of its draws, where that is not for the host to count.
+    at: Option<Tensor>,
+}
 
 #[derive(Debug)]
 struct Draws {
@@ -117,38 +121,49 @@ struct Draws {
 }
 
 impl Stream {
+    fn of(draws: Draws) -> Stream {
+        Stream { draws: Arc::new(draws), at: None }
+    }
+
+    /// The stream whose draws all have this number, `[]`: a count that the device keeps, say of steps. What is done again draws the same
+    /// again, and nothing is counted here.
+    #[track_caller]
+    pub fn at(&self, number: &Tensor) -> Stream {
+        Stream { draws: self.draws.clone(), at: Some(number.cast(DType::U32)) }
+    }
+
     /// How many draws were made; checkpoints keep it.
     pub fn draws(&self) -> u64 {
-        self.0.draw.load(Ordering::Relaxed)
+        self.draws.draw.load(Ordering::Relaxed)
     }
 
     /// Goes on from this number of draws.
     pub fn set_draws(&self, draws: u64) {
-        self.0.draw.store(draws, Ordering::Relaxed);
+        self.draws.draw.store(draws, Ordering::Relaxed);
     }
 
     /// A stream of its own that goes on from here with the same draws.
     pub(crate) fn apart(&self) -> Stream {
         let [key, op, draws] = self.state();
-        Stream(Arc::new(Draws { key: key.into(), op: (op as u32).into(), draw: draws.into() }))
+        Stream::of(Draws { key: key.into(), op: (op as u32).into(), draw: draws.into() })
     }
 
     /// All that it takes to go on from here, as words.
     pub(crate) fn state(&self) -> [u64; 3] {
-        let Draws { key, op, draw } = &*self.0;
+        let Draws { key, op, draw } = &*self.draws;
         [key.load(Ordering::Relaxed), u64::from(op.load(Ordering::Relaxed)), draw.load(Ordering::Relaxed)]
     }
 
     /// Goes on from there.
     pub(crate) fn set_state(&self, [key, op, draws]: [u64; 3]) {
-        self.0.key.store(key, Ordering::Relaxed);
-        self.0.op.store(op as u32, Ordering::Relaxed);
-        self.0.draw.store(draws, Ordering::Relaxed);
+        self.draws.key.store(key, Ordering::Relaxed);
+        self.draws.op.store(op as u32, Ordering::Relaxed);
+        self.draws.draw.store(draws, Ordering::Relaxed);
     }
 
     /// What its clones have in common.
     pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+        Arc::as_ptr(&self.draws) as usize
     }
 
     /// Words, U32: element `i` is word `i % 4` of the block with counter `(i / 4, op, draw)`. Uniform over all 2³².
@@ -158,9 +173,11 @@ impl Stream {
     #[track_caller]
     pub fn words(&self, device: &Device, shape: impl IntoShape) -> Tensor {
         let word = |w: u32| Tensor::scalar(device, f64::from(w), DType::U32);
-        let draws = self.0.clone();
-        let next = move || f64::from(draws.draw.fetch_add(1, Ordering::Relaxed) as u32);
-        let draw = Tensor::live_scalar(device, DType::U32, next);
+        let draw = self.at.clone().unwrap_or_else(|| {
+            let draws = self.draws.clone();
+            let next = move || f64::from(draws.draw.fetch_add(1, Ordering::Relaxed) as u32);
+            Tensor::live_scalar(device, DType::U32, next)
+        });
         let [key, op, _] = self.state();
         // Loading a snapshot may bring another seed, which a compiled function has to meet.
         record::depends(record::On::Seed(self.address()), || {

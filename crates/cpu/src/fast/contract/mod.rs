@@ -53,11 +53,20 @@ impl ContractKernel {
         Ok(ContractKernel::Product(Box::new(Product::new(&c, buffers)?)))
     }
 
+    /// What it comes to, as [`LoopCode::work`] counts.
+    pub fn work(&self) -> usize {
+        match self {
+            ContractKernel::Loop(code) => code.work(),
+            ContractKernel::Planes(planes) => planes.work(),
+            ContractKernel::Product(product) => product.work(),
+        }
+    }
+
     /// Runs it. `views` has room for `EXTRA` buffers behind those of the schedule.
     pub fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         match self {
             ContractKernel::Loop(code) => {
-                code.execute(bind, &Region::whole(&code.extents), true);
+                code.execute(bind, &Region::whole(&code.extents));
                 Ok(())
             }
             ContractKernel::Planes(planes) => planes.execute(bind, pool),

@@ -35,6 +35,12 @@ impl Planes {
         Ok(Planes { stencil, batch: c.batch.clone(), n, direct, epilogue, sums })
     }
 
+    /// What it comes to, as [`LoopCode::work`](super::super::kernel::code::LoopCode::work) counts.
+    pub fn work(&self) -> usize {
+        let planes = self.batch.iter().product::<usize>() * self.n.tiles();
+        planes.saturating_mul(self.n.len).saturating_mul(self.stencil.taps())
+    }
+
     /// Runs it.
     pub fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         let mut views = bind.views.to_vec();
@@ -60,13 +66,18 @@ impl Planes {
                 self.stencil.run(pulp::Arch::new(), &views, &coords, frame.view(), to);
                 if direct.is_none() {
                     views[self.sums] = sums.view();
-                    self.epilogue.apply(Bind { views: &views, ..bind }, (batch, 1), 1, n, false);
+                    self.epilogue.apply(Bind { views: &views, shared: false, ..bind }, (batch, 1), 1, n);
                 }
             }
             [frame, sums].into_iter().for_each(give_back);
             Some(())
         };
-        let done = (0..count.div_ceil(chunk)).into_par_iter().with_max_len(1).map(task).all(|done| done.is_some());
+        let tasks = count.div_ceil(chunk);
+        let done = if bind.shared {
+            (0..tasks).into_par_iter().with_max_len(1).map(task).all(|done| done.is_some())
+        } else {
+            (0..tasks).all(|t| task(t).is_some())
+        };
         if done { Ok(()) } else { Err(exhausted(plane * size_of::<f32>())) }
     }
 }

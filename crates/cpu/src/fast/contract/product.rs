@@ -89,6 +89,13 @@ impl Product {
         Ok(Product { batches, m, n: n_tiles, k: k_tiles, a, b, whole, long, direct, epilogue, sums })
     }
 
+    /// What it comes to, as [`LoopCode::work`](super::super::kernel::code::LoopCode::work) counts.
+    pub fn work(&self) -> usize {
+        // Eight multiply-adds take no longer than an operation on a lane.
+        let sums = self.batches.saturating_mul(self.m).saturating_mul(self.n.count);
+        sums.saturating_mul(self.k.count / 8 + 1)
+    }
+
     /// Runs it.
     pub fn execute(&self, bind: Bind<'_>, pool: &Pool) -> Result<(), thalweg_ir::Error> {
         if self.batches == 0 {
@@ -102,7 +109,7 @@ impl Product {
         views[self.sums + 2] = copy_b.view();
         for side in [&self.a, &self.b] {
             if let Source::Copied(code) = &side.source {
-                code.execute(Bind { views: &views, ..bind }, &Region::whole(&code.extents), true);
+                code.execute(Bind { views: &views, ..bind }, &Region::whole(&code.extents));
             }
         }
         let direct = self.direct.as_ref().filter(|d| {
@@ -148,14 +155,14 @@ impl Product {
                 }
                 if let (None, Some(sums)) = (direct, &sums) {
                     views[self.sums] = sums.view();
-                    self.epilogue.apply(Bind { views: &views, ..bind }, (batch, 1), self.m, n, false);
+                    self.epilogue.apply(Bind { views: &views, shared: false, ..bind }, (batch, 1), self.m, n);
                 }
             }
             [tile_a, tile_b, sums, part].into_iter().flatten().for_each(give_back);
             Some(())
         };
         let tasks = count.div_ceil(chunk);
-        let done = if tasks > 1 && work.saturating_mul(count) > 1 << 16 {
+        let done = if bind.shared && tasks > 1 && work.saturating_mul(count) > 1 << 16 {
             (0..tasks).into_par_iter().with_max_len(1).map(task).all(|done| done.is_some())
         } else {
             (0..tasks).all(|t| task(t).is_some())
@@ -182,12 +189,16 @@ impl Product {
             let b = self.b.tile(views, None, batch, n, all_k);
             let b = Matrix { rows: b.cols, cols: b.rows, ..b };
             let dims = [self.m, n.1, self.k.count];
-            if self.long { whole_long(dims, c, a, b, pool)? } else { matmul(dims, c, false, a, b, true) }
+            if self.long {
+                whole_long(dims, c, a, b, bind.shared, pool)?
+            } else {
+                matmul(dims, c, false, a, b, bind.shared)
+            }
         }
         if direct.is_none() {
             let mut views = views.to_vec();
             views[self.sums] = sums.view();
-            self.epilogue.apply(Bind { views: &views, ..bind }, (0, self.batches), self.m, n, true);
+            self.epilogue.apply(Bind { views: &views, ..bind }, (0, self.batches), self.m, n);
         }
         Ok(())
     }
@@ -202,20 +213,26 @@ fn whole_long(
     c: Matrix<'_>,
     a: Matrix<'_>,
     b: Matrix<'_>,
+    shared: bool,
     pool: &Pool,
 ) -> Result<(), thalweg_ir::Error> {
     let parts = (k / 512).clamp(1, PARTS);
     let chunk = k.div_ceil(parts);
     let bytes = m * n * size_of::<f32>();
     let sums = pool.scratch(2 * parts * bytes)?;
-    (0..parts).into_par_iter().with_max_len(1).for_each(|p| {
+    let task = |p: usize| {
         let (first, len) = (p * chunk, chunk.min(k - p * chunk));
         let own = sums.view().bytes_at(2 * p * bytes, 2 * bytes);
         let to = Matrix { view: own, start: 0, rows: n as isize, cols: 1 };
         let a = Matrix { start: (a.start as isize + first as isize * a.cols) as usize, ..a };
         let b = Matrix { start: (b.start as isize + first as isize * b.rows) as usize, ..b };
         matmul_long([m, n, len], to, false, a, b, own.bytes_at(bytes, bytes));
-    });
+    };
+    if shared {
+        (0..parts).into_par_iter().with_max_len(1).for_each(task);
+    } else {
+        (0..parts).for_each(task);
+    }
     matmul([m, n, 0], c, false, a, b, false);
     for p in 0..parts {
         add([m, n], c, sums.view().slice(2 * p * m * n, m * n));

@@ -104,6 +104,11 @@ impl Stencil {
         self.plane[0] * self.plane[1]
     }
 
+    /// Positions of the kernel.
+    pub fn taps(&self) -> usize {
+        self.shifts.len()
+    }
+
     /// Sums one plane: `coords` is its point of `batch ++ planes`. Writes `[rows, cols]` to `to`.
     pub fn run(&self, arch: Arch, views: &[View<'_>], coords: &Coords, frame: View<'_>, to: &mut [f32]) {
         let frame = frame.slice_mut::<f32>(0, self.frame_len());

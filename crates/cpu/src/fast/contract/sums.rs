@@ -72,7 +72,7 @@ impl Epilogue {
     }
 
     /// Applies the body to a tile of one batch, or to everything.
-    pub fn apply(&self, bind: Bind<'_>, batch: (usize, usize), m: usize, (n, n_len): (usize, usize), parallel: bool) {
+    pub fn apply(&self, bind: Bind<'_>, batch: (usize, usize), m: usize, (n, n_len): (usize, usize)) {
         let [b, mm, nn] = &self.groups;
         let (mut lo, mut hi) = ([0; MAX_COORDS], [1; MAX_COORDS]);
         set_box(b, 0, batch.0, batch.1, &mut lo, &mut hi);
@@ -80,7 +80,7 @@ impl Epilogue {
         set_box(nn, b.len() + mm.len(), n, n_len, &mut lo, &mut hi);
         lo[MAX_COORDS - 1] = n;
         hi[MAX_COORDS - 1] = n + 1;
-        self.code.execute(bind, &Region { lo, hi }, parallel);
+        self.code.execute(bind, &Region { lo, hi });
     }
 }
 

@@ -12,7 +12,10 @@ use thalweg_ir::{
     schedule::ir::BufId,
 };
 
-use super::access::{Reach, Sparse};
+use super::{
+    access::{Reach, Sparse},
+    pair::Pair,
+};
 
 /// A register, and whether it holds one lane for all.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,8 @@ pub enum What {
         dtype: DType,
         at: Reach,
         fill: u32,
+        /// What is written before its words are read for the last time: where its buffer is of these, they are copied.
+        written: Vec<BufId>,
     },
     Gather {
         buf: BufId,
@@ -61,6 +66,7 @@ pub enum What {
     },
     Unary(UnaryOp, Class, Src),
     Binary(BinaryOp, Class, Src, Src),
+    Pair(Pair, [Src; 3]),
     Select(Src, Src, Src),
     Cast(Class, DType, Src),
     Splat(Src),
@@ -132,8 +138,8 @@ pub struct LoopCode {
     /// Per-row results.
     pub puts: Vec<Put>,
     pub registers: usize,
-    /// Buffers that are written.
-    pub writes: Vec<BufId>,
+    /// Cache lines of the next block to be asked for behind each instruction, so that all are when it is over.
+    pub lines: usize,
     /// Instructions per lane and step of a sweep, weighted.
     pub weight: usize,
     /// Extents of each group of outer coordinates, merged.

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Lane-operations below which a task is not worth starting: some 20 µs.
-const TASK: usize = 1 << 16;
+pub const TASK: usize = 1 << 16;
 /// The most tasks that a launch is cut into.
 const TASKS: usize = 64;
 /// Blocks of a row that share an accumulator.
@@ -24,14 +24,19 @@ const ROW_SEGMENT: usize = 32;
 const COLUMN_SEGMENT: usize = 256;
 
 impl LoopCode {
+    /// Lane-operations that it comes to.
+    pub fn work(&self) -> usize {
+        self.extents.iter().fold(self.weight, |work, n| work.saturating_mul(*n))
+    }
+
     /// Runs it on a box of its outer coordinates (all of `inner`).
-    pub fn execute(&self, bind: Bind<'_>, region: &Region, parallel: bool) {
+    pub fn execute(&self, bind: Bind<'_>, region: &Region) {
         let shape = Shape::new(self, region);
         if shape.items == 0 {
             return;
         }
         let cost = shape.lanes_per_item.saturating_mul(self.weight).saturating_mul(shape.units.max(1));
-        if parallel
+        if bind.shared
             && shape.items < 16
             && shape.units >= 2 * shape.segment
             && cost.saturating_mul(shape.items) > 2 * TASK
@@ -42,7 +47,7 @@ impl LoopCode {
             }
             return;
         }
-        if !parallel {
+        if !bind.shared {
             let mut machine = Machine::new(self, bind, *region);
             (0..shape.items).for_each(|item| machine.item(&shape, item, false));
             return;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use smallvec::{SmallVec, smallvec};
 use thalweg_ir::{
-    DType,
+    Class, DType,
     op::{binary::BinaryOp, unary::UnaryOp},
     schedule::{
         ir::{Access, BufId, Inst, Level, Loop, Store, Val},
@@ -16,7 +17,9 @@ use super::{
     alu,
     code::{Instr, Kind, LoopCode, Put, Reduction, Src, Sweep, What},
     lanes::{BLOCK, ROW, bits, kind, suffix, varies},
+    pair::Pair,
 };
+use crate::gemm::LINE;
 
 /// Lanes of a block of a transpose: few enough for their cache lines and pages to stay while the rows go by.
 const TRANSPOSED: usize = 64;
@@ -65,6 +68,13 @@ impl LoopCode {
     }
 }
 
+/// Two operations in one: what is done, and its three operands.
+#[derive(Clone, Copy, Debug)]
+struct Paired {
+    pair: Pair,
+    operands: [Val; 3],
+}
+
 struct Builder<'a> {
     l: &'a Loop,
     dtype_of: &'a dyn Fn(BufId) -> DType,
@@ -74,6 +84,12 @@ struct Builder<'a> {
     levels: Vec<Level>,
     /// For each value the coordinates it changes along, as bits.
     varies: Vec<u32>,
+    /// The values that are computed in one go with the only operand that needs them.
+    pairs: Vec<Option<Paired>>,
+    /// Those operands.
+    within: Vec<bool>,
+    /// For each store the sweep in which it happens; none at the end of a row.
+    store_sweeps: Vec<Option<usize>>,
     /// The register of each value, while it has one.
     at: Vec<Option<usize>>,
     free: Vec<usize>,
@@ -96,7 +112,7 @@ impl<'a> Builder<'a> {
         };
         let varies = varies(l);
         let values = l.body.insts.len();
-        Builder {
+        let mut builder = Builder {
             l,
             dtype_of,
             kind,
@@ -104,10 +120,86 @@ impl<'a> Builder<'a> {
             single,
             levels: l.levels(),
             varies,
+            pairs: vec![None; values],
+            within: vec![false; values],
+            store_sweeps: Vec::new(),
             at: vec![None; values],
             free: Vec::new(),
             registers: 0,
+        };
+        builder.find_pairs();
+        builder
+    }
+
+    /// Finds the values that are computed together with an operand which nothing else reads.
+    fn find_pairs(&mut self) {
+        let body = &self.l.body;
+        let mut uses = vec![0; body.insts.len()];
+        body.insts
+            .iter()
+            .flat_map(Inst::operands)
+            .chain(body.stores.iter().map(|s| s.value))
+            .for_each(|v| uses[v] += 1);
+        for v in 0..body.insts.len() {
+            let Inst::Binary(second, x, y) = body.insts[v] else { continue };
+            // Within a row it is computed where it is read; what is one for a row, before the sweep that can have it.
+            let (of, per_row) = (self.levels[v], |t: Val| self.levels[t].per_row);
+            let together = |t: Val| if of.per_row { self.levels[t] == of } else { !per_row(t) };
+            let alone = |t: Val| uses[t] == 1 && self.pairs[t].is_none() && together(t);
+            let paired = |t: Val, c: Val, turned: bool| {
+                let Inst::Binary(first, a, b) = body.insts[t] else { return None };
+                let floats = [a, t].iter().all(|v| body.class(*v) == Class::Float);
+                if !floats || !alone(t) || self.is_uniform(t) || self.is_uniform(v) {
+                    return None;
+                }
+                // The first has all lanes.
+                let turns = matches!(first, BinaryOp::Add | BinaryOp::Mul);
+                let (a, b) = if self.is_uniform(a) && turns { (b, a) } else { (a, b) };
+                let pair = Pair::new(first, second, turned).filter(|_| !self.is_uniform(a))?;
+                Some((t, Paired { pair, operands: [a, b, c] }))
+            };
+            if let Some((t, pair)) = paired(x, y, false).or_else(|| paired(y, x, true)) {
+                self.pairs[v] = Some(pair);
+                self.within[t] = true;
+            }
         }
+    }
+
+    /// The values whose registers the code of a value reads.
+    fn reads(&self, v: Val) -> SmallVec<[Val; 4]> {
+        let operands = match self.pairs[v] {
+            Some(pair) => SmallVec::from(&pair.operands[..]),
+            None => self.l.body.insts[v].operands(),
+        };
+        operands.into_iter().flat_map(|x| self.behind(x)).collect()
+    }
+
+    /// A value, and what it may be another name of: all lanes of a block choose the same.
+    fn behind(&self, v: Val) -> SmallVec<[Val; 4]> {
+        match self.l.body.insts[v] {
+            Inst::Select(c, x, y) if self.is_uniform(c) && !self.is_uniform(x) && !self.is_uniform(y) => {
+                [x, y].into_iter().flat_map(|x| self.behind(x)).chain([v]).collect()
+            }
+            _ => smallvec![v],
+        }
+    }
+
+    /// The buffers that are written before a value is read for the last time.
+    fn written(&self, v: Val) -> Vec<BufId> {
+        let stores = self.l.body.stores.iter().zip(&self.store_sweeps).enumerate();
+        let last = self.store_sweeps.iter().flatten().max();
+        // A sweep's code is over before the last sweep writes, and what is one for a row is read in the next block too.
+        let early = |sweep: &Option<usize>| sweep.is_some() && (sweep.as_ref() < last || self.levels[v].per_row);
+        // It may be what a store writes, and others are written in front of that.
+        let turn = |(i, (_, sweep)): (usize, (&Store, &Option<usize>))| (sweep.unwrap_or(usize::MAX), i);
+        let read = stores.clone().filter(|(_, (store, _))| self.behind(store.value).contains(&v)).map(turn).max();
+        let before = |store| read.is_some_and(|read| turn(store) < read);
+        stores.filter(|(i, (s, sweep))| early(sweep) || before((*i, (*s, *sweep)))).map(|(_, (s, _))| s.buf).collect()
+    }
+
+    /// Whether one lane stands for all.
+    fn is_uniform(&self, v: Val) -> bool {
+        self.varies[v] & bits(self.lanes.clone()) == 0
     }
 
     fn build(mut self) -> LoopCode {
@@ -123,6 +215,7 @@ impl<'a> Builder<'a> {
             (along_inner || !self.levels[s.value].per_row).then_some(self.levels[s.value].sweep)
         };
         let store_sweeps: Vec<Option<usize>> = l.body.stores.iter().map(store_sweep).collect();
+        self.store_sweeps = store_sweeps.clone();
         let last_level = self.levels.iter().map(|l| l.sweep).max().unwrap_or(0);
 
         // The values of each section: 0 is the prologue, then `before` and `code` of each sweep.
@@ -134,7 +227,7 @@ impl<'a> Builder<'a> {
         let mut once = vec![false; l.body.insts.len()];
         for v in 0..l.body.insts.len() {
             let level = self.levels[v];
-            if !needed[v] || is_reduce(v) || !level.per_row {
+            if !needed[v] || is_reduce(v) || !level.per_row || self.within[v] {
                 continue;
             }
             let section = if self.varies[v] == 0 && level.sweep == 0 { 0 } else { 1 + 2 * level.sweep };
@@ -164,7 +257,7 @@ impl<'a> Builder<'a> {
                 }
             }
             for v in 0..l.body.insts.len() {
-                if wanted[v] && !once[v] && !is_reduce(v) {
+                if wanted[v] && !once[v] && !is_reduce(v) && !self.within[v] {
                     sections[2 + 2 * s].push(v);
                     once[v] = self.single;
                 }
@@ -176,21 +269,21 @@ impl<'a> Builder<'a> {
         let forever = usize::MAX;
         for (i, section) in sections.iter().enumerate() {
             for v in section {
-                for x in l.body.insts[*v].operands() {
+                for x in self.reads(*v) {
                     last_use[x] = last_use[x].max(i);
                 }
             }
         }
         for v in 0..l.body.insts.len() {
             if let Inst::Reduce(_, x) = l.body.insts[v] {
-                last_use[x] = last_use[x].max(2 + 2 * self.levels[x].sweep);
+                for x in self.behind(x) {
+                    last_use[x] = last_use[x].max(2 + 2 * self.levels[x].sweep);
+                }
             }
             // In place updates read before they write, so what is stored lives until all loads are done.
-            if l.body.stores.iter().any(|s| s.value == v) || sections[0].contains(&v) {
-                last_use[v] = forever;
-            }
-            if !self.single && self.levels[v].per_row {
-                last_use[v] = forever;
+            let stored = l.body.stores.iter().any(|s| s.value == v);
+            if stored || sections[0].contains(&v) || (!self.single && self.levels[v].per_row) {
+                self.behind(v).into_iter().for_each(|v| last_use[v] = forever);
             }
         }
 
@@ -204,7 +297,7 @@ impl<'a> Builder<'a> {
             sweeps: Vec::new(),
             puts: Vec::new(),
             registers: 0,
-            writes: l.body.stores.iter().map(|s| s.buf).collect(),
+            lines: 0,
             weight: 1,
             groups: Vec::new(),
             extents,
@@ -256,6 +349,7 @@ impl<'a> Builder<'a> {
             }
         }
         compiled.registers = self.registers;
+        compiled.lines = compiled.sweeps.iter().map(|sweep| lines(sweep, compiled.block)).max().unwrap_or(0);
         compiled.weight = compiled.sweeps.iter().flat_map(|s| s.before.iter().chain(&s.code)).map(weight).sum();
         compiled.weight +=
             compiled.puts.len() + compiled.sweeps.iter().map(|s| s.puts.len() + s.reductions.len()).sum::<usize>();
@@ -295,7 +389,7 @@ impl<'a> Builder<'a> {
     }
 
     fn src(&self, v: Val) -> Src {
-        let uniform = self.varies[v] & bits(self.lanes.clone()) == 0;
+        let uniform = self.is_uniform(v);
         let reg = self.at[v].unwrap_or_else(|| unreachable!("value {v} is used before it is computed"));
         Src { reg, uniform }
     }
@@ -306,14 +400,15 @@ impl<'a> Builder<'a> {
         let mut code = Vec::with_capacity(values.len());
         for (i, v) in values.iter().enumerate() {
             let inst = &self.l.body.insts[*v];
-            let operands = inst.operands();
+            let operands = self.reads(*v);
             let reg = self.fresh();
             self.at[*v] = Some(reg);
             let what = self.what(*v, inst);
             code.push(Instr { what, dst: self.src(*v) });
             for x in operands {
-                let later_here = values[i + 1..].iter().any(|w| self.l.body.insts[*w].operands().contains(&x));
-                let reduced = self.l.body.insts.iter().any(|w| matches!(w, Inst::Reduce(_, y) if *y == x));
+                let later_here = values[i + 1..].iter().any(|w| self.reads(*w).contains(&x));
+                let reduced =
+                    self.l.body.insts.iter().any(|w| matches!(w, Inst::Reduce(_, y) if self.behind(*y).contains(&x)));
                 if !later_here
                     && !reduced
                     && last_use[x] <= section
@@ -331,12 +426,16 @@ impl<'a> Builder<'a> {
         let last = self.lanes.clone().last();
         let step = |s: &Sparse| last.map_or(0, |d| s.factor(d));
         let dtype = l.body.dtypes[v];
+        if let Some(Paired { pair, operands }) = self.pairs[v] {
+            return What::Pair(pair, operands.map(|v| self.src(v)));
+        }
         match inst {
             Inst::Load { buf, at } => What::Load {
                 buf: *buf,
                 dtype: (self.dtype_of)(*buf),
                 at: Reach::new(at, last),
                 fill: alu::word(dtype, at.fill),
+                written: self.written(v),
             },
             Inst::Gather { buf, at, index } => What::Gather {
                 buf: *buf,
@@ -404,6 +503,13 @@ fn mark(l: &Loop, v: Val, needed: &mut [bool]) {
     }
 }
 
+/// Cache lines that a sweep reads of a block for each of its instructions.
+fn lines(sweep: &Sweep, block: usize) -> usize {
+    let wide = sweep.before.iter().chain(&sweep.code).filter(|instr| !instr.dst.uniform);
+    let loads = wide.clone().filter(|instr| matches!(instr.what, What::Load { .. }));
+    (loads.count() * block.div_ceil(LINE)).div_ceil(wide.count().max(1))
+}
+
 /// About how many plain operations an instruction is worth.
 fn weight(instr: &Instr) -> usize {
     use UnaryOp::*;
@@ -418,6 +524,7 @@ fn weight(instr: &Instr) -> usize {
         What::Binary(BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Fmod, ..) => 64,
         What::Random { .. } => 16,
         What::Gather { .. } => 8,
+        What::Pair(..) => 2,
         _ => 1,
     }
 }

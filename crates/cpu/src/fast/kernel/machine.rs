@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     ops::Range,
     sync::{Mutex, PoisonError},
 };
@@ -18,7 +19,7 @@ use super::{
     random,
     reduce::Acc,
 };
-use crate::gemm::View;
+use crate::gemm::{LINE, View};
 
 /// What a run binds to the code.
 #[derive(Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct Bind<'a> {
     pub scalars: &'a [u32],
     /// Told of a position that is outside.
     pub outside: &'a Outside,
+    /// Whether the device's other threads may take a part.
+    pub shared: bool,
 }
 
 /// A position outside, if a launch met one.
@@ -61,11 +64,23 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A register: its own block, or a stretch of a buffer that nothing writes during the launch.
+/// A register.
 #[derive(Default)]
 struct Register<'a> {
     own: Vec<u32>,
-    lent: Option<&'a [u32]>,
+    holds: Holds<'a>,
+}
+
+/// Where the words of a register are.
+#[derive(Clone, Copy, Default)]
+enum Holds<'a> {
+    /// In its own block.
+    #[default]
+    Own,
+    /// In a stretch of a buffer that nothing writes before they are read for the last time.
+    Lent(&'a [u32]),
+    /// In another register, which keeps them as long.
+    Same(usize),
 }
 
 /// The state of one task.
@@ -79,6 +94,8 @@ pub struct Machine<'a> {
     /// Lanes of the current block.
     pub n: usize,
     registers: Vec<Register<'a>>,
+    /// What the next block is going to read.
+    ahead: VecDeque<(View<'a>, Range<usize>)>,
     pub accs: Vec<Acc>,
 }
 
@@ -86,10 +103,19 @@ impl<'a> Machine<'a> {
     pub fn new(code: &'a LoopCode, bind: Bind<'a>, region: Region) -> Machine<'a> {
         let mut spare = SPARE.with(|s| std::mem::take(&mut *s.borrow_mut()));
         let registers =
-            (0..code.registers).map(|_| Register { own: spare.pop().unwrap_or_default(), lent: None }).collect();
+            (0..code.registers).map(|_| Register { own: spare.pop().unwrap_or_default(), holds: Holds::Own }).collect();
         SPARE.with(|s| *s.borrow_mut() = spare);
-        let mut machine =
-            Machine { code, bind, region, arch: Arch::new(), coords: region.lo, n: 1, registers, accs: Vec::new() };
+        let mut machine = Machine {
+            code,
+            bind,
+            region,
+            arch: Arch::new(),
+            coords: region.lo,
+            n: 1,
+            registers,
+            ahead: VecDeque::new(),
+            accs: Vec::new(),
+        };
         machine.run(&code.prologue);
         machine
     }
@@ -102,7 +128,7 @@ impl<'a> Machine<'a> {
         for (to, from) in machine.registers.iter_mut().zip(&self.registers) {
             to.own.clear();
             to.own.extend_from_slice(&from.own);
-            to.lent = from.lent;
+            to.holds = from.holds;
         }
         machine
     }
@@ -110,8 +136,14 @@ impl<'a> Machine<'a> {
     /// The words of a register.
     #[inline]
     pub fn get(&self, src: Src) -> &[u32] {
-        let register = &self.registers[src.reg];
-        register.lent.unwrap_or(&register.own)
+        let mut register = &self.registers[src.reg];
+        loop {
+            match register.holds {
+                Holds::Own => return &register.own,
+                Holds::Lent(words) => return words,
+                Holds::Same(reg) => register = &self.registers[reg],
+            }
+        }
     }
 
     /// Makes a register hold `n` words, or one if it is uniform, that `write` fills.
@@ -125,7 +157,7 @@ impl<'a> Machine<'a> {
         write(self, &mut own);
         let register = &mut self.registers[dst.reg];
         register.own = own;
-        register.lent = None;
+        register.holds = Holds::Own;
     }
 
     /// Executes straight-line code on the current block.
@@ -134,7 +166,7 @@ impl<'a> Machine<'a> {
         for Instr { what, dst } in code {
             let dst = *dst;
             match what {
-                What::Load { buf, dtype, at, fill } => self.load(dst, *buf, *dtype, at, *fill),
+                What::Load { .. } => self.load(dst, what),
                 What::Gather { .. } => self.gather(dst, what),
                 What::Within { index, bound, check } => self.within(dst, *index, *bound, *check),
                 What::InBounds(at) => self.set(dst, |m, y| {
@@ -168,9 +200,36 @@ impl<'a> Machine<'a> {
                 What::Binary(op, class, a, b) => {
                     self.set(dst, |m, y| alu::binary(arch, *op, *class, m.get(*a), m.get(*b), y))
                 }
+                What::Pair(pair, [a, b, c]) => {
+                    self.set(dst, |m, y| pair.apply(arch, m.get(*a), m.get(*b), m.get(*c), y))
+                }
+                // What all lanes choose is there already.
+                What::Select(c, a, b) if c.uniform && !a.uniform && !b.uniform => {
+                    let chosen = if self.get(*c)[0] != 0 { a } else { b };
+                    self.registers[dst.reg].holds = Holds::Same(chosen.reg);
+                }
                 What::Select(c, a, b) => self.set(dst, |m, y| alu::select(arch, m.get(*c), m.get(*a), m.get(*b), y)),
                 What::Cast(from, to, a) => self.set(dst, |m, y| alu::cast(arch, *from, *to, m.get(*a), y)),
                 What::Splat(a) => self.set(dst, |m, y| y.fill(m.get(*a)[0])),
+            }
+            if !dst.uniform {
+                self.fetch();
+            }
+        }
+    }
+
+    /// Asks for a part of what the next block is going to read: while this one is computed, not all at once before it.
+    fn fetch(&mut self) {
+        let mut lines = self.code.lines;
+        while lines > 0
+            && let Some((view, words)) = self.ahead.front_mut()
+        {
+            let part = words.len().min(lines * LINE);
+            view.fetch(words.start, part);
+            words.start += part;
+            lines -= part.div_ceil(LINE);
+            if words.start == words.end {
+                self.ahead.pop_front();
             }
         }
     }
@@ -186,20 +245,24 @@ impl<'a> Machine<'a> {
         });
     }
 
-    /// Whether a buffer shares memory with one that is written.
-    fn is_written(&self, view: &View<'_>) -> bool {
-        self.code.writes.iter().any(|written| self.bind.views[*written].overlaps(view))
+    /// Whether `n` lanes of the current block are neighbours.
+    #[inline]
+    fn lies_so(&self, at: &Reach, n: usize) -> bool {
+        let whole = self.code.lanes.clone().last().is_none_or(|d| n <= self.region.hi[d] - self.coords[d]);
+        whole && (n == 1 || at.unguarded_step() == Some(1))
     }
 
-    fn load(&mut self, dst: Src, buf: usize, dtype: DType, at: &Reach, fill: u32) {
-        let view = self.bind.views[buf];
+    fn load(&mut self, dst: Src, what: &What) {
+        let What::Load { buf, dtype, at, fill, written } = what else { unreachable!("only loads come here") };
+        let (view, dtype, fill) = (self.bind.views[*buf], *dtype, *fill);
         let n = if dst.uniform { 1 } else { self.n };
-        let last = self.code.lanes.clone().last();
-        let whole = last.is_none_or(|d| n <= self.region.hi[d] - self.coords[d]);
-        if whole && dtype.size_bytes() == 4 && (n == 1 || at.unguarded_step() == Some(1)) && !self.is_written(&view) {
+        let stays = || !written.iter().any(|written| self.bind.views[*written].overlaps(&view));
+        if dtype.size_bytes() == 4 && self.lies_so(at, n) && stays() {
             // The elements lie as a block already.
             if let Some(address) = at.point(&self.coords) {
-                self.registers[dst.reg].lent = Some(view.slice(address as usize, n));
+                let next = address as usize + n;
+                self.ahead.push_back((view, next..next + n));
+                self.registers[dst.reg].holds = Holds::Lent(view.slice(address as usize, n));
                 return;
             }
         }
@@ -295,6 +358,9 @@ impl<'a> Machine<'a> {
             return;
         };
         if put.ignored.is_empty() && put.step != 0 && !put.src.uniform && put.dtype.size_bytes() == 4 {
+            if self.lies_so(&put.reach, self.n) {
+                return view.put(put.at.at(&self.coords) as usize, src);
+            }
             return put.reach.walk_rows(
                 &self.region,
                 &self.code.lanes,
@@ -304,8 +370,7 @@ impl<'a> Machine<'a> {
                     let src = &src[lane..lane + rows * len];
                     if valid.step == 1 {
                         for (row, src) in src.chunks_exact(len).enumerate() {
-                            let at = (valid.address + next * row as i64) as usize;
-                            view.slice_mut::<u32>(at, len).copy_from_slice(src);
+                            view.put((valid.address + next * row as i64) as usize, src);
                         }
                     } else {
                         view.scatter_rows(valid.address as usize, next as isize, valid.step as isize, len, src);
@@ -510,7 +575,7 @@ fn put_run(view: &View<'_>, dtype: DType, address: i64, step: i64, src: &[u32]) 
     match dtype {
         DType::F16 if step == 1 => view.slice_mut::<half::f16>(at, n).convert_from_f32_slice(cast_slice(src)),
         DType::BF16 if step == 1 => view.slice_mut::<half::bf16>(at, n).convert_from_f32_slice(cast_slice(src)),
-        _ if step == 1 => view.slice_mut::<u32>(at, n).copy_from_slice(src),
+        _ if step == 1 => view.put(at, src),
         DType::F32 | DType::I32 | DType::U32 | DType::Bool => view.scatter_rows(at, 0, step as isize, n, src),
         _ => {
             for (t, word) in src.iter().enumerate() {

@@ -8,11 +8,13 @@ use thalweg_ir::{
 
 use crate::gemm::View;
 
-/// The buffers, and the dtype of each.
+/// The buffers, the dtype of each, and who may work on them.
 #[derive(Clone, Copy)]
 pub struct Bound<'a> {
     pub views: &'a [View<'a>],
     pub dtype: &'a (dyn Fn(BufId) -> DType + Sync),
+    /// Whether other threads may take a part.
+    pub shared: bool,
 }
 
 impl<'a> Bound<'a> {

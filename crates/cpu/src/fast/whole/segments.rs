@@ -73,7 +73,7 @@ impl Run<'_> {
         let each = (a * self.of.count * b.max(1) / (4 * rayon::current_num_threads())).clamp(LEAST, MOST);
         let range = (each / b.max(1)).clamp(1, self.of.count.max(1));
         let ranges = self.of.count.div_ceil(range);
-        (0..a * ranges).into_par_iter().for_each(|task| {
+        let task = |task: usize| {
             let (a, first) = (task / ranges, task % ranges * range);
             let here = first..(first + range).min(self.of.count);
             let from = a * self.of.count + here.start;
@@ -93,6 +93,11 @@ impl Run<'_> {
                     y[to * b..][..b].iter_mut().zip(x).for_each(|(y, x)| *y = f(*y, *x));
                 }
             }
-        });
+        };
+        if self.bound.shared {
+            (0..a * ranges).into_par_iter().for_each(task);
+        } else {
+            (0..a * ranges).for_each(task);
+        }
     }
 }
