@@ -86,6 +86,28 @@ fn a_stopped_run_goes_on_with_the_same_bits() -> Result<()> {
     Ok(())
 }
 
+/// Running statistics are written by the step that moved them, and come back when it fails.
+#[test]
+fn running_statistics_are_carried_along() -> Result<()> {
+    for device in [strict(), cpu(), test_gpu!()] {
+        let rng = &mut Rng::seed(1);
+        let norm = BatchNorm1d::new(2).init(&device, rng)?;
+        let x = Tensor::from_slice(&device, &[1.0f32, 2.0, 3.0, 5.0, 8.0, 13.0], [3, 2]);
+        let loss = || (norm.forward(&x) - 1.0).square().mean(..);
+        let mean = || norm.running_mean.as_ref().unwrap().tensor().to_vec::<f64>();
+        let opt = Lbfgs { max_iter: 1, line_search: None, ..Lbfgs::default() }.init(&norm)?;
+        opt.step(loss)?;
+        let mut saved = Snapshot::new();
+        norm.save(&mut saved)?;
+        assert!(saved.iter().all(|(name, _)| !name.starts_with("#set")), "nothing waits on {device}");
+        let after = mean()?;
+        assert!(after.iter().zip([0.4, 20.0 / 30.0]).all(|(got, want)| (got - want).abs() < 1e-5), "{after:?}");
+        opt.step(|| loss().reshape([7])).unwrap_err();
+        assert_eq!(mean()?, after, "{device}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_loss_that_fails_leaves_the_parameters() -> Result<()> {
     let fit = Fit::new(&cpu())?;

@@ -135,6 +135,25 @@ fn skipped_steps_use_no_rate() -> Result<()> {
     Ok(())
 }
 
+/// Another schedule in the middle of skipped steps begins where the device counts, not where the host would.
+#[test]
+fn another_schedule_finds_the_count_among_skipped_steps() -> Result<()> {
+    for device in devices() {
+        let p = param(&device, &[0.0])?;
+        let opt = sgd(1.0).init(&p)?.schedule(rate);
+        let bad = vector(&device, &[f32::NAN]);
+        for round in 0..6 {
+            for _ in 0..33 {
+                opt.step(&(p.tensor() * &bad).sum(..))?;
+            }
+            let factor = 1.0 + round as f64;
+            opt.set_schedule(move |step| factor * rate(step));
+            assert_rate(goes(&p, &opt)?, factor * rate(round), &format!("round {round} on {device}"));
+        }
+    }
+    Ok(())
+}
+
 /// In a compiled step: from the start, when a run is resumed between two calls, and when the schedule is another.
 #[test]
 fn compiled_steps_look_the_rate_up() -> Result<()> {

@@ -115,7 +115,8 @@ impl Rates {
         let mut inner = lock(&self.0);
         inner.problem = source.problem();
         inner.source = source;
-        inner.ring = None;
+        // The ring of a schedule reaches back as far as steps may have been skipped since the latest refill.
+        inner.forget();
     }
 
     /// The schedule that is followed.
@@ -167,7 +168,7 @@ impl Inner {
             (self.fixed, self.ring) = (rate.get(), None);
         }
         if self.expected != Some(control.version()) {
-            (self.at_most, self.ring, self.pending) = (None, None, None);
+            self.forget();
         }
         let ring = match &self.ring {
             Some(ring) if self.since < REFILL => ring.clone(),
@@ -182,7 +183,30 @@ impl Inner {
         Ok(ring)
     }
 
+    fn forget(&mut self) {
+        (self.at_most, self.ring, self.pending) = (None, None, None);
+    }
+
     fn refill(&mut self, control: &Tensor, lane: usize) -> Result<Tensor> {
+        let mut ring = [0.0; RING as usize];
+        match self.source.clone() {
+            Source::Fixed(_) => ring.fill(self.fixed),
+            Source::Schedule(schedule) => {
+                let at_most = self.count(control, lane)?;
+                // Rates from REFILL steps back, in case the device lags by skipped steps, to REFILL steps ahead.
+                for step in at_most.saturating_sub(REFILL)..at_most + REFILL {
+                    ring[(step % RING) as usize] = schedule.at(step as f64);
+                }
+            }
+        }
+        let ring = vector(control.device(), control.dtype(), &ring);
+        self.ring = Some(ring.clone());
+        self.since = 0;
+        Ok(ring)
+    }
+
+    /// What the device's step count is at most.
+    fn count(&mut self, control: &Tensor, lane: usize) -> Result<u64> {
         if let Some((mut read, after)) = self.pending.take() {
             match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(lanes)) => self.at_most = Some(lanes[lane] as u64 + after),
@@ -201,19 +225,6 @@ impl Inner {
         {
             self.pending = Some((Box::pin(read), 0));
         }
-        // Rates from REFILL steps back, in case the device lags by skipped steps, to REFILL steps ahead.
-        let mut ring = [0.0; RING as usize];
-        match &self.source {
-            Source::Fixed(_) => ring.fill(self.fixed),
-            Source::Schedule(schedule) => {
-                for step in at_most.saturating_sub(REFILL)..at_most + REFILL {
-                    ring[(step % RING) as usize] = schedule.at(step as f64);
-                }
-            }
-        }
-        let ring = vector(control.device(), control.dtype(), &ring);
-        self.ring = Some(ring.clone());
-        self.since = 0;
-        Ok(ring)
+        Ok(at_most)
     }
 }

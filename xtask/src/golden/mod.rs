@@ -142,7 +142,7 @@ fn dispatch(run: &Run, family: &Value, case: &Value) -> Option<Result<Outcome>> 
     let plain = run.dtype == DType::F32;
     let result = match op {
         _ if family["family"] == "schedules" && run.dtype != DType::F16 => schedules::run(run, case),
-        "LBFGS" if run.dtype != DType::F16 => lbfgs::run(run, case),
+        "LBFGS" if family["family"] == "optim_lbfgs" && run.dtype != DType::F16 => lbfgs::run(run, case),
         // Weights are f32, whatever the device can do.
         _ if family["family"] == "init" && plain => init::run(run, case),
         "cast" if case["input"].is_string() => return plain.then(|| ops_cast::run(run, case).transpose()).flatten(),

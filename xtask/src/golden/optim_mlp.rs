@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use serde_json::Value;
-use thalweg_graph::{DType, Param, Result, Tensor};
+use thalweg_graph::{Param, Tensor};
 use thalweg_nn::{Linear, Losses};
 
 use super::{
@@ -20,39 +20,39 @@ const PARAMS: [&str; 4] = ["w1", "b1", "w2", "b2"];
 const LOOKS: [usize; 3] = [1, 10, 20];
 
 /// Runs a case.
-pub fn run(run: &Run, case: &Value) -> std::result::Result<Outcome, Stop> {
+pub fn run(run: &Run, case: &Value) -> Result<Outcome, Stop> {
     let name = case["name"].as_str().context("a case without name")?;
     let attrs = Attrs::new(&case["attrs"]);
     let load = |tensor: &str| Ok::<_, Stop>(run.store.get(&format!("common/{tensor}"))?.upload(run.device, run.dtype));
-    let params = PARAMS.iter().map(|p| Ok(Param::new(load(p)?)?)).collect::<std::result::Result<Vec<_>, Stop>>()?;
+    let params = PARAMS.iter().map(|p| Ok(Param::new(load(p)?)?)).collect::<Result<Vec<_>, Stop>>()?;
     let (x, y) = (load("x")?, load("y")?);
-    let by_search = case["op"] == "LBFGS";
     let loss = || loss(&params, &x, &y, case["l2"].as_f64().unwrap_or(0.0));
-    // Both give the loss in front of the step.
-    let step: Box<dyn Fn() -> Result<f64>> = if by_search {
-        let opt = lbfgs::settings(&attrs)?.init(&params)?;
-        Box::new(move || opt.step(loss))
-    } else {
-        let mut opt = optimizer(case["op"].as_str().unwrap_or_default(), &attrs, &params)?;
-        if let Some(norm) = case["clip_grad_norm"].as_f64() {
-            opt = opt.clip_norm(norm);
+    // One step; gives the loss before it.
+    let step: Box<dyn Fn() -> thalweg_graph::Result<f64>> = match case["op"].as_str().unwrap_or_default() {
+        "LBFGS" => {
+            let opt = lbfgs::settings(&attrs)?.init(&params)?;
+            Box::new(move || opt.step(loss))
         }
-        Box::new(move || opt.step_closure(loss)?.item())
+        rule => {
+            let mut opt = optimizer(rule, &attrs, &params)?;
+            if let Some(norm) = case["clip_grad_norm"].as_f64() {
+                opt = opt.clip_norm(norm);
+            }
+            Box::new(move || opt.step_closure(loss)?.item())
+        }
     };
     if let Some(unread) = attrs.unread() {
         return Err(Stop::Unsupported(format!("attribute {unread}")));
     }
     let (tol, variant) = (&case["tol"], variant_name(run.dtype));
     let (mut holds, mut losses) = (Holds::default(), Vec::new());
-    for number in 1..=case["steps"].as_u64().context("a case without steps")? as usize {
+    for t in 1..=case["steps"].as_u64().context("a case without steps")? as usize {
         losses.push(step()?);
-        // A search amplifies rounding in what the losses hardly depend on.
-        let looks = !by_search || run.dtype == DType::F64;
-        let Some(look) = LOOKS.iter().position(|at| looks && *at == number) else { continue };
+        let Some(look) = LOOKS.iter().position(|at| *at == t) else { continue };
         for (param, p) in PARAMS.iter().zip(&params) {
             let want = run.store.get(&format!("{name}/f64/{param}"))?.row(look);
             let got = p.tensor().to_vec::<f64>()?;
-            holds.check(run, &format!("{param} after step {number}"), &got, &want.values, need(tol, param, variant)?);
+            holds.check(run, &format!("{param} after step {t}"), &got, &want.values, need(tol, param, variant)?);
         }
     }
     let want = |what: &str| Ok::<_, Stop>(&run.store.get(&format!("{name}/f64/{what}"))?.values);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use thalweg_graph::{
-    DType, Device, Element, Error, ErrorKind, Module, Param, Result, Tensor,
+    DType, Device, Element, Error, ErrorKind, Module, Param, Result, State, Tensor,
     module::snapshot::{Array, Loading, Snapshot, Stateful, Value},
     shape::count,
 };
@@ -27,6 +27,8 @@ use crate::{
 pub struct LbfgsOptimizer {
     settings: Lbfgs,
     params: Vec<(String, Param)>,
+    /// Running statistics and the like, which a step writes along.
+    carried: Vec<State>,
     memory: Mutex<Memory>,
 }
 
@@ -44,7 +46,8 @@ impl Lbfgs {
         if params.is_empty() {
             return Err(Error::new("init", ErrorKind::Invalid("the module has no trainable parameter".into())));
         }
-        Ok(LbfgsOptimizer { settings: self, params, memory: Mutex::default() })
+        let carried = module.states().into_iter().map(|(_, s)| s).collect();
+        Ok(LbfgsOptimizer { settings: self, params, carried, memory: Mutex::default() })
     }
 }
 
@@ -53,11 +56,12 @@ impl LbfgsOptimizer {
     ///
     /// # Errors
     /// The error that the loss carries; a loss that is not one number, not finite at first, or depends on no parameter of this
-    /// optimizer; what went wrong on the device. The parameters are then what they were.
+    /// optimizer; what went wrong on the device. Parameters and states are then what they were.
     #[track_caller]
     pub fn step(&self, mut loss: impl FnMut() -> Tensor) -> Result<f64> {
         let mut memory = self.memory();
         let start = self.values()?;
+        let carried: Vec<Tensor> = self.carried.iter().map(State::tensor).collect();
         let (mut known, mut theta) = (memory.clone(), start.clone());
         let sign = if self.settings.maximize { -1.0 } else { 1.0 };
         let mut at = start.clone();
@@ -73,11 +77,13 @@ impl LbfgsOptimizer {
         match result {
             Ok(first) => {
                 self.set(&theta)?;
+                self.carry(self.carried.iter().map(State::tensor).collect())?;
                 *memory = known;
                 Ok(sign * first)
             }
             Err(error) => {
                 self.set(&start)?;
+                self.carry(carried)?;
                 Err(error)
             }
         }
@@ -132,6 +138,11 @@ impl LbfgsOptimizer {
             rest = others;
         }
         Ok(())
+    }
+
+    #[track_caller]
+    fn carry(&self, values: Vec<Tensor>) -> Result<()> {
+        self.carried.iter().zip(&values).try_for_each(|(state, value)| state.write(value))
     }
 
     /// What all of it is read and written in.
