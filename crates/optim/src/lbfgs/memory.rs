@@ -78,8 +78,16 @@ impl Memory {
     }
 }
 
+/// `aᵀb`, summed in pairs: the error grows with the logarithm of the length.
+///
+/// # Source
+/// Higham 1993, "The accuracy of floating point summation".
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    if a.len() <= 8 {
+        return a.iter().zip(b).map(|(a, b)| a * b).sum();
+    }
+    let middle = a.len() / 2;
+    dot(&a[..middle], &b[..middle]) + dot(&a[middle..], &b[middle..])
 }
 
 /// `x ← x + a y`.
