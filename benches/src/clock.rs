@@ -107,7 +107,18 @@ impl Clock {
     }
 
     /// Times `call(sync)`, which must drain the device and read one element back when `sync` is true.
-    pub fn measure(&mut self, work: Work, mut call: impl FnMut(bool) -> Result<()>) -> Result<Line> {
+    pub fn measure(&mut self, work: Work, call: impl FnMut(bool) -> Result<()>) -> Result<Line> {
+        self.measure_after(work, || Ok(()), call)
+    }
+
+    /// The same, where something is to be there before each call that is not timed.
+    pub fn measure_after(
+        &mut self,
+        work: Work,
+        mut before: impl FnMut() -> Result<()>,
+        mut call: impl FnMut(bool) -> Result<()>,
+    ) -> Result<Line> {
+        before()?;
         let start = Instant::now();
         call(true)?;
         let first = start.elapsed();
@@ -116,6 +127,7 @@ impl Clock {
         let start = Instant::now();
         let mut warm = 0;
         while warm < 2 || (start.elapsed() < Duration::from_millis(300) && warm < 10) {
+            before()?;
             call(true)?;
             warm += 1;
         }
@@ -126,11 +138,14 @@ impl Clock {
             if samples.len() >= least && (start.elapsed() >= self.budget || samples.len() >= SAMPLES.1) {
                 break;
             }
-            let sample = Instant::now();
+            let mut took = Duration::ZERO;
             for i in 1..=self.inner {
+                before()?;
+                let sample = Instant::now();
                 call(i == self.inner)?;
+                took += sample.elapsed();
             }
-            samples.push(sample.elapsed() / self.inner as u32);
+            samples.push(took / self.inner as u32);
         }
         samples.sort_unstable();
         let (low, high) = (samples[(samples.len() - 1) / 2], samples[samples.len() / 2]);

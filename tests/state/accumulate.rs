@@ -125,3 +125,20 @@ fn looks_between_micro_batches_change_nothing() -> Result<()> {
     }
     Ok(())
 }
+
+/// What was added up lies where the rule reads it: the step is one launch for the rule, one for the norm by which it is measured, one for
+/// the counts.
+#[test]
+fn a_step_by_what_was_added_up_reads_it_where_it_lies() -> Result<()> {
+    let device = Device::cpu()?;
+    let params = (0..5).map(|i| super::param(&device, &vec![i as f32; 70 + i])).collect::<Result<Vec<_>>>()?;
+    let opt = Adam::default().init(&params)?;
+    for losses in [1, 3] {
+        for _ in 0..losses {
+            opt.accumulate(&params.iter().map(|p| p.tensor().square().sum(..)).reduce(|a, b| a + b).expect("some"))?;
+        }
+        opt.step_accumulated()?;
+        assert_eq!(device.last_step().expect("a step was taken").launches, 3, "of {losses}");
+    }
+    Ok(())
+}

@@ -25,7 +25,7 @@ use crate::{
     schedule::Schedule,
     select::Select,
     skips::Skips,
-    work::{Summed, Work, lock},
+    work::{Flat, Summed, Work, lock},
 };
 
 /// Update rules at work on the parameters of a module.
@@ -68,8 +68,8 @@ enum By<'a> {
     /// Gradients that a caller has: they are looked at only where they are measured anyway. Some are computed on the way, for others
     /// to apply.
     Gradients(Vec<Tensor>),
-    /// A sum of gradients whose losses nobody has any more: they are measured.
-    Sum,
+    /// A sum of gradients whose losses nobody has any more: they are measured. As they were laid out.
+    Sum(Vec<Flat>),
 }
 
 impl Optimizer {
@@ -420,7 +420,7 @@ impl Optimizer {
     /// The update by gradients of no loss that is known: skipped if one is not finite.
     #[track_caller]
     pub(crate) fn apply_finite(&self, grads: Grads) -> Result<()> {
-        self.run(grads, By::Sum)
+        self.run(grads, By::Sum(Vec::new()))
     }
 
     /// One step by a loss that a function computes; gives the loss.
@@ -449,10 +449,11 @@ impl Optimizer {
             Some(Summed { grads: sum, losses, .. }) => (sum + grads, losses + 1),
             None => (grads, 1),
         };
-        let grads = sum.map(Tensor::detach);
-        let computed: Vec<Tensor> = grads.iter().chain([loss]).cloned().collect();
+        let (grads, flats, others) = self.work().lay_out(sum.map(Tensor::detach));
+        let flat = flats.iter().map(|flat| &flat.gradient);
+        let computed: Vec<Tensor> = flat.chain(&others).chain([loss]).cloned().collect();
         write_states(loss.device(), Vec::new(), &computed)?;
-        *lock(&self.sum) = Some(Summed { grads, losses, recording });
+        *lock(&self.sum) = Some(Summed { grads, flats, losses, recording });
         Ok(())
     }
 
@@ -480,8 +481,9 @@ impl Optimizer {
             return Err(self.forget_sum());
         }
         let _scope = Scope::update();
-        let mean = sum.grads.clone().map(|g| g * (1.0 / f64::from(sum.losses)));
-        let result = self.run(mean, By::Sum);
+        let mean = |g: &Tensor| if sum.losses == 1 { g.clone() } else { g * (1.0 / f64::from(sum.losses)) };
+        let by = By::Sum(sum.flats.iter().map(|flat| flat.map(mean)).collect());
+        let result = self.run(sum.grads.clone().map(mean), by);
         // An error changes nothing; but what has become stale can never be applied, and would be in the way of every sum to come.
         if let Err(error) = &result
             && !matches!(error.kind(), ErrorKind::Stale { .. })
@@ -528,7 +530,11 @@ impl Optimizer {
         for (group, moves) in groups.iter().zip(&moves).filter(|(_, moves)| moves.contains(&true)) {
             group.arena.bring_home()?;
             // The update has no gradient of its own; untracked, its nodes let go of each other once they are computed.
-            let gradient = group.gather(&grads, moves);
+            let laid_out = match &by {
+                By::Sum(flats) => flats.iter().find(|flat| flat.is_of(group, moves)),
+                _ => None,
+            };
+            let gradient = laid_out.map_or_else(|| group.gather(&grads, moves), |flat| flat.gradient.clone());
             gradient.check()?;
             active.push((group, moves, gradient));
         }
@@ -538,11 +544,11 @@ impl Optimizer {
         let (loss, inverse, watch) = match &by {
             By::Loss(loss, inverse) => (Some(*loss), inverse.as_ref(), vec![(*loss).clone()]),
             By::Gradients(waiting) => (None, None, waiting.clone()),
-            By::Sum => (None, None, Vec::new()),
+            By::Sum(_) => (None, None, Vec::new()),
         };
         let unscaled = |x: Tensor| inverse.map_or(x.clone(), |inverse| &x * inverse.cast(x.dtype()));
         let (scaled, order) = (self.scaling.is_some(), self.clip.norm.map(|(_, p)| p));
-        let measured = scaled || order.is_some() || matches!(by, By::Sum);
+        let measured = scaled || order.is_some() || matches!(by, By::Sum(_));
         let gradients = active.iter().filter(|_| measured).map(|(.., g)| g);
         let norm = Norm::of(gradients, order.unwrap_or(2.0));
         // The norm is not finite as soon as one gradient is not. A loss that is not finite may have gradients that are.

@@ -77,7 +77,8 @@ impl Stateful for Optimizer {
             let Some(n) = summed else { return Ok(()) };
             let mut grads = Grads::new();
             sum.iter().try_for_each(|(param, gradient)| grads.insert(*param, gradient))?;
-            *lock(&self.sum) = Some(Summed { grads, losses: n as u32, recording: None });
+            let (grads, flats, _) = self.work().lay_out(grads);
+            *lock(&self.sum) = Some(Summed { grads, flats, losses: n as u32, recording: None });
             Ok(())
         });
         Ok(loading)

@@ -5,10 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use thalweg_graph::{DType, Device, Grads, Param, Result};
+use thalweg_graph::{DType, Device, Grads, Param, Result, Tensor, module::Layout};
 
 use crate::{
-    control::Control,
+    control::{Control, wide},
     group::{Group, Rules},
 };
 
@@ -16,10 +16,21 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Summed {
     pub grads: Grads,
+    /// The same by groups, in the layout of their parameters.
+    pub flats: Vec<Flat>,
     /// Of how many losses.
     pub losses: u32,
     /// In which recording, if they are a compiled function's.
     pub recording: Option<u64>,
+}
+
+/// Gradients of a group's parameters in one buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Flat {
+    layout: Layout,
+    /// Which of them have one.
+    given: Vec<bool>,
+    pub gradient: Tensor,
 }
 
 /// What moves with the steps.
@@ -52,6 +63,27 @@ impl Work {
         self.groups.iter().any(|g| g.arena.params().iter().any(|p| p.same(param)))
     }
 
+    /// Gradients laid out by groups, where that changes no dtype; they are parts of these buffers then. Those that stay by themselves
+    /// come last.
+    #[track_caller]
+    pub fn lay_out(&self, mut grads: Grads) -> (Grads, Vec<Flat>, Vec<Tensor>) {
+        let mut flats = Vec::with_capacity(self.groups.len());
+        let mut others = grads.clone();
+        for group in self.groups.iter().filter(|g| wide(g.arena.dtype()) == g.arena.dtype()) {
+            let given: Vec<bool> = group.arena.params().iter().map(|p| grads.get(p).is_some()).collect();
+            if !given.contains(&true) {
+                continue;
+            }
+            let (layout, gradient) = (group.arena.layout(), group.gather(&grads, &given));
+            for (i, param) in group.arena.params().iter().enumerate().filter(|(i, _)| given[*i]) {
+                grads.replace(param, &layout.part(&gradient, i));
+                others.remove(param);
+            }
+            flats.push(Flat { layout: layout.clone(), given, gradient });
+        }
+        (grads, flats, others.iter().cloned().collect())
+    }
+
     /// Compiled functions that met it record again.
     pub fn end(&self) {
         self.current.store(false, Ordering::Relaxed);
@@ -60,6 +92,18 @@ impl Work {
     /// For how many parameters there is room.
     pub fn size(&self) -> usize {
         self.groups.iter().map(Group::size).sum()
+    }
+}
+
+impl Flat {
+    /// Another gradient in its place.
+    pub fn map(&self, f: impl FnOnce(&Tensor) -> Tensor) -> Flat {
+        Flat { gradient: f(&self.gradient), ..self.clone() }
+    }
+
+    /// Whether it is what a step moves these parameters by.
+    pub fn is_of(&self, group: &Group, moves: &[bool]) -> bool {
+        self.given == moves && self.layout == *group.arena.layout()
     }
 }
 
