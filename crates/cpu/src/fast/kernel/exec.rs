@@ -21,7 +21,7 @@ const TASKS: usize = 64;
 /// Blocks of a row that share an accumulator.
 const ROW_SEGMENT: usize = 32;
 /// Steps of a column that share an accumulator.
-const COLUMN_SEGMENT: usize = 256;
+const COLUMN_SEGMENT: usize = 32;
 
 impl LoopCode {
     /// Lane-operations that it comes to.
