@@ -47,14 +47,6 @@ pub fn is_rounded(op: &str, tensor: &str) -> bool {
 }
 
 impl Tol {
-    /// This tolerance so many times.
-    pub fn times(self, factor: f64) -> Tol {
-        match self {
-            Tol::Within { rtol, atol } => Tol::Within { rtol: factor * rtol, atol: factor * atol },
-            Tol::Exact => Tol::Exact,
-        }
-    }
-
     /// This tolerance, and what a reference that is [rounded](is_rounded) adds, with the largest upstream gradient.
     pub fn of_rounded(self, upstream: f64) -> Tol {
         match self {

@@ -57,7 +57,7 @@ pub fn run(run: &Run, case: &Value) -> Result<Outcome, Stop> {
 }
 
 /// L-BFGS by PyTorch's settings.
-pub fn settings(a: &Attrs) -> Result<Lbfgs, Stop> {
+fn settings(a: &Attrs) -> Result<Lbfgs, Stop> {
     let usual = Lbfgs::default();
     let size = |key: &str| a.int_or(key, -1).map(|n| usize::try_from(n).ok());
     Ok(Lbfgs {
