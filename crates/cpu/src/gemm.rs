@@ -108,6 +108,12 @@ impl<'a> View<'a> {
         unsafe { std::slice::from_raw_parts(at, len) }
     }
 
+    /// Whether it is larger than what a core keeps near by itself.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.bytes > 1 << 20
+    }
+
     /// Has the words from `start` on brought near, as many as there are of `len`, while others are computed with.
     #[cfg(target_arch = "x86_64")]
     #[inline]

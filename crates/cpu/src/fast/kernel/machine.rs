@@ -260,8 +260,10 @@ impl<'a> Machine<'a> {
         if dtype.size_bytes() == 4 && self.lies_so(at, n) && stays() {
             // The elements lie as a block already.
             if let Some(address) = at.point(&self.coords) {
-                let next = address as usize + n;
-                self.ahead.push_back((view, next..next + n));
+                if view.is_large() {
+                    let next = address as usize + n;
+                    self.ahead.push_back((view, next..next + n));
+                }
                 self.registers[dst.reg].holds = Holds::Lent(view.slice(address as usize, n));
                 return;
             }
