@@ -234,46 +234,46 @@ impl std::ops::Add for Grads {
     }
 }
 
-/// A sum of squares that neither overflows nor loses small ones: elements from 2^48 on are summed scaled by 2^-80.
+/// A sum of squares that has a root wherever the root is a number: as it is, and scaled by `2^-160` for where that overflows.
 ///
 /// # Source
-/// Blue 1978, "A portable Fortran program to find the Euclidean norm of a vector", without its third accumulator.
+/// Blue 1978, "A portable Fortran program to find the Euclidean norm of a vector": its sums of ordinary and of large numbers, but
+/// that every number is in both, so that none is compared.
 #[derive(Clone, Debug)]
 pub struct Squares {
     ordinary: Tensor,
-    large: Tensor,
+    scaled: Tensor,
 }
+
+/// What numbers are scaled by before they are squared again: where the sum of squares overflows, those that vanish by it do not count.
+const SCALE: f64 = 1.0 / (1u128 << 80) as f64;
 
 impl Squares {
     /// Of all elements of a tensor.
     #[track_caller]
     pub fn of(x: &Tensor) -> Squares {
         let x = if x.dtype().is_float() && x.dtype().size_bytes() == 2 { x.cast(DType::F32) } else { x.clone() };
-        let size = x.abs();
-        // Not `size ≥ 2^48`: what is no number must show.
-        let is_ordinary = size.lt(2f64.powi(48));
-        let ordinary = is_ordinary.where_(x.square(), 0.0).sum(..);
-        let large = is_ordinary.where_(0.0, (x * 2f64.powi(-80)).square()).sum(..);
-        Squares { ordinary, large }
+        Squares { ordinary: x.square().sum(..), scaled: (x * SCALE).square().sum(..) }
     }
 
     /// Of both.
     #[track_caller]
     pub fn plus(self, other: Squares) -> Squares {
-        Squares { ordinary: self.ordinary + other.ordinary, large: self.large + other.large }
+        Squares { ordinary: self.ordinary + other.ordinary, scaled: self.scaled + other.scaled }
     }
 
     /// Whether every element was finite.
     #[track_caller]
     pub fn is_finite(&self) -> Tensor {
-        self.large.is_finite()
+        self.scaled.is_finite()
     }
 
     /// `√Σ x²`.
     #[track_caller]
     pub fn root(&self) -> Tensor {
-        let scaled = (&self.large + &self.ordinary * 2f64.powi(-80) * 2f64.powi(-80)).sqrt() * 2f64.powi(80);
-        self.large.eq(0.0).where_(self.ordinary.sqrt(), scaled)
+        // Not whether it is finite: a comparison holds also where a driver takes no sum for infinite.
+        let fits = self.ordinary.lt(2f64.powi(120));
+        fits.where_(self.ordinary.sqrt(), self.scaled.sqrt() / SCALE)
     }
 }
 

@@ -85,6 +85,8 @@ pub struct Reduction {
     pub op: ReduceOp,
     pub class: Class,
     pub src: Src,
+    /// What `src` is multiplied by on the way into a sum of floats.
+    pub times: Option<Src>,
     pub dst: Src,
 }
 

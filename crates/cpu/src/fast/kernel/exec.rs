@@ -241,7 +241,10 @@ impl Machine<'_> {
             };
             self.run(&sweep.code);
             for (acc, r) in accs.iter_mut().zip(&sweep.reductions) {
-                acc.take(arch, r.op, r.class, self.get(r.src), position, row);
+                match r.times {
+                    Some(times) => acc.add_products(arch, self.get(r.src), self.get(times)),
+                    None => acc.take(arch, r.op, r.class, self.get(r.src), position, row),
+                }
             }
             for put in &sweep.puts {
                 self.put(put);

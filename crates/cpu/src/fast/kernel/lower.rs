@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use smallvec::{SmallVec, smallvec};
 use thalweg_ir::{
-    Class, DType,
+    Class, DType, ReduceOp,
     op::{binary::BinaryOp, unary::UnaryOp},
     schedule::{
         ir::{Access, BufId, Inst, Level, Loop, Store, Val},
@@ -86,7 +86,9 @@ struct Builder<'a> {
     varies: Vec<u32>,
     /// The values that are computed in one go with the only operand that needs them.
     pairs: Vec<Option<Paired>>,
-    /// Those operands.
+    /// For each sum of products which nothing else reads, their factors.
+    products: Vec<Option<[Val; 2]>>,
+    /// The values that are computed where they are read: in one go with another.
     within: Vec<bool>,
     /// For each store the sweep in which it happens; none at the end of a row.
     store_sweeps: Vec<Option<usize>>,
@@ -121,6 +123,7 @@ impl<'a> Builder<'a> {
             levels: l.levels(),
             varies,
             pairs: vec![None; values],
+            products: vec![None; values],
             within: vec![false; values],
             store_sweeps: Vec::new(),
             at: vec![None; values],
@@ -141,6 +144,18 @@ impl<'a> Builder<'a> {
             .chain(body.stores.iter().map(|s| s.value))
             .for_each(|v| uses[v] += 1);
         for v in 0..body.insts.len() {
+            if let Inst::Reduce(ReduceOp::Sum, t) = body.insts[v]
+                && let Inst::Binary(BinaryOp::Mul, a, b) = body.insts[t]
+                && body.class(t) == Class::Float
+                && uses[t] == 1
+                && self.pairs[t].is_none()
+                && !self.levels[t].per_row
+                && !self.is_uniform(a)
+                && !self.is_uniform(b)
+            {
+                self.products[v] = Some([a, b]);
+                self.within[t] = true;
+            }
             let Inst::Binary(second, x, y) = body.insts[v] else { continue };
             // Within a row it is computed where it is read; what is one for a row, before the sweep that can have it.
             let (of, per_row) = (self.levels[v], |t: Val| self.levels[t].per_row);
@@ -172,6 +187,14 @@ impl<'a> Builder<'a> {
             None => self.l.body.insts[v].operands(),
         };
         operands.into_iter().flat_map(|x| self.behind(x)).collect()
+    }
+
+    /// What a reduction takes.
+    fn terms(&self, reduction: Val) -> SmallVec<[Val; 4]> {
+        match self.products[reduction] {
+            Some(factors) => SmallVec::from(&factors[..]),
+            None => self.l.body.insts[reduction].operands(),
+        }
     }
 
     /// A value, and what it may be another name of: all lanes of a block choose the same.
@@ -276,8 +299,9 @@ impl<'a> Builder<'a> {
         }
         for v in 0..l.body.insts.len() {
             if let Inst::Reduce(_, x) = l.body.insts[v] {
-                for x in self.behind(x) {
-                    last_use[x] = last_use[x].max(2 + 2 * self.levels[x].sweep);
+                let sweep = self.levels[x].sweep;
+                for x in self.terms(v).into_iter().flat_map(|x| self.behind(x)) {
+                    last_use[x] = last_use[x].max(2 + 2 * sweep);
                 }
             }
             // In place updates read before they write, so what is stored lives until all loads are done.
@@ -322,7 +346,8 @@ impl<'a> Builder<'a> {
                     && needed[v]
                     && self.levels[x].sweep == s
                 {
-                    let mut src = self.src(x);
+                    let factors = self.products[v].map(|factors| factors.map(|x| self.src(x)));
+                    let mut src = factors.map_or_else(|| self.src(x), |[src, _]| src);
                     if self.kind == Kind::Rows && src.uniform {
                         // One lane stands for all; a sum over lanes needs them.
                         let dst = Src { reg: self.fresh(), uniform: false };
@@ -331,7 +356,8 @@ impl<'a> Builder<'a> {
                     }
                     let reg = self.fresh();
                     self.at[v] = Some(reg);
-                    reductions.push(Reduction { op, class: l.body.class(x), src, dst: self.src(v) });
+                    let times = factors.map(|[_, times]| times);
+                    reductions.push(Reduction { op, class: l.body.class(x), src, times, dst: self.src(v) });
                 }
             }
             let mut puts = Vec::new();
@@ -407,8 +433,9 @@ impl<'a> Builder<'a> {
             code.push(Instr { what, dst: self.src(*v) });
             for x in operands {
                 let later_here = values[i + 1..].iter().any(|w| self.reads(*w).contains(&x));
-                let reduced =
-                    self.l.body.insts.iter().any(|w| matches!(w, Inst::Reduce(_, y) if self.behind(*y).contains(&x)));
+                let reduced = (0..self.l.body.insts.len())
+                    .filter(|v| matches!(self.l.body.insts[*v], Inst::Reduce(..)))
+                    .any(|v| self.terms(v).into_iter().any(|term| self.behind(term).contains(&x)));
                 if !later_here
                     && !reduced
                     && last_use[x] <= section

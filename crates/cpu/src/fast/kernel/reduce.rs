@@ -143,6 +143,41 @@ impl Acc {
         }
     }
 
+    /// Adds the products of two blocks, as [`Acc::take`] adds a block that holds them: they are rounded, then added.
+    pub fn add_products(&mut self, arch: Arch, x: &[u32], y: &[u32]) {
+        struct Kernel<'a> {
+            acc: &'a mut [f32],
+            x: &'a [f32],
+            y: &'a [f32],
+        }
+        impl NullaryFnOnce for Kernel<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn call(self) {
+                let Kernel { acc: kept, x, y } = self;
+                if kept.len() != WIDTH {
+                    for ((acc, x), y) in kept.iter_mut().zip(x).zip(y) {
+                        *acc += x * y;
+                    }
+                    return;
+                }
+                let mut acc = [0.0; WIDTH];
+                acc.copy_from_slice(kept);
+                let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<WIDTH>(), y.as_chunks::<WIDTH>());
+                for (x, y) in xs.iter().zip(ys) {
+                    for j in 0..WIDTH {
+                        acc[j] += x[j] * y[j];
+                    }
+                }
+                for ((acc, x), y) in acc.iter_mut().zip(x_rest).zip(y_rest) {
+                    *acc += x * y;
+                }
+                kept.copy_from_slice(&acc);
+            }
+        }
+        arch.dispatch(Kernel { acc: cast_slice_mut(&mut self.value), x: cast_slice(x), y: cast_slice(y) });
+    }
+
     /// Elements of one lane come in the order of their positions, so a later one wins only if it is strictly before.
     fn find(&mut self, arch: Arch, op: ReduceOp, class: Class, x: &[u32], position: usize, row: bool) {
         for (part, x) in x.chunks(if row { WIDTH } else { x.len().max(1) }).enumerate() {
