@@ -9,10 +9,12 @@
 //! opt.step(&loss)?; // queued, not waited for
 //! ```
 
+mod accumulate;
 mod average;
 mod beside;
 mod bf16;
 mod clip;
+mod configure;
 mod control;
 mod goal;
 mod group;
@@ -34,6 +36,7 @@ mod setting;
 mod settings;
 mod skips;
 mod stateful;
+mod step;
 mod thaw;
 mod work;
 
