@@ -154,6 +154,59 @@ fn stopped_or_compiled_every_rule_gives_the_same_bits() -> Result<()> {
     Ok(())
 }
 
+/// The rules whose momentum a schedule may drive, and what they call it.
+const MOMENTA: [(&str, &str); 14] = [
+    ("Sgd", "momentum"),
+    ("SgdEma", "beta"),
+    ("RmsProp", "momentum"),
+    ("Lars", "momentum"),
+    ("Muon", "momentum"),
+    ("Adam", "beta1"),
+    ("AdamW", "beta1"),
+    ("Adamax", "beta1"),
+    ("NAdam", "beta1"),
+    ("RAdam", "beta1"),
+    ("Adafactor", "beta1"),
+    ("Lamb", "beta1"),
+    ("Lion", "beta1"),
+    ("SophiaG", "beta1"),
+];
+
+/// By a schedule that stays at a number a rule moves as with that number of its own; a rule that has no such setting says so.
+#[test]
+fn a_momentum_comes_by_a_schedule() -> Result<()> {
+    let moved = |device: &Device, name: &str, setting: &str, own: f64, scheduled: Option<f64>| -> Result<Vec<f64>> {
+        let net = Net::new(device)?;
+        let mut opt = rule(name, &[(setting, own)])?.init(&net)?;
+        if let Some(momentum) = scheduled {
+            opt = opt.schedule_of(setting, momentum);
+        }
+        for i in 0..4 {
+            let loss = net.loss(&batch(device, i));
+            opt.step(&loss)?;
+            opt.observe(&net.loss(&batch(device, i + 9)))?;
+        }
+        let all = net.params().into_iter().map(|(_, p)| p.tensor().to_vec::<f64>());
+        Ok(all.collect::<Result<Vec<_>>>()?.concat())
+    };
+    for device in devices() {
+        for name in RULES {
+            let Some((_, setting)) = MOMENTA.iter().find(|(rule, _)| rule == name) else {
+                let error = moved(&device, name, "lr", 0.01, Some(0.5)).expect_err("no rule looks its rate up by name");
+                assert!(error.to_string().contains("'lr', which no rule looks up"), "{name}: {error}");
+                continue;
+            };
+            let far = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            let want = moved(&device, name, setting, 0.6, None)?;
+            let got = moved(&device, name, setting, 0.9, Some(0.6))?;
+            let other = moved(&device, name, setting, 0.9, None)?;
+            let (off, effect) = (far(&got, &want), far(&other, &want));
+            assert!(off < 1e-3 * effect, "{name} on {device}: {off} off, where another momentum is {effect}");
+        }
+    }
+    Ok(())
+}
+
 /// A step that is skipped changes no parameter, no slot and no count.
 #[test]
 fn a_skipped_step_of_every_rule_changes_nothing() -> Result<()> {

@@ -206,7 +206,7 @@ impl Rule for Adafactor {
         let u = self.scaled(s, &g);
         let by = (s.rms(&u) / self.clip).maximum(1.0).recip();
         let u = s.layout().spread(&by) * u;
-        let m = if self.beta1 > 0.0 { s.mean("exp_avg", self.beta1, &u) } else { u };
+        let m = if self.beta1 > 0.0 { s.mean("exp_avg", s.setting("beta1", self.beta1), &u) } else { u };
         p - alpha * m
     }
 }

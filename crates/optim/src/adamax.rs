@@ -50,10 +50,11 @@ impl Rule for Adamax {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, false);
-        let m = s.mean("exp_avg", self.beta1, &g);
+        let beta1 = s.setting("beta1", self.beta1);
+        let m = s.mean("exp_avg", &beta1, &g);
         let u = (s.get("exp_inf") * self.beta2).maximum(g.abs() + self.eps);
         s.set("exp_inf", &u);
-        let c = s.correction("correction1", self.beta1);
+        let c = s.correction("correction1", &beta1);
         p - s.lr() / c * m / u
     }
 }

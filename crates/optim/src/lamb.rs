@@ -62,9 +62,10 @@ impl Rule for Lamb {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, 0.0, true);
-        let m = s.mean("exp_avg", self.beta1, &g);
+        let beta1 = s.setting("beta1", self.beta1);
+        let m = s.mean("exp_avg", &beta1, &g);
         let v = s.mean("exp_avg_sq", self.beta2, &(&g * &g));
-        let c1 = s.correction("correction1", self.beta1);
+        let c1 = s.correction("correction1", &beta1);
         let c2 = s.correction("correction2", self.beta2);
         let r = match self.bias_correction {
             true => m / c1 / (v.sqrt() * c2.rsqrt() + self.eps),

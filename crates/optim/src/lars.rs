@@ -61,7 +61,7 @@ impl Rule for Lars {
             }
             false => step,
         };
-        let b = s.get("momentum_buffer") * self.momentum + s.lr() * step;
+        let b = s.get("momentum_buffer") * &s.setting("momentum", self.momentum) + s.lr() * step;
         s.set("momentum_buffer", &b);
         p - b
     }

@@ -47,7 +47,8 @@ impl Rule for Lion {
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, true);
         let m = s.get("exp_avg");
-        let direction = &m * self.beta1 + &g * (1.0 - self.beta1);
+        let beta1 = s.setting("beta1", self.beta1);
+        let direction = &m * &beta1 + &g * &beta1.rest();
         s.set("exp_avg", &(m * self.beta2 + g * (1.0 - self.beta2)));
         p - s.lr() * direction.sign()
     }

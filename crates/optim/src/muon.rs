@@ -84,8 +84,9 @@ impl Rule for Muon {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, true);
-        let b = s.mean("momentum_buffer", self.momentum, &g);
-        let u = if self.nesterov { g * (1.0 - self.momentum) + b * self.momentum } else { b };
+        let momentum = s.setting("momentum", self.momentum);
+        let b = s.mean("momentum_buffer", &momentum, &g);
+        let u = if self.nesterov { g * &momentum.rest() + b * &momentum } else { b };
         let (layout, runs) = (s.layout(), s.layout().runs());
         if let Some(vector) = layout.segments().iter().find(|segment| segment.shape.len() < 2) {
             let problem = format!("muon is for matrices, and '{}' is none: give it a rule of its own", vector.path);

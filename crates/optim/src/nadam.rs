@@ -56,9 +56,10 @@ impl Rule for NAdam {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, self.decoupled_weight_decay);
-        let m = s.mean("exp_avg", self.beta1, &g);
+        let beta1 = s.setting("beta1", self.beta1);
+        let m = s.mean("exp_avg", &beta1, &g);
         let v = s.mean("exp_avg_sq", self.beta2, &(&g * &g));
-        let mu = |t: Tensor| (1.0 - (t * (self.momentum_decay * 0.96f64.ln())).exp() * 0.5) * self.beta1;
+        let mu = |t: Tensor| (1.0 - (t * (self.momentum_decay * 0.96f64.ln())).exp() * 0.5) * &beta1;
         let (now, next) = (mu(s.t()), mu(s.t() + 1.0));
         let product = s.get("mu_product") * &now;
         s.set("mu_product", &product);

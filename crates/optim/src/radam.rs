@@ -56,10 +56,11 @@ impl Rule for RAdam {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, self.decoupled_weight_decay);
-        let m = s.mean("exp_avg", self.beta1, &g);
+        let beta1 = s.setting("beta1", self.beta1);
+        let m = s.mean("exp_avg", &beta1, &g);
         let v = s.mean("exp_avg_sq", self.beta2, &(&g * &g));
         let r = self.length(s);
-        let c1 = s.correction("correction1", self.beta1);
+        let c1 = s.correction("correction1", &beta1);
         let c2 = s.correction("correction2", self.beta2);
         let most = 2.0 / (1.0 - self.beta2) - 1.0;
         let known = (c2 * (&r - 4.0) * (&r - 2.0) / &r * (most / ((most - 4.0) * (most - 2.0)))).sqrt();

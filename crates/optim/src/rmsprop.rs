@@ -75,7 +75,7 @@ impl Rule for RmsProp {
             true => (s.lr() * step, None),
             false => (step, Some(s.lr().clone())),
         };
-        let b = s.get("momentum_buffer") * self.momentum + within;
+        let b = s.get("momentum_buffer") * &s.setting("momentum", self.momentum) + within;
         s.set("momentum_buffer", &b);
         p - behind.map_or(b.clone(), |rate| rate * &b)
     }

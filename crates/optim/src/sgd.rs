@@ -105,7 +105,7 @@ impl Rule for SgdEma {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, false);
-        let v = s.mean("velocity", self.beta, &g);
+        let v = s.mean("velocity", s.setting("beta", self.beta), &g);
         p - s.lr() * v
     }
 }

@@ -63,7 +63,7 @@ impl Rule for SophiaG {
 
     fn update(&self, s: &mut Step) -> Tensor {
         let (p, g) = s.with_decay(self.maximize, self.weight_decay, true);
-        let m = s.mean("exp_avg", self.beta1, &g);
+        let m = s.mean("exp_avg", s.setting("beta1", self.beta1), &g);
         let h = s.get("hessian");
         p - s.lr() * (m / (h * self.gamma).maximum(self.eps)).clamp(-1.0, 1.0)
     }
