@@ -222,7 +222,7 @@ fn what_is_wrong_with_an_op_of_several_results_is_said() {
 #[test]
 fn the_example_trains() {
     for device in [cpu(), test_gpu!()] {
-        let accuracy = example::train(&device).unwrap();
+        let accuracy = example::train(&device, 0).unwrap();
         assert!(accuracy > 0.9, "{accuracy} on {device}");
     }
 }
