@@ -4,6 +4,12 @@
 //! [`common_for`] gives exactly those that a text uses, with what they use themselves. WGSL at module scope is free of
 //! order, so composition is concatenation.
 
+pub mod skeleton;
+
+use std::sync::OnceLock;
+
+pub use minijinja::{Value, context};
+
 /// The files of common functions. Where two define one name the first counts.
 const COMMON: &[&str] = &[
     include_str!("../common/rng.wgsl"),
@@ -36,8 +42,7 @@ pub fn function(file: &str, name: &str, holes: &[(&str, &str)]) -> String {
 /// The common functions and constants that `text` names, directly or through one another, in file order; functions of
 /// `math.wgsl` on `vec4<f32>` under the name that has `_v4` added.
 pub fn common_for(text: &str) -> String {
-    let math = items(MATH);
-    let items: Vec<(&str, &str)> = COMMON.iter().flat_map(|file| items(file)).collect();
+    let (math, items) = (math(), common());
     let mut scalars = vec![false; items.len()];
     let mut vectors = vec![false; math.len()];
     let mut pending: Vec<(&str, bool)> = vec![(text, false)];
@@ -60,22 +65,41 @@ pub fn common_for(text: &str) -> String {
     let chosen = items.iter().zip(&scalars).filter(|(_, wanted)| **wanted);
     let mut out: String = chosen.map(|((_, text), _)| format!("{text}\n")).collect();
     for ((_, text), _) in math.iter().zip(&vectors).filter(|(_, wanted)| **wanted) {
-        out.push_str(&on_vectors(text, &math));
+        out.push_str(&on_vectors(text));
+        out.push('\n');
     }
     out
 }
 
-/// A function on vectors of four: every type replaced, `_v4` put to the names of the functions it defines and calls.
-fn on_vectors(text: &str, math: &[(&str, &str)]) -> String {
+/// Functions and constants of all files.
+fn common() -> &'static [(&'static str, &'static str)] {
+    static ITEMS: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
+    ITEMS.get_or_init(|| COMMON.iter().flat_map(|file| items(file)).collect())
+}
+
+/// Those that serve vectors as well.
+fn math() -> &'static [(&'static str, &'static str)] {
+    static ITEMS: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
+    ITEMS.get_or_init(|| items(MATH))
+}
+
+/// An expression of common functions on vectors of four, as their `_v4` forms are made; none where one of them is for numbers alone.
+pub fn expression_on_vectors(expression: &str) -> Option<String> {
+    let is = |items: &[(&str, &str)], word: &str| items.iter().any(|(name, _)| *name == word);
+    let scalar_only = |word: &str| is(common(), word) && !is(math(), word);
+    (!words(expression).any(scalar_only)).then(|| on_vectors(expression))
+}
+
+/// A function or an expression on vectors of four: every type replaced, `_v4` put to the names of the functions it defines and calls.
+fn on_vectors(text: &str) -> String {
     let mut out = String::with_capacity(2 * text.len());
     for word in pieces(text) {
         match word {
-            "f32" | "u32" | "i32" | "bool" => out.extend(["vec4<", word, ">"]),
-            _ if math.iter().any(|(name, _)| *name == word) => out.extend([word, "_v4"]),
+            "f16" | "f32" | "u32" | "i32" | "bool" => out.extend(["vec4<", word, ">"]),
+            _ if math().iter().any(|(name, _)| *name == word) => out.extend([word, "_v4"]),
             _ => out.push_str(word),
         }
     }
-    out.push('\n');
     out
 }
 

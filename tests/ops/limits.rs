@@ -11,7 +11,7 @@ fn limited() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let open = || {
         let selector = Selector::Name(test_gpu!().properties().name.clone());
-        let limits = Limits { binding: Some(2048), grid: Some(3), workgroup: Some(64), bindings: None };
+        let limits = Limits { binding: Some(2048), grid: Some(3), workgroup: Some(64), ..Limits::default() };
         Device::new(Arc::new(GpuBackend::open_limited(&selector, limits).unwrap()))
     };
     DEVICE.get_or_init(open).clone()
@@ -96,4 +96,38 @@ fn a_tensor_larger_than_the_largest_binding() {
         assert_eq!(y.narrow(0, i, 1).to_vec::<i32>().unwrap(), [3 * (n - 1 - i) as i32 + 1], "element {i}");
     }
     assert_eq!(y.amax(..).item().unwrap(), 3.0 * (n as f64 - 1.0) + 1.0);
+}
+
+/// The kernels that are for hardware.
+fn as_hardware() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let open = || {
+        let selector = Selector::Name(test_gpu!().properties().name.clone());
+        let limits = Limits { hardware: true, ..Limits::default() };
+        Device::new(Arc::new(GpuBackend::open_limited(&selector, limits).unwrap()))
+    };
+    DEVICE.get_or_init(open).clone()
+}
+
+/// Products of every tile: 32, 64 and 128 rows and columns, ragged and not, with k in one part and in several.
+#[test]
+fn products_as_on_hardware() {
+    let sizes: [(&[usize], &[usize]); 5] = [
+        (&[63, 50], &[50, 37]),
+        (&[2, 40, 1024], &[2, 1024, 36]),
+        (&[1024, 20], &[20, 780]),
+        (&[770, 33], &[33, 1021]),
+        (&[1600, 16], &[16, 1999]),
+    ];
+    cases::matmul(&sizes).iter().chain(&cases::conv()).for_each(|case| {
+        assert_agree(&as_hardware(), case, Seed::of(&case.name));
+    });
+}
+
+#[test]
+fn loops_as_on_hardware() {
+    let mut all = cases::reduce(&[&[3, 700], &[513, 3], &[300, 130]]);
+    all.extend(cases::norm(&[&[12, 64], &[5, 4099]]));
+    all.extend(cases::scatter());
+    all.iter().for_each(|case| assert_agree(&as_hardware(), case, Seed::of(&case.name)));
 }

@@ -227,7 +227,10 @@ pub fn check(kernel: &Kernel) -> Result<(), String> {
 }
 
 fn check_text(kernel: &Kernel, text: &str) -> Result<(), String> {
-    let module = naga::front::wgsl::parse_str(text).map_err(|e| format!("parse: {}", e.emit_to_string(text)))?;
+    let place =
+        |at: Option<naga::SourceLocation>| at.map_or(String::new(), |at| kernel.place(text, at.line_number as usize));
+    let module = naga::front::wgsl::parse_str(text)
+        .map_err(|e| format!("{}: parse: {}", place(e.location(text)), e.emit_to_string(text)))?;
     let declared = Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
     let validate = |back_end: &str, capabilities: Capabilities| -> Result<ModuleInfo, String> {
         let mut validator = Validator::new(ValidationFlags::all(), capabilities & declared);
@@ -235,7 +238,7 @@ fn check_text(kernel: &Kernel, text: &str) -> Result<(), String> {
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
-            .map_err(|e| format!("{back_end}: {}", e.emit_to_string(text)))
+            .map_err(|e| format!("{}: {back_end}: {}", place(e.location(text)), e.emit_to_string(text)))
     };
     guarded("spirv", || {
         let info = validate("spirv", spv::supported_capabilities())?;
@@ -286,5 +289,15 @@ mod tests {
             .collect();
         let names: Vec<&str> = failures.iter().map(|f| f.0).collect();
         assert!(failures.is_empty(), "of {} kernels these fail: {names:?}; the first: {}", specs.len(), failures[0].1);
+    }
+
+    #[test]
+    fn an_error_names_the_line_of_the_skeleton() {
+        let (_, mut kernel) = specs().into_iter().find(|(name, _)| name.starts_with("matmul/f32/gpu")).unwrap();
+        kernel.text = kernel.text.replace("workgroupBarrier();", "workgroupBarier();");
+        let source = include_str!("../../../shaders/kernels/contract/staged.wgsl");
+        let line = 1 + source.lines().position(|line| line.contains("workgroupBarrier();")).unwrap();
+        let error = check(&kernel).unwrap_err();
+        assert!(error.starts_with(&format!("shaders/kernels/contract/staged.wgsl:{line}: parse: ")), "{error}");
     }
 }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub workgroup: Option<u32>,
     /// Storage bindings of a kernel, at least 8.
     pub bindings: Option<u32>,
+    /// Whether software is given the kernels that are for hardware: slow there, and right or wrong as on the hardware they are for.
+    pub hardware: bool,
 }
 
 /// Something that can be printed while programs run.
@@ -65,7 +67,7 @@ struct Variable {
     take: fn(&mut Settings, &str) -> Option<()>,
 }
 
-const VARIABLES: [Variable; 7] = [
+const VARIABLES: [Variable; 8] = [
     Variable {
         name: "THALWEG_DEVICE",
         allowed: "the name of a device",
@@ -94,7 +96,15 @@ const VARIABLES: [Variable; 7] = [
     Variable {
         name: "THALWEG_LIMITS",
         allowed: "any of binding=, grid=, workgroup= and bindings=, each with a number, with commas between them",
-        take: |settings, text| put(&mut settings.limits, limits(text)),
+        take: |settings, text| {
+            let limits = limits(text).map(|limits| Limits { hardware: settings.limits.hardware, ..limits });
+            put(&mut settings.limits, limits)
+        },
+    },
+    Variable {
+        name: "THALWEG_AS",
+        allowed: "hardware",
+        take: |settings, text| put(&mut settings.limits.hardware, (text == "hardware").then_some(true)),
     },
     Variable {
         name: "THALWEG_DEBUG",
@@ -212,8 +222,10 @@ mod tests {
         }
         assert!(with("THALWEG_EAGER", "1").eager && !with("THALWEG_EAGER", "0").eager);
         assert!(with("THALWEG_NO_F16", "1").no_f16);
-        let limits = Limits { binding: Some(65536), grid: Some(7), workgroup: Some(64), bindings: Some(8) };
+        let limits =
+            Limits { binding: Some(65536), grid: Some(7), workgroup: Some(64), bindings: Some(8), hardware: false };
         assert_eq!(with("THALWEG_LIMITS", "binding=65536, grid=7,workgroup=64,bindings=8").limits, limits);
+        assert!(with("THALWEG_AS", "hardware").limits.hardware);
         assert_eq!(with("THALWEG_DEBUG", "launches, wgsl,").printed, [Print::Launches, Print::Wgsl]);
         for Variable { name, .. } in VARIABLES {
             assert!(with(name, " ").checked().is_ok(), "{name}");
@@ -234,6 +246,7 @@ mod tests {
             ("THALWEG_LIMITS", "grid"),
             ("THALWEG_LIMITS", "grid=x"),
             ("THALWEG_LIMITS", "grid=7,depth=3"),
+            ("THALWEG_AS", "software"),
             ("THALWEG_DEBUG", "graph,everything"),
         ];
         for (name, text) in rows {

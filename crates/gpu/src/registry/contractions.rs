@@ -16,6 +16,9 @@ pub fn contractions(dtype: DType) -> Vec<(&'static str, Vec<BufferSpec>, Contrac
         ("matmul_odd_nt", [127, 61, 33], false, true),
         ("matmul_skinny", [3, 1000, 64], false, false),
         ("matmul_narrow", [128, 10, 512], false, false),
+        // Large enough for tiles of 64 and of 128.
+        ("matmul_1024", [1024, 1024, 1024], false, false),
+        ("matmul_2048_tn", [2048, 2048, 2048], true, false),
         ("matmul_split", [64, 64, 65_536], true, false),
         ("matmul_split_odd", [7, 9, 40_001], false, false),
     ];

@@ -62,7 +62,9 @@ pub(crate) const FLAG_BYTES: u64 = 16;
 impl Context {
     pub fn open(adapter: &Adapter, lowered: Limits) -> Result<Context> {
         let info = adapter.get_info();
-        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let on_cpu = info.device_type == wgpu::DeviceType::Cpu;
+        // How kernels are written; what the device is, is another thing.
+        let software = on_cpu && !lowered.hardware;
         let settings = Settings::get();
         let mut wanted = Features::SUBGROUP | Features::TIMESTAMP_QUERY;
         if !settings.no_f16 {
@@ -102,9 +104,9 @@ impl Context {
         let properties = Properties {
             name: info.name.clone(),
             api: api(info.backend),
-            hardware: !software,
+            hardware: !on_cpu,
             native_f16,
-            mixed_gains: !software && native_f16,
+            mixed_gains: !on_cpu && native_f16,
             f64: false,
             // Bindings are kept for the flag word, for scratch, and for words where they are in storage.
             max_buffers: caps.max_bindings.clamp(4, 32) as usize - 2 - usize::from(software),

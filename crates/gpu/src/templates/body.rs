@@ -86,60 +86,82 @@ impl<'w> Writer<'w> {
             Inst::Const(c) => Value::One(self.constant(k, v, dtype, *c)),
             Inst::Scalar(i) => {
                 if self.extra[v].is_empty() {
-                    self.extra[v].push(k.params.push(Word::Scalar(*i)));
+                    self.extra[v].push(k.params.push("scalar", Word::Scalar(*i)));
                 }
-                Value::One(k.name(from_bits(dtype.class(), &self.extra[v][0])))
+                Value::One(k.name("scalar", from_bits(dtype.class(), &self.extra[v][0])))
             }
             Inst::Index(at) => self.index(k, v, at, dtype, point),
             Inst::Random { at, stream } => self.random(k, v, at, *stream, point),
             Inst::Unary(op, a) => {
                 let class = body.class(*a);
-                self.map(k, point, &[*a], |k, x| match (op, class) {
+                self.map(k, op.name(), dtype, &[*a], |k, x| match (op, class) {
                     // What it is added to may be the same number.
-                    (UnaryOp::Neg, Class::Float) => ops::unary(*op, class, &k.opaque(x[0])),
-                    _ => ops::unary(*op, class, x[0]),
+                    (UnaryOp::Neg, Class::Float) => ops::unary(*op, class, &k.opaque(&x[0])),
+                    _ => ops::unary(*op, class, &x[0]),
                 })
             }
             Inst::Binary(op, a, b) => {
                 let class = body.class(*a);
-                self.map(k, point, &[*a, *b], |k, x| match (op, class) {
+                self.map(k, op.name(), dtype, &[*a, *b], |k, x| match (op, class) {
                     // Not 0 where both are infinite, nor b where a is a + b.
-                    (BinaryOp::Sub, Class::Float) => ops::binary(*op, class, x[0], &k.opaque(x[1])),
-                    (BinaryOp::Div, Class::Float) if a == b => ops::binary(*op, class, x[0], &k.opaque(x[1])),
+                    (BinaryOp::Sub, Class::Float) => ops::binary(*op, class, &x[0], &k.opaque(&x[1])),
+                    (BinaryOp::Div, Class::Float) if a == b => ops::binary(*op, class, &x[0], &k.opaque(&x[1])),
                     (BinaryOp::Eq, Class::Float) if a == b => format!("!is_nan_bits({})", x[0]),
                     (BinaryOp::Ne, Class::Float) if a == b => format!("is_nan_bits({})", x[0]),
-                    _ => ops::binary(*op, class, x[0], x[1]),
+                    _ => ops::binary(*op, class, &x[0], &x[1]),
                 })
             }
             Inst::Select(c, a, b) => {
-                self.map(k, point, &[*c, *a, *b], |_, x| format!("select({}, {}, {})", x[2], x[1], x[0]))
+                self.map(k, "choice", dtype, &[*c, *a, *b], |_, x| format!("select({}, {}, {})", x[2], x[1], x[0]))
             }
             Inst::Cast(a) => {
                 let from = body.dtypes[*a];
-                self.map(k, point, &[*a], |k, x| ops::cast(k.caps, from, dtype, x[0]))
+                self.map(k, &dtype.to_string().to_lowercase(), dtype, &[*a], |k, x| {
+                    ops::cast(k.caps, from, dtype, &x[0])
+                })
             }
             Inst::Reduce(..) | Inst::Acc => unreachable!("a template sets value {v} itself"),
         };
         self.values[v] = Some(value);
     }
 
-    /// `f` of the operands, once if none of them varies.
+    /// `f` of the operands, of names or literals: once if none of them varies, on vectors where there are four points and it serves
+    /// them, else point by point.
     fn map(
         &self,
         k: &mut Builder,
-        point: &Point,
+        stem: &str,
+        dtype: DType,
         operands: &[Val],
-        f: impl Fn(&mut Builder, &[&str]) -> String,
+        f: impl Fn(&mut Builder, &[String]) -> String,
     ) -> Value {
         let values: Vec<&Value> = operands.iter().map(|v| self.written(*v)).collect();
-        let mut at = |i: usize| {
+        let at = |k: &mut Builder, i: usize| {
             let expression = f(k, &values.iter().map(|v| v.at(i)).collect::<Vec<_>>());
-            k.name(expression)
+            k.name(stem, expression)
         };
-        if values.iter().all(|v| matches!(v, Value::One(_))) {
-            return Value::One(at(0));
+        let Some(count) = values.iter().find_map(|value| value.count()) else {
+            return Value::One(at(k, 0));
+        };
+        if count < 4 {
+            return Value::Many((0..count).map(|i| at(k, i)).collect());
         }
-        Value::Many((0..point.count()).map(at).collect())
+        let names: Vec<String> = operands
+            .iter()
+            .zip(&values)
+            .map(|(v, value)| match value {
+                Value::Vector(name) => name.clone(),
+                _ => k.name("all", value.four(ops::register(self.body.class(*v)))),
+            })
+            .collect();
+        let expression = f(k, &names);
+        match ops::on_vectors(&expression) {
+            Some(expression) => Value::Vector(k.name(stem, expression)),
+            None => {
+                let each = Value::Many((0..count).map(|i| at(k, i)).collect());
+                Value::Vector(k.name(stem, each.four(ops::register(dtype.class()))))
+            }
+        }
     }
 
     /// Whether the compiler may see that a value is 0: where it is no factor, nor added up and then one.
@@ -169,9 +191,9 @@ impl<'w> Writer<'w> {
                         Class::Uint => c as i64 as u32,
                         _ => (c as f32).to_bits(),
                     };
-                    self.extra[v].push(k.params.push(Word::Fixed(bits)));
+                    self.extra[v].push(k.params.push("constant", Word::Fixed(bits)));
                 }
-                k.name(from_bits(class, &self.extra[v][0]))
+                k.name("constant", from_bits(class, &self.extra[v][0]))
             }
         }
     }
@@ -186,11 +208,14 @@ impl<'w> Writer<'w> {
         point: &Point,
     ) -> Value {
         let forms = self.words[v].take().unwrap_or_else(|| {
-            let forms = Forms::new(k, at, Some(buf));
+            let forms = Forms::new(k, "in", at, Some(buf));
             if let Some(index) = index {
-                let words = [k.params.push(Word::Fixed(index.stride as u32)), k.params.fixed(index.bound as usize)];
+                let words = [
+                    k.params.push("index_stride", Word::Fixed(index.stride as u32)),
+                    k.params.fixed("index_bound", index.bound as usize),
+                ];
                 // What is no number has no literal.
-                let nan = k.params.push(Word::Fixed(f32::NAN.to_bits()));
+                let nan = k.params.push("nan", Word::Fixed(f32::NAN.to_bits()));
                 self.extra[v].extend(words.into_iter().chain([nan]));
             }
             forms
@@ -201,20 +226,20 @@ impl<'w> Writer<'w> {
             false => self.fill(k, v, class, at.fill),
         };
         let positions = index.map(|i| self.written(i.index).clone());
-        let varies = matches!(positions, Some(Value::Many(_)));
+        let varies = positions.as_ref().is_some_and(Value::varies);
         let element = |k: &mut Builder, i: usize, wide: bool| {
             let (mut address, guard) = forms.at(k, &point.coords(i));
             let mut outside = None;
             if let (Some(positions), Some(index)) = (&positions, index) {
                 let [stride, bound] = [self.extra[v][0].clone(), self.extra[v][1].clone()];
                 let position = positions.at(i);
-                let raw = k.name(format!("u32({position})"));
-                let bad = k.name(format!("{raw} >= {bound}"));
+                let raw = k.name("position", format!("u32({position})"));
+                let bad = k.name("outside", format!("{raw} >= {bound}"));
                 let reported = guard.as_ref().map_or(bad.clone(), |guard| format!("{bad} && {guard}"));
                 k.flag(&reported, index.check, &raw, &bound);
                 // A negative position clamps to the first element, a large one to the last.
-                let clamped = k.name(format!("u32(clamp(i32({position}), 0i, i32({bound}) - 1i))"));
-                address = k.name(format!("{address} + {clamped} * {stride}"));
+                let clamped = k.name("position", format!("u32(clamp(i32({position}), 0i, i32({bound}) - 1i))"));
+                address = k.name("at", format!("{address} + {clamped} * {stride}"));
                 outside = Some(bad).filter(|_| class == Class::Float);
             }
             let mut loaded = if wide { k.load4(buf, &address) } else { k.load(buf, &address) };
@@ -224,21 +249,20 @@ impl<'w> Writer<'w> {
                 loaded = format!("select({loaded}, {nan}, {outside})");
             }
             match guard {
-                None => k.read(loaded),
+                None => k.read("x", loaded),
                 Some(guard) if wide => {
                     let ty = ops::register(class);
-                    k.read(format!("select(vec4<{ty}>({fill}), {loaded}, {guard})"))
+                    k.read("x", format!("select(vec4<{ty}>({fill}), {loaded}, {guard})"))
                 }
-                Some(guard) => k.read(format!("select({fill}, {loaded}, {guard})")),
+                Some(guard) => k.read("x", format!("select({fill}, {loaded}, {guard})")),
             }
         };
         let value = if point.same_access(at) && !varies {
             Value::One(element(k, 0, false))
         } else if !varies && point.wide(at, &index.map_or(vec![], |i| vec![i.stride])) {
-            let name = element(k, 0, true);
-            Value::Many(["x", "y", "z", "w"].map(|c| format!("{name}.{c}")).to_vec())
+            Value::Vector(element(k, 0, true))
         } else {
-            Value::Many((0..point.count()).map(|i| element(k, i, false)).collect())
+            each(k, "x", ops::register(class), point, |k, i| element(k, i, false))
         };
         self.words[v] = Some(forms);
         value
@@ -256,38 +280,34 @@ impl<'w> Writer<'w> {
                 // Behind the words of a gather, if there are any.
                 let position = if matches!(self.body.insts[v], Inst::Gather { .. }) { 3 } else { 0 };
                 if self.extra[v].len() == position {
-                    let word = k.params.push(Word::Fixed((fill as f32).to_bits()));
+                    let word = k.params.push("fill", Word::Fixed((fill as f32).to_bits()));
                     self.extra[v].push(word);
                 }
-                k.name(from_bits(Class::Float, &self.extra[v][position]))
+                k.name("fill", from_bits(Class::Float, &self.extra[v][position]))
             }
         }
     }
 
     fn within(&mut self, k: &mut Builder, v: Val, index: Val, bound: i64, check: usize, point: &Point) -> Value {
         if self.extra[v].is_empty() {
-            self.extra[v].push(k.params.fixed(bound as usize));
+            self.extra[v].push(k.params.fixed("index_bound", bound as usize));
         }
         let (positions, bound) = (self.written(index).clone(), self.extra[v][0].clone());
-        let mut one = |position: &str| {
-            let raw = k.name(format!("u32({position})"));
+        let one = |k: &mut Builder, i: usize| {
+            let raw = k.name("position", format!("u32({})", positions.at(i)));
             k.flag(&format!("{raw} >= {bound}"), check, &raw, &bound);
-            k.name(format!("{raw} < {bound}"))
+            k.name("inside", format!("{raw} < {bound}"))
         };
-        match &positions {
-            Value::One(position) => Value::One(one(position)),
-            Value::Many(positions) => Value::Many((0..point.count()).map(|i| one(&positions[i])).collect()),
-        }
+        if positions.varies() { each(k, "inside", "bool", point, one) } else { Value::One(one(k, 0)) }
     }
 
     fn in_bounds(&mut self, k: &mut Builder, v: Val, at: &Access, point: &Point) -> Value {
         let guards_only = Access { base: Linear::zero(at.base.coef.len()), ..at.clone() };
-        let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, &guards_only, None));
-        let mut guard = |i: usize| forms.at(k, &point.coords(i)).1.unwrap_or_else(|| "true".into());
-        let value = if point.same_access(&guards_only) {
-            Value::One(guard(0))
-        } else {
-            Value::Many((0..point.count()).map(guard).collect())
+        let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, "within", &guards_only, None));
+        let guard = |k: &mut Builder, i: usize| forms.at(k, &point.coords(i)).1.unwrap_or_else(|| "true".into());
+        let value = match point.same_access(&guards_only) {
+            true => Value::One(guard(k, 0)),
+            false => each(k, "inside", "bool", point, guard),
         };
         self.words[v] = Some(forms);
         value
@@ -296,25 +316,33 @@ impl<'w> Writer<'w> {
     /// The form's value at each point, as the names of `u32`.
     fn positions(&mut self, k: &mut Builder, v: Val, at: &Linear, point: &Point) -> Value {
         let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
-        let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, &access, None));
-        let mut one = |i: usize| k.name(forms.base.at(&point.coords(i)));
-        let value =
-            if point.same(at) { Value::One(one(0)) } else { Value::Many((0..point.count()).map(one).collect()) };
+        let forms = self.words[v].take().unwrap_or_else(|| Forms::new(k, "index", &access, None));
+        let one = |k: &mut Builder, i: usize| k.name("index", forms.base.at(&point.coords(i)));
+        let value = if point.same(at) { Value::One(one(k, 0)) } else { each(k, "index", "u32", point, one) };
         self.words[v] = Some(forms);
         value
     }
 
     fn index(&mut self, k: &mut Builder, v: Val, at: &Linear, dtype: DType, point: &Point) -> Value {
-        let caps = k.caps;
-        let f = |p: &str| match dtype.class() {
+        let positions = self.positions(k, v, at, point);
+        let f = |k: &Builder, p: &str| match dtype.class() {
             Class::Uint => p.to_string(),
             Class::Int => format!("i32({p})"),
-            Class::Bool => format!("({p} != 0u)"),
-            Class::Float => ops::cast(caps, DType::F32, dtype, &format!("f32(i32({p}))")),
+            Class::Bool => format!("({p} != u32(0))"),
+            Class::Float => ops::cast(k.caps, DType::F32, dtype, &format!("f32(i32({p}))")),
         };
-        match self.positions(k, v, at, point) {
-            Value::One(p) => Value::One(k.name(f(&p))),
-            Value::Many(ps) => Value::Many(ps.iter().map(|p| k.name(f(p))).collect()),
+        if let Value::Vector(name) = &positions
+            && let Some(expression) = ops::on_vectors(&f(k, name))
+        {
+            return Value::Vector(k.name("index", expression));
+        }
+        let one = |k: &mut Builder, i: usize| {
+            let expression = f(k, &positions.at(i));
+            k.name("index", expression)
+        };
+        match positions.varies() {
+            true => each(k, "index", ops::register(dtype.class()), point, one),
+            false => Value::One(one(k, 0)),
         }
     }
 
@@ -326,33 +354,31 @@ impl<'w> Writer<'w> {
         let stream = stream.map(|s| self.written(s).clone());
         let block = |k: &mut Builder, i: usize| {
             let [k0, k1, op, draw] = [0, 1, 2, 3].map(|s| stream[s].at(i));
-            k.name(format!("philox(vec4u({} >> 2u, {op}, {draw}, 0u), vec2u({k0}, {k1}))", elements.at(i)))
+            k.name("words", format!("philox(vec4u({} >> 2u, {op}, {draw}, 0u), vec2u({k0}, {k1}))", elements.at(i)))
         };
-        let varies = !matches!(elements, Value::One(_)) || stream.iter().any(|s| matches!(s, Value::Many(_)));
-        if wide && stream.iter().all(|s| matches!(s, Value::One(_))) {
-            let name = block(k, 0);
-            return Value::Many(["x", "y", "z", "w"].map(|c| format!("{name}.{c}")).to_vec());
+        let varies = elements.varies() || stream.iter().any(Value::varies);
+        if wide && !stream.iter().any(Value::varies) {
+            return Value::Vector(block(k, 0));
         }
-        let mut word = |i: usize| {
+        let word = |k: &mut Builder, i: usize| {
             let block = block(k, i);
-            k.name(format!("{block}[{} & 3u]", elements.at(i)))
+            k.name("word", format!("{block}[{} & 3u]", elements.at(i)))
         };
-        if varies { Value::Many((0..point.count()).map(word).collect()) } else { Value::One(word(0)) }
+        if varies { each(k, "word", "u32", point, word) } else { Value::One(word(k, 0)) }
     }
 
     /// Writes store `s` at these points; its value is written.
     pub fn store(&mut self, k: &mut Builder, s: usize, point: &Point) {
         let Store { buf, at, value } = &self.body.stores[s];
-        let form = self.stores[s].take().unwrap_or_else(|| Form::new(k, at, Some(*buf)));
+        let form = self.stores[s].take().unwrap_or_else(|| Form::new(k, "out", at, Some(*buf)));
         let value = self.written(*value).clone();
         let kind = k.kind(*buf);
         let access = Access { base: at.clone(), terms: vec![], fill: 0.0 };
         if point.wide(&access, &[]) {
-            let at = k.name(form.at(&point.coords(0)));
-            let ty = ops::register(kind.class());
-            k.store4(*buf, &at, &format!("vec4<{ty}>({})", four(&value)));
+            let at = k.name("at", form.at(&point.coords(0)));
+            k.store4(*buf, &at, &value.four(ops::register(kind.class())));
         } else if let Point::Each(points) = point {
-            let at = k.name(form.at(&points[0].0));
+            let at = k.name("at", form.at(&points[0].0));
             if kind.packed() {
                 for i in (0..points.len()).step_by(2) {
                     let address = if i == 0 { at.clone() } else { format!("{at} + {i}u") };
@@ -360,7 +386,7 @@ impl<'w> Writer<'w> {
                     if i > 0 {
                         k.open(format!("if {} {{", points[i].1));
                     }
-                    k.store2(*buf, &address, value.at(i), &y);
+                    k.store2(*buf, &address, &value.at(i), &y);
                     if i > 0 {
                         k.close();
                     }
@@ -368,30 +394,33 @@ impl<'w> Writer<'w> {
             } else {
                 for (i, (_, inside)) in points.iter().enumerate() {
                     k.open(format!("if {inside} {{"));
-                    k.store(*buf, &format!("{at} + {i}u"), value.at(i));
+                    k.store(*buf, &format!("{at} + {i}u"), &value.at(i));
                     k.close();
                 }
             }
         } else {
             let count = if point.same(at) { 1 } else { point.count() };
             for i in 0..count {
-                let at = k.name(form.at(&point.coords(i)));
-                k.store(*buf, &at, value.at(i));
+                let at = k.name("at", form.at(&point.coords(i)));
+                k.store(*buf, &at, &value.at(i));
             }
         }
         self.stores[s] = Some(form);
     }
 }
 
-/// The lanes of a value, separated by commas; one expression fills all.
-fn four(value: &Value) -> String {
-    match value {
-        Value::One(x) => x.clone(),
-        // The components of one vector are that vector.
-        Value::Many(xs) => match xs[0].strip_suffix(".x") {
-            Some(v) if xs.iter().zip(["x", "y", "z", "w"]).all(|(x, c)| *x == format!("{v}.{c}")) => v.to_string(),
-            _ => xs.join(", "),
-        },
+/// A value that is computed point by point: four make a vector.
+fn each(
+    k: &mut Builder,
+    stem: &str,
+    ty: &str,
+    point: &Point,
+    mut one: impl FnMut(&mut Builder, usize) -> String,
+) -> Value {
+    let all: Vec<String> = (0..point.count()).map(|i| one(k, i)).collect();
+    match all.len() {
+        4 => Value::Vector(k.name(stem, Value::Many(all).four(ty))),
+        _ => Value::Many(all),
     }
 }
 

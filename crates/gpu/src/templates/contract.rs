@@ -7,6 +7,7 @@
 
 mod address;
 mod epilogue;
+mod holes;
 mod normal;
 mod operand;
 mod registers;
@@ -70,15 +71,19 @@ fn choose_stage(c: &Contract, caps: &Caps) -> Option<(Normal, Stage)> {
     // Results should be neighbours along the columns.
     let normal = if epilogue::dense(&plain) { plain } else { Normal::new(c, true, false) };
     let depth: usize = normal.k.iter().product();
-    if caps.software || normal.m < 16 || normal.n < 16 || depth < TILE_K || caps.max_workgroup < 256 {
+    if caps.software || normal.m < 16 || normal.n < 16 || depth < TILE_K {
         return None;
     }
     // The largest tile that still gives every core of a large device something to do.
-    let forms = [(16, 16, 2), (8, 8, 2), (8, 8, 1)];
+    let fits = |(x, y, blocks): &(usize, usize, usize)| {
+        let bytes = Stage { x: *x, y: *y, blocks: *blocks, splits: 1, chunk: 0 }.bytes();
+        x * y <= caps.max_workgroup as usize && bytes <= caps.workgroup_bytes as usize
+    };
+    let mut forms = [(16, 16, 2), (8, 8, 2), (8, 8, 1)].into_iter().filter(fits);
     let tiles = |(x, y, blocks): (usize, usize, usize)| {
         normal.batch * normal.m.div_ceil(4 * y * blocks) * normal.n.div_ceil(4 * x * blocks)
     };
-    let form = forms.into_iter().find(|form| tiles(*form) >= MANY_TILES).unwrap_or((8, 8, 1));
+    let form = forms.clone().find(|form| tiles(*form) >= MANY_TILES).or_else(|| forms.next_back())?;
     // Each step of k is an iteration, and each tile one more.
     let longest = MAX_ITERATIONS / (TILE_K + 1) * TILE_K;
     let fits = (MAX_SCRATCH / 4 / (normal.batch * normal.m * normal.n)).max(1);

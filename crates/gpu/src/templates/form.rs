@@ -15,20 +15,20 @@ pub struct Form {
 }
 
 impl Form {
-    /// Makes the words; the offset is counted from where `buf` begins.
-    pub fn new(k: &mut Builder, at: &Linear, buf: Option<BufId>) -> Form {
+    /// Makes the words, under names that begin with `name`; the offset is counted from where `buf` begins.
+    pub fn new(k: &mut Builder, name: &str, at: &Linear, buf: Option<BufId>) -> Form {
         let offset = match buf {
             Some(buf) => {
                 let binding = k.bind(Source::Buffer(buf));
-                Some(k.params.push(Word::Offset { elements: at.offset as u32, binding }))
+                Some(k.params.push(format!("{name}_start"), Word::Offset { elements: at.offset as u32, binding }))
             }
             None if at.offset == 0 => None,
-            None => Some(k.params.push(Word::Fixed(at.offset as u32))),
+            None => Some(k.params.push(format!("{name}_start"), Word::Fixed(at.offset as u32))),
         };
-        let coef = at.coef.iter().map(|c| match c {
+        let coef = at.coef.iter().enumerate().map(|(d, c)| match c {
             0 => None,
             1 if !k.shared => Some(String::new()),
-            c => Some(k.params.push(Word::Fixed(*c as u32))),
+            c => Some(k.params.push(format!("{name}_{d}"), Word::Fixed(*c as u32))),
         });
         Form { offset, coef: coef.collect() }
     }
@@ -56,17 +56,20 @@ pub struct Forms {
 }
 
 impl Forms {
-    /// Makes the words; the address is counted from where `buf` begins.
-    pub fn new(k: &mut Builder, at: &Access, buf: Option<BufId>) -> Forms {
-        let base = Form::new(k, &at.base, buf);
-        let terms = at.terms.iter().map(|t| {
-            let form = Form::new(k, &t.at, None);
-            let div = if t.div == 1 { String::new() } else { k.params.push(Word::Fixed(t.div as u32)) };
-            let bound = k.params.push(Word::Fixed((t.bound * t.div) as u32));
+    /// Makes the words, under names that begin with `name`; the address is counted from where `buf` begins.
+    pub fn new(k: &mut Builder, name: &str, at: &Access, buf: Option<BufId>) -> Forms {
+        let base = Form::new(k, name, &at.base, buf);
+        let terms = at.terms.iter().enumerate().map(|(g, t)| {
+            let name = format!("{name}_at{g}");
+            let form = Form::new(k, &name, &t.at, None);
+            let word =
+                |k: &mut Builder, what: &str, n: i64| k.params.push(format!("{name}_{what}"), Word::Fixed(n as u32));
+            let div = if t.div == 1 { String::new() } else { word(k, "div", t.div) };
+            let bound = word(k, "bound", t.bound * t.div);
             let stride = match t.stride {
                 0 => None,
                 1 if !k.shared => Some(String::new()),
-                s => Some(k.params.push(Word::Fixed(s as u32))),
+                s => Some(word(k, "stride", s)),
             };
             (form, div, bound, stride)
         });
@@ -78,7 +81,7 @@ impl Forms {
         let mut address = self.base.at(coords);
         let mut guard: Vec<String> = Vec::new();
         for (form, div, bound, stride) in &self.terms {
-            let at = k.name(form.at(coords));
+            let at = k.name("position", form.at(coords));
             guard.push(format!("{at} < {bound}"));
             let mut step = at.clone();
             if !div.is_empty() {
@@ -92,10 +95,10 @@ impl Forms {
             }
         }
         if guard.is_empty() {
-            return (k.name(address), None);
+            return (k.name("at", address), None);
         }
-        let guard = k.name(guard.join(" && "));
-        let address = k.name(format!("select(0u, {address}, {guard})"));
+        let guard = k.name("inside", guard.join(" && "));
+        let address = k.name("at", format!("select(0u, {address}, {guard})"));
         (address, Some(guard))
     }
 }

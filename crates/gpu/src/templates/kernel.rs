@@ -3,6 +3,10 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use thalweg_ir::schedule::ir::{BufId, BufferSpec};
+use thalweg_shaders::{
+    Value,
+    skeleton::{Skeleton, Text},
+};
 
 use super::{
     Caps,
@@ -64,6 +68,8 @@ pub struct Kernel {
     pub f16: bool,
     /// Whether it uses subgroup operations.
     pub subgroups: bool,
+    /// The file that the end of the text comes from, if it does from one, and the line there of each line.
+    pub origin: Option<(&'static str, Vec<u32>)>,
     /// Whether our templates wrote all of it, so that its indices need no checks.
     pub trusted: bool,
 }
@@ -88,6 +94,15 @@ impl Kernel {
         }
         text.push_str(&self.text);
         text
+    }
+
+    /// Where a line of the complete text comes from, as whoever mends it wants to know it.
+    pub fn place(&self, text: &str, line: usize) -> String {
+        let generated = text.lines().count() - self.origin.as_ref().map_or(0, |(_, lines)| lines.len());
+        match (&self.origin, line.checked_sub(generated + 1)) {
+            (Some((file, lines)), Some(line)) if line < lines.len() => format!("{file}:{}", lines[line]),
+            _ => format!("generated line {line}"),
+        }
     }
 
     /// Whether binding `i` is read-write.
@@ -117,8 +132,8 @@ pub fn decode(k: &mut Builder, flat: &str, extents: &[usize], words: &[String]) 
         if d == 0 {
             coords[0] = rest.clone();
         } else {
-            let quotient = k.name(format!("{rest} / {}", words[d]));
-            coords[d] = k.name(format!("{rest} - {quotient} * {}", words[d]));
+            let quotient = k.name("rest", format!("{rest} / {}", words[d]));
+            coords[d] = k.name("i", format!("{rest} - {quotient} * {}", words[d]));
             rest = quotient;
         }
     }
@@ -139,6 +154,7 @@ pub struct Builder<'a> {
     pub functions: String,
     /// The same of a user.
     pub user: String,
+    skeleton: Option<(Skeleton, Text)>,
     /// Whether subgroup operations are used.
     pub subgroups: bool,
     /// Elements that [`Source::Scratch`] must have.
@@ -168,6 +184,7 @@ impl<'a> Builder<'a> {
             globals: String::new(),
             functions: String::new(),
             user: String::new(),
+            skeleton: None,
             subgroups: false,
             scratch_len: 0,
             shared: false,
@@ -260,19 +277,19 @@ impl<'a> Builder<'a> {
     /// The word of where a buffer's elements begin in its binding.
     pub fn start(&mut self, buf: BufId) -> String {
         let binding = self.bind(buf.into());
-        self.params.push(Word::Offset { elements: 0, binding })
+        self.params.push(format!("start_{binding}"), Word::Offset { elements: 0, binding })
     }
 
-    /// A float that the compiler does not know to be another.
+    /// A float that the compiler does not know to be another. On vectors as [`super::ops::on_vectors`] makes it.
     pub fn opaque(&mut self, x: &str) -> String {
         if self.caps.honest {
             return x.to_string();
         }
         let zero = match &self.zero_word {
             Some(zero) => zero.clone(),
-            None => self.zero_word.insert(self.params.fixed(0)).clone(),
+            None => self.zero_word.insert(self.params.fixed("zero", 0)).clone(),
         };
-        self.name(format!("bitcast<f32>(bitcast<u32>({x}) ^ {zero})"))
+        format!("bitcast<f32>(bitcast<u32>({x}) ^ u32({zero}))")
     }
 
     /// Reports a position as one of the body's checks where `condition` holds: the first to raise the flag tells whose it is, the
@@ -283,7 +300,7 @@ impl<'a> Builder<'a> {
         let word = match self.flag_words.get(&check) {
             Some(word) => word.clone(),
             None => {
-                let word = self.params.push(Word::Flag(check));
+                let word = self.params.push(format!("check_{check}"), Word::Flag(check));
                 self.flag_words.insert(check, word.clone());
                 word
             }
@@ -320,28 +337,48 @@ impl<'a> Builder<'a> {
         self.line("}");
     }
 
+    /// A function of the kernel: what `body` writes is its code. It reads the words as `p`, which is passed.
+    pub fn function<T>(&mut self, signature: &str, body: impl FnOnce(&mut Builder) -> T) -> T {
+        let code = std::mem::take(&mut self.code);
+        let known = std::mem::replace(&mut self.known, vec![HashMap::new()]);
+        let depth = std::mem::replace(&mut self.depth, 1);
+        let result = body(self);
+        let code = std::mem::replace(&mut self.code, code);
+        (self.known, self.depth) = (known, depth);
+        let _ = write!(self.functions, "fn {signature} {{\n{code}}}\n\n");
+        result
+    }
+
+    /// The entry point is that of a skeleton, which calls functions of this kernel.
+    ///
+    /// # Panics
+    /// If the skeleton asks for what it is not given, which is a bug of the template; with the skeleton's line.
+    pub fn skeleton(&mut self, skeleton: Skeleton, values: Value) {
+        let text = skeleton.render(values).unwrap_or_else(|problem| panic!("{problem}"));
+        self.skeleton = Some((skeleton, text));
+    }
+
     /// A new identifier.
     pub fn fresh(&mut self, prefix: &str) -> String {
         self.names += 1;
-        format!("{prefix}{}", self.names)
+        format!("{prefix}_{}", self.names)
     }
 
-    /// `let` of an expression, or the name that it already has in this scope. Only for expressions without effects that
-    /// read nothing that is written.
-    pub fn name(&mut self, expression: String) -> String {
+    /// `let` of an expression, or the name that it already has in this scope; a new name is `stem` and a number. Only for expressions
+    /// without effects that read nothing that is written.
+    pub fn name(&mut self, stem: &str, expression: String) -> String {
         if let Some(name) = self.known.iter().rev().find_map(|k| k.get(&expression)) {
             return name.clone();
         }
-        let name = self.fresh("v");
-        self.line(format!("let {name} = {expression};"));
+        let name = self.read(stem, &expression);
         self.known.last_mut().expect("a kernel has a scope").insert(expression, name.clone());
         name
     }
 
     /// `let` of an expression that may read a buffer.
-    pub fn read(&mut self, expression: String) -> String {
-        let name = self.fresh("v");
-        self.line(format!("let {name} = {expression};"));
+    pub fn read(&mut self, stem: &str, expression: impl AsRef<str>) -> String {
+        let name = self.fresh(stem);
+        self.line(format!("let {name} = {};", expression.as_ref()));
         name
     }
 
@@ -388,12 +425,16 @@ impl<'a> Builder<'a> {
         } else {
             format!("{x}")
         };
-        let main = format!(
+        let own = format!(
             "@compute @workgroup_size({size})\nfn {entry}({}) {{\n{}{}}}\n",
             arguments.join(", "),
             self.params.prologue(),
             self.code
         );
+        let (main, origin) = match self.skeleton {
+            Some((skeleton, text)) => (text.wgsl, Some((skeleton.file, text.origin))),
+            None => (own, None),
+        };
         let trusted = self.user.is_empty();
         functions.push_str(&self.functions);
         functions.push_str(&self.user);
@@ -410,6 +451,7 @@ impl<'a> Builder<'a> {
             scratch_len: self.scratch_len,
             f16,
             subgroups,
+            origin,
             trusted,
         }
     }

@@ -85,7 +85,7 @@ struct Nest<'a> {
 impl Nest<'_> {
     fn write(mut self, k: &mut Builder) {
         let row = self.row(k);
-        self.extents = self.l.inner.iter().map(|e| k.params.fixed(*e)).collect();
+        self.extents = k.params.all("inner", &self.l.inner);
         let body = &self.l.body;
         for sweep in 0..sweeps(self.l) {
             for v in 0..body.insts.len() {
@@ -109,22 +109,22 @@ impl Nest<'_> {
             (w, 1) => format!(" * {w}u + lid"),
             (w, _) => format!(" * {w}u + lid % {w}u"),
         };
-        let end = k.params.fixed(self.l.rows().div_ceil(points));
+        let end = k.params.fixed("points", self.l.rows().div_ceil(points));
         k.line(format!("let t = (wid.y * nwg.x + wid.x){position};"));
         let mut t = "t".to_string();
         if height > 1 && width > 1 {
             self.inside = Some(format!("t < {end}"));
-            t = k.name(format!("min(t, {end} - 1u)"));
+            t = k.name("t", format!("min(t, {end} - 1u)"));
         } else {
             k.line(format!("if t >= {end} {{ return; }}"));
         }
         if lanes == Lanes::Pair {
-            let total = k.params.fixed(self.l.rows());
-            let words: Vec<String> = outer.iter().map(|e| k.params.fixed(*e)).collect();
+            let total = k.params.fixed("rows", self.l.rows());
+            let words = k.params.all("outer", outer);
             let each = (0..2).map(|i| {
-                let flat = k.name(if i == 0 { format!("{t} * 2u") } else { format!("{t} * 2u + {i}u") });
-                let inside = k.name(format!("{flat} < {total}"));
-                let flat = k.name(format!("min({flat}, {total} - 1u)"));
+                let flat = k.name("flat", if i == 0 { format!("{t} * 2u") } else { format!("{t} * 2u + {i}u") });
+                let inside = k.name("inside", format!("{flat} < {total}"));
+                let flat = k.name("flat", format!("min({flat}, {total} - 1u)"));
                 (decode(k, &flat, outer, &words), inside)
             });
             return Point::Each(each.collect());
@@ -135,12 +135,12 @@ impl Nest<'_> {
         {
             *last /= 4;
         }
-        let words: Vec<String> = extents.iter().map(|e| k.params.fixed(*e)).collect();
+        let words = k.params.all("outer", &extents);
         let mut coords = decode(k, &t, &extents, &words);
         if lanes == Lanes::Outer
             && let Some(last) = coords.last_mut()
         {
-            *last = k.name(format!("{last} * 4u"));
+            *last = k.name("i", format!("{last} * 4u"));
             let axis = coords.len() - 1;
             coords.extend(zeros());
             return Point::Along { coords, axis, count: 4, aligned: true };
@@ -267,7 +267,7 @@ impl Nest<'_> {
         let mut varies = vec![false; body.insts.len()];
         for v in 0..=x {
             varies[v] = match (&body.insts[v], self.writer.get(v)) {
-                (_, Some(value)) => matches!(value, Value::Many(_)),
+                (_, Some(value)) => value.varies(),
                 _ if !needed.contains(&v) => false,
                 (inst, _) => !inst.ignores(axis) || inst.operands().iter().any(|o| varies[*o]),
             };
@@ -291,7 +291,7 @@ impl Nest<'_> {
             }
             let flat =
                 js.iter().zip(&self.extents).skip(1).fold(js[0].clone(), |f, (j, e)| format!("({f}) * {e} + {j}"));
-            let flat = if search && inner.len() > 1 { k.name(flat) } else { flat };
+            let flat = if search && inner.len() > 1 { k.name("flat", flat) } else { flat };
             (js, flat, inner.len())
         } else {
             let j = k.fresh("j");
@@ -299,7 +299,7 @@ impl Nest<'_> {
             let first = if width == 1 { "lid".to_string() } else { format!("(lid / {width}u)") };
             let first = if step > 1 { format!("{first} * {step}u") } else { first };
             let advance = height * step as u32;
-            let cols = if inner.len() == 1 { self.extents[0].clone() } else { k.params.fixed(self.l.cols()) };
+            let cols = if inner.len() == 1 { self.extents[0].clone() } else { k.params.fixed("cols", self.l.cols()) };
             k.open(format!("for (var {j} = {first}; {j} < {cols}; {j} += {advance}u) {{"));
             (decode(k, &j, inner, &self.extents), j, 1)
         };
@@ -322,13 +322,13 @@ impl Nest<'_> {
         if self.shape.step() > 1 {
             let lane = |i: usize| {
                 let position = if i == 0 { flat.to_string() } else { format!("{flat} + {i}u") };
-                r.lift(value.at(i), &position)
+                r.lift(&value.at(i), &position)
             };
             let (low, high) = (r.combine(&lane(0), &lane(1)), r.combine(&lane(2), &lane(3)));
             k.line(format!("{} = {};", accs[0], r.combine(&accs[0], &r.combine(&low, &high))));
         } else {
             for (i, acc) in accs.iter().enumerate() {
-                k.line(format!("{acc} = {};", r.combine(acc, &r.lift(value.at(i), flat))));
+                k.line(format!("{acc} = {};", r.combine(acc, &r.lift(&value.at(i), flat))));
             }
         }
     }
@@ -336,14 +336,14 @@ impl Nest<'_> {
     /// The result of an accumulator, combined over the workgroup where it is shared.
     fn result(&self, k: &mut Builder, r: Reduction, acc: &str) -> String {
         if self.shape.height == 1 {
-            return k.read(r.finish(acc));
+            return k.read("result", r.finish(acc));
         }
         let subgroups = use_subgroups(k.caps, self.shape);
         let function = r.function(self.shape.width, self.shape.height, subgroups);
         if !k.globals.contains(&function) {
             k.globals.push_str(&function);
         }
-        let total = k.read(r.call(acc, self.shape.width, subgroups));
-        k.name(r.finish(&total))
+        let total = k.read("total", r.call(acc, self.shape.width, subgroups));
+        k.name("result", r.finish(&total))
     }
 }

@@ -1,4 +1,6 @@
 //! WGSL expressions of the op tables, by class of operand.
+//!
+//! Numbers are written with their type, `f32(0.0)`, so that [`on_vectors`] makes the same expression on vectors of four of each.
 
 use thalweg_ir::{
     Class, DType,
@@ -22,9 +24,9 @@ pub fn unary(op: UnaryOp, class: Class, x: &str) -> String {
     match (op, class) {
         // The sign of what is no number is none.
         (UnaryOp::Sign, Class::Float) => format!("select(sign({x}), {x}, is_nan_bits({x}))"),
-        (UnaryOp::Relu, Class::Int) => format!("max({x}, 0i)"),
+        (UnaryOp::Relu, Class::Int) => format!("max({x}, i32(0))"),
         // A comparison, because max(NaN, 0) may be 0.
-        (UnaryOp::Relu, _) => format!("select({x}, 0.0, {x} < 0.0)"),
+        (UnaryOp::Relu, _) => format!("select({x}, f32(0.0), {x} < f32(0.0))"),
         _ => substitute(op.wgsl(), &[("x", x)]),
     }
 }
@@ -41,17 +43,17 @@ pub fn binary(op: BinaryOp, class: Class, a: &str, b: &str) -> String {
         Div | Fmod if integer => {
             let sign = if op == Div { "/" } else { "%" };
             let (zero, one, wraps) = match class {
-                Class::Int => ("0i", "1i", format!(" || ({a} == -2147483647i - 1i && {b} == -1i)")),
-                _ => ("0u", "1u", String::new()),
+                Class::Int => ("i32(0)", "i32(1)", format!(" | (({a} == i32(-2147483647i - 1i)) & ({b} == i32(-1)))")),
+                _ => ("u32(0)", "u32(1)", String::new()),
             };
-            format!("select({a} {sign} select({b}, {one}, {b} == {zero}{wraps}), {zero}, {b} == {zero})")
+            format!("select({a} {sign} select({b}, {one}, ({b} == {zero}){wraps}), {zero}, {b} == {zero})")
         }
         // WGSL's `!=` of what is no number is false for some.
         Ne if class == Class::Float => format!("!({a} == {b})"),
         Xor if class == Class::Bool => format!("({a} != {b})"),
         Xor => format!("({a} ^ {b})"),
-        Shl => format!("({a} << (u32({b}) & 31u))"),
-        Shr => format!("({a} >> (u32({b}) & 31u))"),
+        Shl => format!("({a} << (u32({b}) & u32(31)))"),
+        Shr => format!("({a} >> (u32({b}) & u32(31)))"),
         _ => substitute(op.wgsl(), &[("a", a), ("b", b)]),
     }
 }
@@ -69,10 +71,15 @@ pub fn cast(caps: &Caps, from: DType, to: DType, x: &str) -> String {
                 _ => wide,
             }
         }
-        (Class::Float, Class::Bool) => format!("({x} != 0.0)"),
+        (Class::Float, Class::Bool) => format!("({x} != f32(0.0))"),
         (a, b) if a == b => x.to_string(),
         (_, b) => format!("{}({x})", register(b)),
     }
+}
+
+/// An expression of these functions on vectors of four; none where a function is for numbers alone.
+pub fn on_vectors(expression: &str) -> Option<String> {
+    thalweg_shaders::expression_on_vectors(expression)
 }
 
 /// `text` with whole identifiers replaced.

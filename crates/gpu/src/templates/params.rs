@@ -24,23 +24,35 @@ pub enum Word {
     Flag(usize),
 }
 
-/// The words of a kernel being written. In the kernel's text word `4 i + j` is component `j` of `q{i}`.
+/// The words of a kernel being written: the fields of `struct Params`, which the text reads as `p.name`.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
-    words: Vec<Word>,
+    words: Vec<(String, Word)>,
 }
 
 impl Params {
-    /// Adds a word; gives its name, a `u32` expression.
-    pub fn push(&mut self, word: Word) -> String {
-        let i = self.words.len();
-        self.words.push(word);
-        format!("q{}.{}", i / 4, ["x", "y", "z", "w"][i % 4])
+    /// Adds a word under a name, with a number behind it where that is taken; gives a `u32` expression.
+    pub fn push(&mut self, name: impl Into<String>, word: Word) -> String {
+        let stem = name.into();
+        let mut name = stem.clone();
+        let mut number = 1;
+        while self.words.iter().any(|(known, _)| *known == name) {
+            number += 1;
+            name = format!("{stem}_{number}");
+        }
+        let read = format!("p.{name}");
+        self.words.push((name, word));
+        read
     }
 
     /// Adds a word known now.
-    pub fn fixed(&mut self, value: usize) -> String {
-        self.push(Word::Fixed(value as u32))
+    pub fn fixed(&mut self, name: impl Into<String>, value: usize) -> String {
+        self.push(name, Word::Fixed(value as u32))
+    }
+
+    /// Adds words known now, under the names `stem_0`, `stem_1` and so on.
+    pub fn all(&mut self, stem: &str, values: &[usize]) -> Vec<String> {
+        values.iter().enumerate().map(|(i, value)| self.fixed(format!("{stem}_{i}"), *value)).collect()
     }
 
     /// The declaration; nothing when there are no words.
@@ -48,25 +60,27 @@ impl Params {
     /// In storage on devices that run shaders on the CPU: lavapipe compiles a kernel again at every dispatch, with its
     /// uniforms as constants, when they decide a branch or a loop.
     pub fn declaration(&self, caps: &Caps) -> String {
-        let space = if caps.software { "storage, read" } else { "uniform" };
-        match self.words.len().div_ceil(4) {
-            0 => String::new(),
-            n => format!("@group(0) @binding(0) var<{space}> params: array<vec4u, {n}>;\n"),
+        if self.words.is_empty() {
+            return String::new();
         }
+        let space = if caps.software { "storage, read" } else { "uniform" };
+        let mut text = String::from("struct Params {\n");
+        for names in self.words.chunks(6) {
+            let fields: Vec<String> = names.iter().map(|(name, _)| format!("{name}: u32,")).collect();
+            let _ = writeln!(text, "    {}", fields.join(" "));
+        }
+        let _ = writeln!(text, "}}\n@group(0) @binding(0) var<{space}> params: Params;");
+        text
     }
 
     /// What an entry point starts with. Loading the words once keeps loops free of loads that a compiler cannot hoist.
-    pub fn prologue(&self) -> String {
-        let mut text = String::new();
-        for i in 0..self.words.len().div_ceil(4) {
-            let _ = writeln!(text, "    let q{i} = params[{i}];");
-        }
-        text
+    pub fn prologue(&self) -> &'static str {
+        if self.words.is_empty() { "" } else { "    let p = params;\n" }
     }
 
     /// The words in order.
     pub fn into_words(self) -> Vec<Word> {
-        self.words
+        self.words.into_iter().map(|(_, word)| word).collect()
     }
 }
 
@@ -75,11 +89,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_components_of_vectors() {
+    fn words_are_fields_by_name() {
         let mut params = Params::default();
-        let names: Vec<String> = (0..5).map(|i| params.fixed(i)).collect();
-        assert_eq!(names, ["q0.x", "q0.y", "q0.z", "q0.w", "q1.x"]);
-        assert!(params.declaration(&Caps::default()).contains("array<vec4u, 2>"));
-        assert_eq!(params.into_words()[4], Word::Fixed(4));
+        let names = [("m", 7), ("stride", 1), ("stride", 2)].map(|(name, value)| params.fixed(name, value));
+        assert_eq!(names, ["p.m", "p.stride", "p.stride_2"]);
+        assert!(params.declaration(&Caps::default()).contains("m: u32, stride: u32, stride_2: u32,"));
+        assert_eq!(params.into_words()[2], Word::Fixed(2));
     }
 }

@@ -74,21 +74,50 @@ impl Point {
     }
 }
 
-/// A value: one expression for all points, or one for each. Expressions are identifiers, components or literals.
+/// A value at the points. Expressions are identifiers, components or literals.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// The same at all points.
     One(String),
+    /// The components of a vector, one for each of four points.
+    Vector(String),
     /// One for each point.
     Many(Vec<String>),
 }
 
 impl Value {
     /// The expression at point `i`.
-    pub fn at(&self, i: usize) -> &str {
+    pub fn at(&self, i: usize) -> String {
         match self {
-            Value::One(x) => x,
-            Value::Many(xs) => &xs[i],
+            Value::One(x) => x.clone(),
+            Value::Vector(v) => format!("{v}.{}", LANES[i]),
+            Value::Many(xs) => xs[i].clone(),
         }
     }
+
+    /// All four, as an expression of type `vec4<ty>`.
+    pub fn four(&self, ty: &str) -> String {
+        match self {
+            Value::One(x) => format!("vec4<{ty}>({x})"),
+            Value::Vector(v) => v.clone(),
+            Value::Many(xs) => format!("vec4<{ty}>({})", xs.join(", ")),
+        }
+    }
+
+    /// At how many points it is told apart; none where it is the same at all.
+    pub fn count(&self) -> Option<usize> {
+        match self {
+            Value::One(_) => None,
+            Value::Vector(_) => Some(4),
+            Value::Many(xs) => Some(xs.len()),
+        }
+    }
+
+    /// Whether it may differ between points.
+    pub fn varies(&self) -> bool {
+        !matches!(self, Value::One(_))
+    }
 }
+
+/// The components of a vector.
+pub const LANES: [&str; 4] = ["x", "y", "z", "w"];

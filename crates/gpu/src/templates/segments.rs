@@ -80,8 +80,9 @@ impl<'a> Launch<'a> {
         let wg = self.wg();
         let _ = writeln!(k.globals, "var<workgroup> sh_slots: array<u32, {wg}>;");
         let [rows, length, segments, slots] =
-            [self.rows, self.length, self.of.count, self.slots].map(|n| k.params.fixed(n));
-        let words = [rows, length, segments, slots, k.start(self.segment), k.params.fixed(to)];
+            [("rows", self.rows), ("length", self.length), ("segments", self.of.count), ("slots", self.slots)]
+                .map(|(name, n)| k.params.fixed(name, n));
+        let words = [rows, length, segments, slots, k.start(self.segment), k.params.fixed("sorted", to)];
         let block = format!("{wg}u");
         let holes = [("load_segment", load.as_str()), ("store_word", &store), ("BLOCK", &block)];
         k.functions.push_str(&function(SEGMENTS, "order", &holes));
@@ -92,7 +93,8 @@ impl<'a> Launch<'a> {
     fn merge(&self, run: usize, from: usize, to: usize) -> Kernel {
         let mut k = self.builder();
         let (load, store) = (k.loader(Source::Words), k.storer(Source::Words));
-        let words = [self.rows, run, from, to].map(|n| k.params.fixed(n));
+        let words = [("rows", self.rows), ("run", run), ("sorted", from), ("merged", to)]
+            .map(|(name, n)| k.params.fixed(name, n));
         let holes = [("load_word", load.as_str()), ("store_word", &store)];
         self.finish(k, ["merge", "segments_merge"], &holes, &words, self.rows)
     }
@@ -100,7 +102,8 @@ impl<'a> Launch<'a> {
     fn starts(&self, sorted: usize) -> Kernel {
         let mut k = self.builder();
         let (load, store) = (k.loader(Source::Words), k.storer(Source::Words));
-        let words = [self.rows, sorted, self.starts_at()].map(|n| k.params.fixed(n));
+        let words = [("rows", self.rows), ("sorted", sorted), ("starts", self.starts_at())]
+            .map(|(name, n)| k.params.fixed(name, n));
         let holes = [("load_word", load.as_str()), ("store_word", &store)];
         self.finish(k, ["starts", "segments_starts"], &holes, &words, self.slots + 1)
     }
@@ -121,9 +124,10 @@ impl<'a> Launch<'a> {
             4 => [k.loader4(self.x), k.loader4(y), k.storer4(y)],
             _ => [k.loader(self.x), k.loader(y), k.storer(y)],
         };
-        let words = [columns, sorted_rows, self.starts_at()].map(|n| k.params.fixed(n));
+        let words = [("columns", columns), ("sorted", sorted_rows), ("starts", self.starts_at())]
+            .map(|(name, n)| k.params.fixed(name, n));
         let columns_word = words[0].clone();
-        let ends = [places.start, places.end].map(|n| k.params.fixed(n));
+        let ends = [("first", places.start), ("end", places.end)].map(|(name, n)| k.params.fixed(name, n));
         let words = [&words[..], &[k.start(self.x), k.start(y)], &ends].concat();
         let how = Reduction { op: self.of.op, class: k.kind(self.x).class() };
         let scalar = register(how.class);
@@ -149,7 +153,8 @@ impl<'a> Launch<'a> {
         let beside = (MANY.min(wg) / along).max(1);
         let blocks = columns.div_ceil(along);
         let turns = (self.slots * blocks / (beside * GROUPS)).clamp(1, TURNS);
-        let [slots_word, blocks_word, turns_word] = [self.slots, blocks, turns].map(|n| k.params.fixed(n));
+        let [slots_word, blocks_word, turns_word] =
+            [("slots", self.slots), ("blocks", blocks), ("turns", turns)].map(|(name, n)| k.params.fixed(name, n));
         let own = if beside > 1 { format!(" + lid / {along}u") } else { String::new() };
         k.line("let group = wid.y * nwg.x + wid.x;");
         k.line(format!("let slots = group / {blocks_word};"));
@@ -169,7 +174,7 @@ impl<'a> Launch<'a> {
     fn count(&self, counts: BufId) -> Kernel {
         let mut k = self.builder();
         let (load, store) = (k.loader(Source::Words), k.storer(counts));
-        let words = [k.params.fixed(self.starts_at()), k.start(counts)];
+        let words = [k.params.fixed("starts", self.starts_at()), k.start(counts)];
         let holes = [("load_word", load.as_str()), ("store_count", &store)];
         self.finish(k, ["count", "segments_count"], &holes, &words, self.slots)
     }
@@ -202,7 +207,7 @@ impl<'a> Launch<'a> {
     ) -> Kernel {
         k.functions.push_str(&function(SEGMENTS, name, holes));
         let wg = self.wg();
-        let end = k.params.fixed(total);
+        let end = k.params.fixed("points", total);
         k.line(format!("let i = (wid.y * nwg.x + wid.x) * {wg}u + lid;"));
         k.line(format!("if i >= {end} {{ return; }}"));
         k.line(format!("{name}(i, {});", words.join(", ")));

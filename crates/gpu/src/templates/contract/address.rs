@@ -34,15 +34,7 @@ pub struct Address {
     base: Linear,
     offset: String,
     guards: Vec<Guard>,
-    words: Vec<(WordKey, String)>,
-}
-
-/// Words are told apart by value, which needs fewest; or by the place that uses them, so that the text does not say which
-/// are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WordKey {
-    Value(i64),
-    Place(Place),
+    words: Vec<(Place, String)>,
 }
 
 /// A number of an address.
@@ -72,9 +64,18 @@ pub struct Part {
     guards: Vec<Option<(String, Option<String>)>>,
 }
 
+impl Part {
+    /// What the code called its numbers.
+    pub fn names(&mut self) -> impl Iterator<Item = &mut String> {
+        let guards = self.guards.iter_mut().flatten().flat_map(|(at, rest)| [Some(at), rest.as_mut()]).flatten();
+        std::iter::once(&mut self.base).chain(guards)
+    }
+}
+
 impl Address {
-    /// Binds the buffer and makes the words. `extents` are those of `batch ++ rows ++ k`, the first `rows` of which are not summed.
-    pub fn new(k: &mut Builder, read: &Read<'_>, extents: &[usize], rows: usize) -> Address {
+    /// Binds the buffer and makes the words, under names that begin with that of the side. `extents` are those of
+    /// `batch ++ rows ++ k`, of which the first `batch` number matrices, and those from `rows` on are summed.
+    pub fn new(k: &mut Builder, name: &str, read: &Read<'_>, extents: &[usize], [batch, rows]: [usize; 2]) -> Address {
         let mut base = read.at.base.clone();
         let mut guards = Vec::new();
         for term in &read.at.terms {
@@ -92,11 +93,25 @@ impl Address {
                 1 => [0, 0],
                 _ => [up(lowest(0, rows) + term.at.offset), up(lowest(rows, extents.len()))],
             };
-            let bound = k.params.push(Word::Fixed(term.bound as u32));
+            let bound = k.params.push(format!("{name}_bound"), Word::Fixed(term.bound as u32));
             guards.push(Guard { at: term.at.clone(), bias, div: term.div, bound, stride: term.stride });
         }
         let binding = k.bind(Source::Buffer(read.buf));
-        let offset = k.params.push(Word::Offset { elements: base.offset as u32, binding });
+        let offset = k.params.push(format!("{name}_start"), Word::Offset { elements: base.offset as u32, binding });
+        let coordinate = |d: usize| match d {
+            d if d < batch => format!("batch_{d}"),
+            d if d < rows => format!("row_{}", d - batch),
+            d => format!("k_{}", d - rows),
+        };
+        let title = |place: Place| match place {
+            Place::Base(d) => format!("{name}_{}", coordinate(d)),
+            Place::Guard(g, d) => format!("{name}_at{g}_{}", coordinate(d)),
+            Place::RowOffset(g) => format!("{name}_at{g}_row"),
+            Place::StepOffset(g) => format!("{name}_at{g}_k"),
+            Place::Div(g) => format!("{name}_at{g}_div"),
+            Place::Stride(g) => format!("{name}_at{g}_stride"),
+            Place::Back(g) => format!("{name}_at{g}_back"),
+        };
         let mut address = Address { buf: read.buf, rows, base, offset, guards, words: Vec::new() };
         // All words are made here, outside of any loop and in a fixed order.
         let base = address.base.coef.iter().enumerate().map(|(d, c)| (Place::Base(d), *c));
@@ -112,36 +127,24 @@ impl Address {
         });
         let numbers: Vec<(Place, i64)> = base.chain(guards).collect();
         for (place, c) in numbers {
-            address.word(k, place, c);
+            if !is_literal(k, c) {
+                address.words.push((place, k.params.push(title(place), Word::Fixed(c as u32))));
+            }
         }
         address
     }
 
-    /// The name of a number; small ones are part of the text, unless it is shared.
-    fn word(&mut self, k: &mut Builder, place: Place, c: i64) -> String {
-        let key = if k.shared { WordKey::Place(place) } else { WordKey::Value(c) };
-        match c {
-            0 => "0u".into(),
-            1 if !k.shared => "1u".into(),
-            _ => match self.words.iter().find(|(x, _)| *x == key) {
-                Some((_, name)) => name.clone(),
-                None => {
-                    let name = k.params.push(Word::Fixed(c as u32));
-                    self.words.push((key, name.clone()));
-                    name
-                }
-            },
+    /// The name of a number.
+    fn word(&self, k: &Builder, place: Place, c: i64) -> String {
+        if is_literal(k, c) {
+            return format!("{c}u");
         }
+        let word = self.words.iter().find(|(known, _)| *known == place);
+        word.unwrap_or_else(|| unreachable!("all words of an address are made with it: {place:?}")).1.clone()
     }
 
     /// `Σ coef·coord`, or nothing where all factors are 0.
-    fn sum(
-        &mut self,
-        k: &mut Builder,
-        coef: &[i64],
-        coords: &[String],
-        place: impl Fn(usize) -> Place,
-    ) -> Option<String> {
+    fn sum(&self, k: &mut Builder, coef: &[i64], coords: &[String], place: impl Fn(usize) -> Place) -> Option<String> {
         let mut terms = Vec::new();
         for (d, (c, x)) in coef.iter().zip(coords).enumerate() {
             match c {
@@ -191,23 +194,23 @@ impl Address {
                 (None, Some(o)) => o,
                 (Some(s), Some(o)) => format!("{o} + {s}"),
             };
-            let at = k.name(at);
+            let at = k.name("part", at);
             if div == 1 {
                 parts.push(Some((at, None)));
                 continue;
             }
             let (d, s) = (self.word(k, Place::Div(g), div), self.word(k, Place::Stride(g), stride));
-            let mut quotient = k.name(format!("{at} / {d}"));
-            let remainder = k.name(format!("{at} % {d}"));
+            let mut quotient = k.name("quotient", format!("{at} / {d}"));
+            let remainder = k.name("remainder", format!("{at} % {d}"));
             if is_row && bias != [0, 0] {
                 let back = self.word(k, Place::Back(g), (bias[0] + bias[1]) / div);
-                quotient = k.name(format!("{quotient} - {back}"));
+                quotient = k.name("quotient", format!("{quotient} - {back}"));
             }
             let step = if s == "1u" { quotient.clone() } else { format!("{quotient} * {s}") };
             base = if base.is_empty() { step } else { format!("{base} + {step}") };
             parts.push(Some((quotient, Some(remainder))));
         }
-        let base = if base.is_empty() { base } else { k.name(base) };
+        let base = if base.is_empty() { base } else { k.name("part", base) };
         Part { base, guards: parts }
     }
 
@@ -224,26 +227,26 @@ impl Address {
             };
             if div > 1 {
                 let remainder = match (&r.1, s.and_then(|s| s.1)) {
-                    (Some(r), Some(s)) => k.name(format!("{r} + {s}")),
+                    (Some(r), Some(s)) => k.name("remainder", format!("{r} + {s}")),
                     (Some(r), None) => r.clone(),
                     (None, Some(s)) => s,
                     (None, None) => "0u".into(),
                 };
                 let d = self.word(k, Place::Div(g), div);
-                let carry = k.name(format!("{remainder} == {d}"));
+                let carry = k.name("carry", format!("{remainder} == {d}"));
                 conditions.push(format!("({remainder} == 0u || {carry})"));
                 position = format!("{position} + select(0u, 1u, {carry})");
                 let stride = self.word(k, Place::Stride(g), stride);
                 address = format!("{address} + select(0u, {stride}, {carry})");
             }
-            let position = k.name(position);
-            conditions.push(k.name(format!("{position} < {bound}")));
+            let position = k.name("position", position);
+            conditions.push(k.name("inside", format!("{position} < {bound}")));
         }
         if conditions.is_empty() {
-            return (k.name(address), None);
+            return (k.name("at", address), None);
         }
-        let guard = k.name(conditions.join(" && "));
-        (k.name(format!("select(0u, {address}, {guard})")), Some(guard))
+        let guard = k.name("inside", conditions.join(" && "));
+        (k.name("at", format!("select(0u, {address}, {guard})")), Some(guard))
     }
 
     /// One element, as the name of an `f32`.
@@ -251,8 +254,8 @@ impl Address {
         let (address, guard) = self.at(k, row, step);
         let loaded = k.load(self.buf, &address);
         match guard {
-            None => k.read(loaded),
-            Some(guard) => k.read(format!("select(0.0, {loaded}, {guard})")),
+            None => k.read("x", loaded),
+            Some(guard) => k.read("x", format!("select(0.0, {loaded}, {guard})")),
         }
     }
 
@@ -261,8 +264,13 @@ impl Address {
         let (address, guard) = self.at(k, row, step);
         let loaded = k.load4(self.buf, &address);
         match guard {
-            None => k.read(loaded),
-            Some(guard) => k.read(format!("select(vec4f(0.0), {loaded}, {guard})")),
+            None => k.read("x", loaded),
+            Some(guard) => k.read("x", format!("select(vec4f(0.0), {loaded}, {guard})")),
         }
     }
+}
+
+/// Whether a number is part of the text: 0, and 1 unless the text is shared.
+fn is_literal(k: &Builder, c: i64) -> bool {
+    c == 0 || c == 1 && !k.shared
 }

@@ -6,8 +6,10 @@ use super::{
     super::{
         body::Writer,
         kernel::{Builder, decode},
-        point::{Point, Value},
+        ops::register,
+        point::{LANES, Point, Value},
     },
+    holes::Fields,
     normal::Normal,
 };
 
@@ -39,7 +41,8 @@ pub fn dense(c: &Normal) -> bool {
 impl<'a> Epilogue<'a> {
     /// Makes the words.
     pub fn new(k: &mut Builder, c: &'a Normal) -> Epilogue<'a> {
-        let words = c.outer.each_ref().map(|extents| extents.iter().map(|e| k.params.fixed(*e)).collect());
+        let [batch, rows, columns] = &c.outer;
+        let words = [("batches", batch), ("rows", rows), ("columns", columns)].map(|(name, e)| k.params.all(name, e));
         let hoisted = vec![false; c.body.insts.len()];
         Epilogue { c, writer: Writer::new(&c.body), words, batch: vec![], columns: vec![], hoisted }
     }
@@ -77,17 +80,30 @@ impl<'a> Epilogue<'a> {
         }
     }
 
+    /// Hands on what does not depend on the row: from here on it is read as a field of `at`.
+    pub fn hand_on(&mut self, fields: &mut Fields) {
+        self.batch.iter_mut().chain(self.columns.iter_mut().flatten()).for_each(|name| fields.keep(name, "u32", "at"));
+        for v in (0..self.hoisted.len()).filter(|v| self.hoisted[*v]) {
+            let mut value = self.writer.written(v).clone();
+            fields.keep_value(&mut value, register(self.c.body.class(v)), "at");
+            self.writer.set(v, value);
+        }
+    }
+
     /// Writes the body for row `m`; the sums are the components of the vector `acc`, or `acc` itself for a single column.
-    /// `inside` has the condition for the four neighbours together, or for each column. Opens a block for each.
+    /// `inside` has the condition for the four neighbours together, or for each column, and opens a block for each; it is empty where
+    /// all are known to be inside.
     pub fn row(&mut self, k: &mut Builder, m: &str, acc: &str, inside: &[String]) {
         for column in 0..self.columns.len() {
-            k.open(format!("if {} {{", inside[column]));
+            if let Some(inside) = inside.get(column) {
+                k.open(format!("if {inside} {{"));
+            }
             let rows = decode(k, m, &self.c.outer[1], &self.words[1]);
             let point = self.point(rows, column);
             let value = match (point.count(), self.columns.len()) {
                 (1, 1) => Value::One(acc.to_string()),
                 (1, _) => Value::One(format!("{acc}.{}", LANES[column])),
-                _ => Value::Many(LANES.map(|c| format!("{acc}.{c}")).to_vec()),
+                _ => Value::Vector(acc.to_string()),
             };
             for (v, inst) in self.c.body.insts.iter().enumerate() {
                 if matches!(inst, Inst::Acc) {
@@ -95,7 +111,9 @@ impl<'a> Epilogue<'a> {
                 }
             }
             self.writer.all(k, &point);
-            k.close();
+            if inside.get(column).is_some() {
+                k.close();
+            }
             for v in 0..self.hoisted.len() {
                 if !self.hoisted[v] {
                     self.writer.forget(v);
@@ -104,6 +122,3 @@ impl<'a> Epilogue<'a> {
         }
     }
 }
-
-/// The components of a vector.
-pub const LANES: [&str; 4] = ["x", "y", "z", "w"];

@@ -9,7 +9,6 @@ use super::{
         point::{Point, Value},
     },
     address::{Address, Part},
-    epilogue::LANES,
     normal::{Normal, Side},
 };
 
@@ -52,6 +51,9 @@ pub struct Operand<'a> {
     /// Words of its extents.
     batch: Vec<String>,
     rows: Vec<String>,
+    /// How many coordinates there are, and the extent of the last, which is summed.
+    extents: usize,
+    steps: usize,
 }
 
 /// A row of a side.
@@ -61,6 +63,13 @@ pub struct Row {
     part: Part,
 }
 
+impl Row {
+    /// What the code called its numbers, with those of its coordinates if elements are made of them.
+    pub fn names(&mut self, coords: bool) -> impl Iterator<Item = &mut String> {
+        self.coords.iter_mut().filter(move |_| coords).chain(self.part.names())
+    }
+}
+
 /// A step of k.
 pub struct Step {
     coords: Vec<String>,
@@ -68,22 +77,37 @@ pub struct Step {
 }
 
 impl<'a> Operand<'a> {
-    /// Binds the buffers, makes the words, and writes what is the same for all elements.
-    pub fn new(k: &mut Builder, c: &Normal, side: &'a Side, reads: Reads) -> Operand<'a> {
+    /// Binds the buffers and makes the words.
+    pub fn new(k: &mut Builder, c: &Normal, name: &str, side: &'a Side, reads: Reads) -> Operand<'a> {
         let extents = [&side.batch[..], &side.rows, &c.k].concat();
         let (front, body) = (side.batch.len() + side.rows.len(), &side.operand.body);
-        let address = side.operand.read().map(|read| Address::new(k, &read, &extents, front));
-        let batch = side.batch.iter().map(|e| k.params.fixed(*e)).collect();
-        let rows = side.rows.iter().map(|e| k.params.fixed(*e)).collect();
-        let (mut writer, mut hoisted) = (Writer::new(body), vec![false; body.insts.len()]);
-        let anywhere = Point::one(vec!["0u".into(); extents.len()]);
-        for (v, inst) in body.insts.iter().enumerate().filter(|_| address.is_none()) {
-            hoisted[v] = (0..extents.len()).all(|d| inst.ignores(d)) && inst.operands().iter().all(|o| hoisted[*o]);
-            if hoisted[v] {
-                writer.value(k, v, &anywhere);
+        let address = side.operand.read().map(|read| Address::new(k, name, &read, &extents, [side.batch.len(), front]));
+        let batch = k.params.all(&format!("{name}_batches"), &side.batch);
+        let rows = k.params.all(&format!("{name}_rows"), &side.rows);
+        let (writer, hoisted) = (Writer::new(body), vec![false; body.insts.len()]);
+        Operand {
+            side,
+            reads,
+            address,
+            writer,
+            hoisted,
+            batch,
+            rows,
+            extents: extents.len(),
+            steps: c.k.last().copied().unwrap_or(1),
+        }
+    }
+
+    /// Writes what is the same for all elements, where elements are read.
+    pub fn hoist(&mut self, k: &mut Builder) {
+        let anywhere = Point::one(vec!["0u".into(); self.extents]);
+        for (v, inst) in self.side.operand.body.insts.iter().enumerate().filter(|_| self.address.is_none()) {
+            self.hoisted[v] =
+                (0..self.extents).all(|d| inst.ignores(d)) && inst.operands().iter().all(|o| self.hoisted[*o]);
+            if self.hoisted[v] {
+                self.writer.value(k, v, &anywhere);
             }
         }
-        Operand { side, reads, address, writer, hoisted, batch, rows }
     }
 
     /// The side's batch coordinates.
@@ -98,7 +122,7 @@ impl<'a> Operand<'a> {
         if ahead > 0
             && let Some(last) = coords.last_mut()
         {
-            *last = k.name(format!("{last} + {ahead}u"));
+            *last = k.name("row", format!("{last} + {ahead}u"));
         }
         let part = self.address.as_mut().map_or_else(Part::default, |address| address.row(k, &coords));
         Row { coords, part }
@@ -114,7 +138,7 @@ impl<'a> Operand<'a> {
     pub fn one(&mut self, k: &mut Builder, row: &Row, step: &Step) -> String {
         let loaded = self.address.as_mut().map(|address| Value::One(address.one(k, &row.part, &step.part)));
         let point = Point::one([&row.coords[..], &step.coords].concat());
-        self.value(k, loaded, &point).at(0).to_string()
+        self.value(k, loaded, &point).at(0)
     }
 
     /// Four neighbours, the first of them here, as the name of a `vec4f`.
@@ -123,11 +147,11 @@ impl<'a> Operand<'a> {
         if let (Some(vector), 1) = (&loaded, self.side.operand.body.insts.len()) {
             return vector.clone();
         }
-        let lanes = loaded.map(|vector| Value::Many(LANES.map(|lane| format!("{vector}.{lane}")).to_vec()));
+        let lanes = loaded.map(Value::Vector);
         let coords = [&row.coords[..], &step.coords].concat();
         let axis = if self.reads == Reads::AlongK { coords.len() - 1 } else { row.coords.len() - 1 };
         let value = self.value(k, lanes, &Point::Along { coords, axis, count: 4, aligned: true });
-        k.read(format!("vec4f({})", [0, 1, 2, 3].map(|i| value.at(i)).join(", ")))
+        k.read("x", value.four("f32"))
     }
 
     /// Writes the code of an element, or of four, of which the first value may have been loaded.
@@ -145,6 +169,11 @@ impl<'a> Operand<'a> {
         self.writer.written(last).clone()
     }
 
+    /// Whether elements are more than what a buffer has, so that their coordinates may be asked for.
+    pub fn is_made(&self) -> bool {
+        self.address.is_none() || self.hoisted.len() > 1
+    }
+
     /// Whether neighbouring rows are nearer to each other in memory than neighbouring steps of k.
     pub fn rows_are_near(&self) -> bool {
         let rows = self.side.batch.len() + self.side.rows.len();
@@ -154,7 +183,12 @@ impl<'a> Operand<'a> {
             (at.base.coef[d] + guarded.sum::<i64>()).unsigned_abs()
         };
         let last = at.base.coef.len();
-        !self.side.rows.is_empty() && (last == rows || stride(rows - 1) < stride(last - 1))
+        if self.side.rows.is_empty() || last == rows {
+            return !self.side.rows.is_empty();
+        }
+        // Of two ways that are as near the one that goes on for longer: a row of an image, not of a window.
+        let (row, step) = (stride(rows - 1), stride(last - 1));
+        row < step || row == step && self.side.rows.last() > Some(&self.steps)
     }
 }
 

@@ -19,8 +19,9 @@ use super::{
     super::{
         Caps,
         kernel::{Builder, Kernel, Source, decode, linear_grid},
+        point::LANES,
     },
-    epilogue::{Epilogue, LANES, quads},
+    epilogue::{Epilogue, quads},
     normal::{Normal, Side},
     operand::{Operand, Reads, Row},
     stored::Stored,
@@ -50,22 +51,26 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, tile: Tile) -> Ke
     k.shared = shared;
     let (tiles_m, tiles_n) = (c.m.div_ceil(per_m), c.n.div_ceil(4 * lanes));
     let total = tiles_m * tiles_n * c.batch * splits;
-    let [m, n] = [c.m, c.n].map(|e| k.params.fixed(e));
-    let words = [total, tiles_m, tiles_n, c.batch].map(|e| k.params.fixed(e));
+    let [m, n] = [("m", c.m), ("n", c.n)].map(|(name, e)| k.params.fixed(name, e));
+    let words = [("tiles", total), ("tiles_m", tiles_m), ("tiles_n", tiles_n), ("batches", c.batch)]
+        .map(|(name, e)| k.params.fixed(name, e));
     let tile_word = if lanes > 1 { "sg_id" } else { "lid" };
     k.line(format!("let tile = (wid.y * nwg.x + wid.x) * {groups}u + {tile_word};"));
     k.line(format!("if tile >= {} {{ return; }}", words[0]));
-    let m0 = k.name(format!("tile % {} * {per_m}u", words[1]));
-    let rest = k.name(format!("tile / {}", words[1]));
+    let m0 = k.name("row", format!("tile % {} * {per_m}u", words[1]));
+    let rest = k.name("rest", format!("tile / {}", words[1]));
     let lane = if lanes > 1 { " + lane" } else { "" };
-    let n0 = k.name(format!("({rest} % {} * {lanes}u{lane}) * 4u", words[2]));
-    let rest = k.name(format!("{rest} / {}", words[2]));
-    let batch = if c.batch == 1 && !shared { "0u".to_string() } else { k.name(format!("{rest} % {}", words[3])) };
-    let split = if splits == 1 && !shared { String::new() } else { k.name(format!("{rest} / {}", words[3])) };
+    let n0 = k.name("column", format!("({rest} % {} * {lanes}u{lane}) * 4u", words[2]));
+    let rest = k.name("rest", format!("{rest} / {}", words[2]));
+    let batch =
+        if c.batch == 1 && !shared { "0u".to_string() } else { k.name("batch", format!("{rest} % {}", words[3])) };
+    let split = if splits == 1 && !shared { String::new() } else { k.name("split", format!("{rest} / {}", words[3])) };
 
     let reads = |side: &Side, total: usize| if shared { Reads::Single } else { Reads::of(side, &c.k, total) };
-    let mut a = Operand::new(&mut k, c, &c.a, reads(&c.a, c.m));
-    let mut b = Operand::new(&mut k, c, &c.b, reads(&c.b, c.n));
+    let mut a = Operand::new(&mut k, c, "a", &c.a, reads(&c.a, c.m));
+    let mut b = Operand::new(&mut k, c, "b", &c.b, reads(&c.b, c.n));
+    a.hoist(&mut k);
+    b.hoist(&mut k);
     let batch_a = a.batch(&mut k, &batch);
     let batch_b = b.batch(&mut k, &batch);
     let rows = tile_rows(&mut k, &mut a, &batch_a, [&m0, &m], tile);
@@ -96,7 +101,7 @@ fn tile_rows(k: &mut Builder, a: &mut Operand, batch: &[String], [m0, m]: [&str;
                 1 => format!("{m0} + {}u", r * each),
                 _ => format!("{m0} + (lane + {}u) * {each}u", r * lanes),
             };
-            let row = k.name(format!("min({own}, {m} - {each}u)"));
+            let row = k.name("row", format!("min({own}, {m} - {each}u)"));
             a.row(k, batch, &row, 0)
         })
         .collect()
@@ -106,13 +111,13 @@ fn tile_rows(k: &mut Builder, a: &mut Operand, batch: &[String], [m0, m]: [&str;
 fn tile_columns(k: &mut Builder, b: &mut Operand, batch: &[String], [n0, n]: [&str; 2], shared: bool) -> Vec<Row> {
     let neighbours = b.side.rows.last().is_some_and(|e| e % 4 == 0) && !shared;
     if b.reads == Reads::AlongRows || neighbours {
-        let first = k.name(format!("min({n0}, {n} - 4u)"));
+        let first = k.name("column", format!("min({n0}, {n} - 4u)"));
         let count = if b.reads == Reads::AlongRows { 1 } else { 4 };
         return (0..count).map(|j| b.row(k, batch, &first, j)).collect();
     }
     (0..4)
         .map(|j| {
-            let column = k.name(format!("min({n0} + {j}u, {n} - 1u)"));
+            let column = k.name("column", format!("min({n0} + {j}u, {n} - 1u)"));
             b.row(k, batch, &column, 0)
         })
         .collect()
@@ -126,11 +131,11 @@ fn nested_loops(k: &mut Builder, c: &Normal, a: Loaded, b: Loaded, split: &str, 
     let step = if a.0.reads == Reads::AlongK || b.0.reads == Reads::AlongK { 4 } else { 1 };
     let mut coords = Vec::new();
     for (d, extent) in c.k.iter().enumerate() {
-        let (mut from, mut end) = ("0u".to_string(), k.params.fixed(*extent));
+        let (mut from, mut end) = ("0u".to_string(), k.params.fixed(format!("depth_{d}"), *extent));
         if d == 0 && tile.splits > 1 {
-            let chunk = k.params.fixed(tile.chunk);
-            from = k.name(format!("{split} * {chunk}"));
-            end = k.name(format!("min({from} + {chunk}, {end})"));
+            let chunk = k.params.fixed("chunk", tile.chunk);
+            from = k.name("from", format!("{split} * {chunk}"));
+            end = k.name("end", format!("min({from} + {chunk}, {end})"));
         }
         let j = k.fresh("k");
         let advance = if d + 1 == c.k.len() && step > 1 { format!("{j} += {step}u") } else { format!("{j}++") };
@@ -145,10 +150,10 @@ fn nested_loops(k: &mut Builder, c: &Normal, a: Loaded, b: Loaded, split: &str, 
 
 /// One loop however many coordinates are summed: each loop would carry all sums, and they are what takes long to compile.
 fn one_loop(k: &mut Builder, c: &Normal, a: Loaded, b: Loaded, split: &str, tile: Tile) {
-    let extents: Vec<String> = c.k.iter().map(|e| k.params.fixed(*e)).collect();
-    let [chunk, depth] = [tile.chunk, c.k.iter().product()].map(|e| k.params.fixed(e));
-    let from = k.name(format!("{split} * {chunk}"));
-    let end = k.name(format!("min({from} + {chunk}, {depth})"));
+    let extents = k.params.all("depth", &c.k);
+    let [chunk, depth] = [("chunk", tile.chunk), ("k", c.k.iter().product())].map(|(name, e)| k.params.fixed(name, e));
+    let from = k.name("from", format!("{split} * {chunk}"));
+    let end = k.name("end", format!("min({from} + {chunk}, {depth})"));
     let mut coords = Vec::new();
     for first in decode(k, &from, &c.k, &extents) {
         let j = k.fresh("k");
@@ -168,7 +173,7 @@ fn advance(k: &mut Builder, coords: &[String], extents: &[String]) {
     k.line(format!("{last}++;"));
     let mut inner = last;
     for (d, coord) in others.iter().enumerate().rev() {
-        let full = k.read(format!("{inner} == {}", extents[d + 1]));
+        let full = k.read("full", format!("{inner} == {}", extents[d + 1]));
         k.line(format!("{inner} = select({inner}, 0u, {full});"));
         k.line(format!("{coord} += select(0u, 1u, {full});"));
         inner = coord;
@@ -190,9 +195,9 @@ fn results(
     let Tile { per_m, splits, shared, .. } = tile;
     let quads = quads(c) && !shared;
     let (points, inside): (Vec<String>, Vec<String>) = if quads {
-        (vec![k.name(format!("min({n0}, {n} - 4u)"))], vec![format!("{n0} < {n}")])
+        (vec![k.name("column", format!("min({n0}, {n} - 4u)"))], vec![format!("{n0} < {n}")])
     } else {
-        (0..4).map(|j| (k.name(format!("min({n0} + {j}u, {n} - 1u)")), format!("{n0} + {j}u < {n}"))).unzip()
+        (0..4).map(|j| (k.name("column", format!("min({n0} + {j}u, {n} - 1u)")), format!("{n0} + {j}u < {n}"))).unzip()
     };
     let mut to = match Stored::of(c, splits) {
         Some(stored) if shared => To::Stored(stored.columns(k, [split, batch], &points)),
@@ -206,7 +211,7 @@ fn results(
     if splits > 1 {
         k.scratch_len = splits * c.batch * c.m * c.n;
     }
-    let rows = k.name(format!("min({m0} + {per_m}u, {m})"));
+    let rows = k.name("rows", format!("min({m0} + {per_m}u, {m})"));
     let row = k.fresh("row");
     k.open(format!("for (var {row} = {m0}; {row} < {rows}; {row}++) {{"));
     match &mut to {
@@ -235,7 +240,7 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
     let lanes = tile.lanes;
     let share = |k: &mut Builder, values: &[String], i: usize| match lanes {
         1 => values[i].clone(),
-        _ => k.name(format!("subgroupBroadcast({}, {}u)", values[i / lanes], i % lanes)),
+        _ => k.name("shared", format!("subgroupBroadcast({}, {}u)", values[i / lanes], i % lanes)),
     };
     let first_a = a.step(k, coords);
     let first_b = b.step(k, coords);
@@ -252,7 +257,7 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
         if let Some(last) = at.last_mut()
             && kk > 0
         {
-            *last = k.name(format!("{last} + {kk}u"));
+            *last = k.name("k", format!("{last} + {kk}u"));
         }
         let values_b: Vec<String> = match b.reads {
             Reads::AlongK => four_b.iter().map(|v| format!("{v}.{lane}")).collect(),
@@ -264,7 +269,7 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
         };
         let vector = match values_b.len() {
             1 => values_b[0].clone(),
-            _ => k.read(format!("vec4f({})", values_b.join(", "))),
+            _ => k.read("b", format!("vec4f({})", values_b.join(", "))),
         };
         let values_a: Vec<String> = match a.reads {
             Reads::AlongK => (0..tile.per_m).map(|i| format!("{}.{lane}", share(k, &four_a, i))).collect(),
@@ -286,7 +291,7 @@ fn products(k: &mut Builder, (a, rows): Loaded, (b, columns): Loaded, coords: &[
 }
 
 /// Stores four sums of one split: scratch is `[splits, batch, m, n]`.
-pub fn partial(
+fn partial(
     k: &mut Builder,
     c: &Normal,
     [split, batch, batches]: [&str; 3],
@@ -294,9 +299,9 @@ pub fn partial(
     [m, n]: [&str; 2],
     acc: &str,
 ) {
-    let base = k.name(format!("({split} * {batches} + {batch}) * {m}"));
+    let base = k.name("base", format!("({split} * {batches} + {batch}) * {m}"));
     k.open(format!("if {row} < {m} && {n0} < {n} {{"));
-    let at = k.name(format!("({base} + {row}) * {n} + {n0}"));
+    let at = k.name("at", format!("({base} + {row}) * {n} + {n0}"));
     if c.n.is_multiple_of(4) {
         k.store4(Source::Scratch, &at, acc);
     } else {

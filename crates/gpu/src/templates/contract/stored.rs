@@ -7,8 +7,8 @@ use super::{
     super::{
         kernel::{Builder, Source, decode},
         params::Word,
+        point::LANES,
     },
-    epilogue::LANES,
     normal::Normal,
 };
 
@@ -65,18 +65,21 @@ impl Stored {
     /// Sets the part of k, the batch and the columns.
     pub fn columns(mut self, k: &mut Builder, [split, batch]: [&str; 2], columns: &[String]) -> Stored {
         let binding = k.bind(self.to);
-        let offset = k.params.push(Word::Offset { elements: self.offset as u32, binding });
-        let stride = k.params.push(Word::Fixed(self.split as u32));
-        let extents = self.extents.each_ref().map(|e| e.iter().map(|e| k.params.fixed(*e)).collect::<Vec<_>>());
-        let strides = self
-            .strides
-            .each_ref()
-            .map(|s| s.iter().map(|s| k.params.push(Word::Fixed(*s as u32))).collect::<Vec<_>>());
+        let offset = k.params.push("y_start", Word::Offset { elements: self.offset as u32, binding });
+        let stride = k.params.push("y_split", Word::Fixed(self.split as u32));
+        let (mut extents, mut strides) = ([vec![], vec![], vec![]], [vec![], vec![], vec![]]);
+        for (side, name) in ["batch", "row", "column"].into_iter().enumerate() {
+            extents[side] = k.params.all(&format!("{name}s"), &self.extents[side]);
+            let each = self.strides[side].iter().enumerate();
+            strides[side] = each
+                .map(|(d, stride)| k.params.push(format!("y_{name}_{d}"), Word::Fixed(*stride as u32)))
+                .collect::<Vec<_>>();
+        }
         let coords = decode(k, batch, &self.extents[0], &extents[0]);
-        let base = k.name(format!("{offset} + {split} * {stride} + {}", sum(&coords, &strides[0])));
+        let base = k.name("base", format!("{offset} + {split} * {stride} + {}", sum(&coords, &strides[0])));
         for column in columns {
             let coords = decode(k, column, &self.extents[2], &extents[2]);
-            self.columns.push(k.name(format!("{base} + {}", sum(&coords, &strides[2]))));
+            self.columns.push(k.name("column", format!("{base} + {}", sum(&coords, &strides[2]))));
         }
         let [_, rows, _] = extents;
         let [_, row_strides, _] = strides;
@@ -87,7 +90,7 @@ impl Stored {
     /// Stores the components of the vector `acc`, each where its column is inside.
     pub fn row(&mut self, k: &mut Builder, row: &str, acc: &str, inside: &[String]) {
         let coords = decode(k, row, &self.extents[1], &self.rows[0]);
-        let start = k.name(sum(&coords, &self.rows[1]));
+        let start = k.name("start", sum(&coords, &self.rows[1]));
         for ((column, lane), inside) in self.columns.iter().zip(LANES).zip(inside) {
             k.open(format!("if {inside} {{"));
             k.store(self.to, &format!("{column} + {start}"), &format!("{acc}.{lane}"));

@@ -1,13 +1,15 @@
-//! Partial sums of a split contraction, added in a fixed order, and the body on each.
+//! Partial sums of a split contraction, added in a fixed order, and the body on each: `sum.wgsl`.
 
 use thalweg_ir::schedule::ir::BufferSpec;
+use thalweg_shaders::{context, skeleton};
 
 use super::{
     super::{
         Caps,
-        kernel::{Builder, Kernel, Source, decode, linear_grid},
+        kernel::{Builder, Kernel, Source, linear_grid},
     },
-    epilogue::{Epilogue, quads},
+    epilogue::quads,
+    holes,
     normal::Normal,
 };
 
@@ -18,27 +20,18 @@ const WG: u32 = 64;
 pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, splits: usize) -> Kernel {
     let mut k = Builder::new(caps, buffers);
     let each = if quads(c) { 4 } else { 1 };
-    let extents = [c.batch, c.m, c.n / each];
-    let total: usize = extents.iter().product();
-    let words = extents.map(|e| k.params.fixed(e));
-    let [total_word, splits_word] = [total, splits].map(|e| k.params.fixed(e));
-    k.line(format!("let t = (wid.y * nwg.x + wid.x) * {WG}u + lid;"));
-    k.line(format!("if t >= {total_word} {{ return; }}"));
-    k.line(format!("var acc = {};", if each == 4 { "vec4f()" } else { "0.0" }));
-    k.open(format!("for (var s = 0u; s < {splits_word}; s++) {{"));
-    let at = k.name(format!("s * {total_word} + t"));
-    let partial = match each {
-        4 => k.load4(Source::Scratch, &format!("{at} * 4u")),
-        _ => k.load(Source::Scratch, &at),
+    let total = c.batch * c.m * c.n / each;
+    for (name, value) in [("points", total), ("parts", splits), ("m", c.m), ("n", c.n), ("columns_each", c.n / each)] {
+        k.params.fixed(name, value);
+    }
+    let (ty, load) = match each {
+        4 => ("vec4f", k.load4(Source::Scratch, "i * 4u")),
+        _ => ("f32", k.load(Source::Scratch, "i")),
     };
-    k.line(format!("acc += {partial};"));
-    k.close();
-    let coords = decode(&mut k, "t", &extents, &words);
-    let column = if each == 4 { k.name(format!("{} * 4u", coords[2])) } else { coords[2].clone() };
-    let batch = if c.batch == 1 { "0u".to_string() } else { coords[0].clone() };
-    let mut epilogue = Epilogue::new(&mut k, c);
-    epilogue.columns(&mut k, &batch, &[column]);
-    epilogue.row(&mut k, &coords[1].clone(), "acc", &["true".into()]);
+    k.globals.push_str(&format!("alias Sum = {ty};\n"));
+    k.function("partial(i: u32) -> Sum", |k| k.line(format!("return {load};")));
+    holes::body(&mut k, c, each);
+    k.skeleton(skeleton::SUM, context! { size => WG, each });
     k.scratch_len = splits * c.batch * c.m * c.n;
     k.finish("contract_sum", [WG, 1, 1], linear_grid(total.div_ceil(WG as usize), caps.max_grid))
 }
