@@ -92,6 +92,11 @@ mod models {}
 #[doc = include_str!("../docs/schedules.md")]
 mod schedules {}
 
+/// And of the page about mixed precision.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/mixed-precision.md")]
+mod mixed_precision {}
+
 /// Nothing that this crate brings compares with a user's numbers: beside an `i32` it is plain what a sum is.
 ///
 /// ```

@@ -18,6 +18,7 @@ mod integers;
 mod large;
 mod limits;
 mod messages;
+mod mixed;
 mod names;
 mod nan;
 mod operands;
