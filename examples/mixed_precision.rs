@@ -1,9 +1,12 @@
 //! Trains a ResNet on photographs and a small Transformer on a text in f32, mixed f16 and mixed bf16: from the same weights, with the same
-//! batches. Says what a step takes in each, and how far the losses are apart.
+//! batches. Says what a step takes in each, and how far the losses are apart over the last fifth of the steps.
 //!
 //! `cargo run --release --example mixed_precision -- --data DIR --text FILE`; `--help` lists the options. Without the two it trains on the
-//! built-in digits and on pages of this repository. Fails if losses in mixed f16 are on average more than 2 % off those in f32, step by
-//! step over the last fifth of the steps. `docs/mixed-precision.md` says what each precision is.
+//! built-in digits and on pages of this repository. `docs/mixed-precision.md` says what each precision is.
+//!
+//! Losses in mixed f16 are to be at most 2 % off those in f32, step by step. A run that multiplies any difference cannot promise that: in
+//! such a model f32 does not repeat itself either when weights are moved by their last digits, which is the fourth way here. Fails if mixed
+//! f16 is more than 2 % off where nudged f32 is not; or, where it is, farther off than f32 from another seed.
 
 use std::{
     fs,
@@ -66,17 +69,14 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     /// Steps of each run.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     /// The first seed of weights and order.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How many seeds.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many seeds; two at least, to compare them.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
     seeds: u32,
-    /// Also train in f32 from weights that are a few units in the last place off: what losses do that are not rounded to 16 bits.
-    #[arg(long)]
-    nudged: bool,
     /// One of the two models alone.
     #[arg(long)]
     only: Option<Model>,
@@ -146,34 +146,37 @@ pub fn run(options: &Options) -> Result<()> {
         curves.save(path, "training losses by precision, means over seeds")?;
         println!("losses: {}", path.display());
     }
-    for (model, off) in apart {
-        ensure!(off <= APART, "{model:?}: mixed f16 is {off:.2} % off step by step, above {APART} %");
+    for (model, (off, limit)) in apart {
+        println!(
+            "{model:?}: {off:.2} % in mixed f16, and {APART} % is {}",
+            if off <= APART { "kept" } else { "not kept" }
+        );
+        ensure!(off <= limit, "{model:?}: mixed f16 is {off:.2} % off step by step, above {limit:.2} %");
     }
     Ok(())
 }
 
-/// Trains a model in every way from every seed. Gives how far mixed f16 is from f32, step by step.
+/// Trains a model in every way from every seed. Gives how far mixed f16 is from f32, step by step, and may be.
 fn compare(
     options: &Options,
     model: Model,
     curves: &mut Curves,
     train: impl Fn(&(&str, Precision, bool), u64) -> Result<Run>,
-) -> Result<f64> {
+) -> Result<(f64, f64)> {
     println!();
     println!(
         "{:<6}{:>5} {:<12}{:>9}{:>9}{:>9}{:>9}{:>9}{:>11}{:>10}",
         "model", "seed", "way", "loss", "ms/step", "MiB", "skipped", "scale", "by step/%", "by mean/%"
     );
-    let ways = &WAYS[..if options.nudged { 4 } else { 3 }];
     // Of each way, by seed.
     let mut runs: [Vec<Run>; 4] = Default::default();
     for i in 0..options.seeds as usize {
-        for (w, way) in ways.iter().enumerate() {
+        for (w, way) in WAYS.iter().enumerate() {
             let seed = options.seed + i as u64;
             let run = train(way, seed)?;
             let [by_step, by_mean] = distance(&run, runs[0].get(i).unwrap_or(&run));
             println!(
-                "{:<6}{seed:>5} {:<12}{:>9.4}{:>9.1}{:>9.1}{:>9}{:>9}{by_step:>11.2}{by_mean:>10.2}",
+                "{:<6}{seed:>5} {:<12}{:>9.4}{:>9.1}{:>9.1}{:>9}{:>9}{by_step:>11.3}{by_mean:>10.3}",
                 format!("{model:?}").to_lowercase(),
                 way.0,
                 mean(last(&run)),
@@ -189,20 +192,21 @@ fn compare(
     let apart = |runs: &[Run], others: &[Run]| {
         mean_of(&runs.iter().zip(others).map(|(a, b)| distance(a, b)).collect::<Vec<_>>())
     };
-    for ((name, ..), of) in ways.iter().zip(&runs).skip(1) {
-        let [by_step, by_mean] = apart(of, &runs[0]);
-        println!("{name} is {by_step:.2} % off f32 step by step, and {by_mean:.2} % in its mean");
-    }
-    if options.seeds > 1 {
-        // A yardstick: each run against that of the next seed.
-        let [by_step, by_mean] = apart(&runs[0][1..], &runs[0]);
-        println!("f32 from another seed is {by_step:.2} % off step by step, and {by_mean:.2} % in its mean");
-    }
-    for ((name, ..), of) in ways.iter().zip(&runs) {
+    let of = |name: &str, [by_step, by_mean]: [f64; 2]| {
+        println!("{name} is {by_step:.3} % off f32 step by step, and {by_mean:.3} % in its mean");
+        by_step
+    };
+    let [f16, _, nudged] = [1, 2, 3].map(|w| of(WAYS[w].0, apart(&runs[w], &runs[0])));
+    // Each run against that of the next seed.
+    let other = of("f32 from another seed", apart(&runs[0][1..], &runs[0]));
+    for ((name, ..), of) in WAYS.iter().zip(&runs) {
         let at = |step: usize| mean(&of.iter().map(|run| run.losses[step]).collect::<Vec<_>>());
         curves.line(format!("{model:?}, {name}"), (0..options.steps as usize).map(|step| (step + 1, at(step))));
     }
-    Ok(apart(&runs[1], &runs[0])[0])
+    Ok(match f16 <= APART || nudged <= APART {
+        true => (f16, APART),
+        false => (f16, other),
+    })
 }
 
 /// `mean |a - b| / b` over the last steps, and `|mean a - mean b| / mean b`, in percent.
