@@ -9,9 +9,11 @@ mod blocks_sequence;
 mod call;
 mod case;
 mod compare;
+mod curve;
 mod formula;
 mod holds;
 mod init;
+mod kinks;
 mod layer;
 mod layers_attention;
 mod layers_rnn;
@@ -43,6 +45,7 @@ mod schedules;
 mod slicing;
 mod store;
 mod train;
+mod training;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -126,17 +129,8 @@ fn run_family(args: &GoldenArgs, allow: &Allow, family: &str, index: &Value, run
         };
         any = true;
         let outcome = outcome.unwrap_or_else(|e| Outcome::Failed { share: f64::INFINITY, why: format!("{e:#}") });
-        // What is known to fail is printed and counted with what is missing, by its own line in the list.
-        let outcome = match outcome {
-            Outcome::Failed { why, .. } if allow.names("known", &format!("{family}/{name}"), "", "") => {
-                println!("  known to fail: {name}: {why}");
-                Outcome::Unsupported("known to fail".into())
-            }
-            outcome => outcome,
-        };
         let reason = if let Outcome::Unsupported(reason) = &outcome { reason.as_str() } else { "" };
-        let listed =
-            reason == "known to fail" || allow.names(family, name, case["op"].as_str().unwrap_or_default(), reason);
+        let listed = allow.names(family, name, case["op"].as_str().unwrap_or_default(), reason);
         tally.add(name, outcome, case["advisory"].as_bool().unwrap_or(false), listed);
     }
     Ok(any.then_some(tally))

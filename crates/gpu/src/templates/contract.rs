@@ -7,6 +7,7 @@
 
 mod address;
 mod epilogue;
+mod fields;
 mod holes;
 mod normal;
 mod operand;

@@ -9,7 +9,7 @@ use super::{
         ops::register,
         point::{LANES, Point, Value},
     },
-    holes::Fields,
+    fields::Fields,
     normal::Normal,
 };
 

@@ -1,55 +1,15 @@
 //! The functions that the skeletons of contractions call: where the rows of a side are, what stands there, and what is done with sums.
-//!
-//! What one function finds out for the next is a struct, whose fields have the names that the code gave.
 
 use super::{
     super::{
         kernel::{Builder, Source, decode},
-        point::{LANES, Value},
+        point::LANES,
     },
     epilogue::{Epilogue, quads},
+    fields::Fields,
     normal::{Normal, Side},
     operand::{Operand, Reads, Row},
 };
-
-/// What a function hands on: local names with their types.
-#[derive(Default)]
-pub struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    /// Hands on a name, if it is one that the function made; from then on it is that field of `of`.
-    pub fn keep(&mut self, name: &mut String, ty: &str, of: &str) {
-        let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        let is_local = is_word && name.starts_with(char::is_alphabetic) && !["true", "false"].contains(&name.as_str());
-        if is_local {
-            if self.0.iter().all(|(known, _)| known != name) {
-                self.0.push((name.clone(), ty.into()));
-            }
-            *name = format!("{of}.{name}");
-        }
-    }
-
-    /// The same of a value of numbers of this type.
-    pub fn keep_value(&mut self, value: &mut Value, ty: &str, of: &str) {
-        match value {
-            Value::One(name) => self.keep(name, ty, of),
-            Value::Vector(name) => self.keep(name, &format!("vec4<{ty}>"), of),
-            Value::Many(names) => names.iter_mut().for_each(|name| self.keep(name, ty, of)),
-        }
-    }
-
-    /// Declares the struct, and returns one from the function that is being written.
-    pub fn close(mut self, k: &mut Builder, name: &str) {
-        if self.0.is_empty() {
-            self.0.push(("none".into(), "u32".into()));
-            k.line("let none = 0u;");
-        }
-        let (names, fields): (Vec<&str>, Vec<String>) =
-            self.0.iter().map(|(name, ty)| (name.as_str(), format!("{name}: {ty}"))).unzip();
-        k.globals.push_str(&format!("struct {name} {{ {} }}\n", fields.join(", ")));
-        k.line(format!("return {name}({});", names.join(", ")));
-    }
-}
 
 /// How a tile of a side is fetched.
 pub struct Fetch {
@@ -84,10 +44,7 @@ pub fn side(
             (0..if vectors { 1 } else { 4 }).map(|i| operand.row(k, &batch, &row, i)).collect()
         } else {
             let each = (0..4).map(|i| {
-                let row = k.name(
-                    "row",
-                    if i == 0 { format!("min(row, {end} - 1u)") } else { format!("min(row + {i}u, {end} - 1u)") },
-                );
+                let row = k.name("row", format!("min(row + {i}u, {end} - 1u)"));
                 operand.row(k, &batch, &row, 0)
             });
             each.collect()
