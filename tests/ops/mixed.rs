@@ -163,15 +163,31 @@ fn what_a_skipped_step_advances() -> Result<()> {
     Ok(())
 }
 
-/// An optimizer that was saved in f32 has no loss scale to bring along, and can be given one.
+/// A loss scale goes along from one optimizer that scales to another; where only one of the two does, it begins anew.
 #[test]
-fn a_scale_can_be_set_behind_loading() -> Result<()> {
-    let net = |precision| Linear::new(2, 2).init(&cpu().with_precision(precision), &mut Rng::seed(1));
-    let mut saved = thalweg::module::snapshot::Snapshot::new();
-    AdamW::default().init(&net(Precision::F32)?)?.save(&mut saved)?;
-    let opt = AdamW::default().init(&net(Precision::MixedF16)?)?;
-    opt.load(&saved)?;
-    assert_eq!(opt.report()?.loss_scale, 1.0);
-    assert_eq!(opt.loss_scale(LossScale::default())?.report()?.loss_scale, 65_536.0);
+fn a_scale_is_loaded_where_both_scale() -> Result<()> {
+    let optimizer = |precision| {
+        let net = Linear::new(2, 2).init(&cpu().with_precision(precision), &mut Rng::seed(1))?;
+        AdamW::default().init(&net)
+    };
+    let custom = LossScale { init: 512.0, ..LossScale::default() };
+    let plain = || optimizer(Precision::F32);
+    let scaled = || optimizer(Precision::MixedF16);
+    // (saved from, loaded into, the scale that is to be there)
+    let cases = [
+        (plain()?, scaled()?, 65_536.0),
+        (plain()?, scaled()?.loss_scale(custom.clone())?, 512.0),
+        (scaled()?.loss_scale(custom.clone())?, scaled()?, 512.0),
+        (scaled()?, plain()?, 1.0),
+        (scaled()?, optimizer(Precision::MixedBf16)?, 1.0),
+        (plain()?, plain()?, 1.0),
+        (plain()?.loss_scale(custom)?, plain()?, 1.0),
+    ];
+    for (i, (from, to, want)) in cases.into_iter().enumerate() {
+        let mut saved = thalweg::module::snapshot::Snapshot::new();
+        from.save(&mut saved)?;
+        to.load(&saved)?;
+        assert_eq!(to.report()?.loss_scale, want, "case {i}");
+    }
     Ok(())
 }

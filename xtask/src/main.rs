@@ -13,6 +13,7 @@ mod circles;
 mod digits;
 mod fuzz;
 mod golden;
+mod kernels;
 mod killtest;
 #[path = "../../examples/mnist.rs"]
 #[expect(dead_code, reason = "its main belongs to the example")]
@@ -41,6 +42,8 @@ enum Task {
     Fuzz(fuzz::FuzzArgs),
     /// Every kernel through validation and to SPIR-V, MSL and HLSL, without a GPU.
     Shaders(shaders::ShaderArgs),
+    /// The kernels that a call would run on a GPU, as a person would want to read them.
+    Kernels(kernels::KernelArgs),
     /// The benchmarks, CPU and adapters side by side.
     Bench(thalweg_benches::BenchArgs),
     /// Thousands of steps; fails when memory grows.
@@ -70,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Task::Golden(args) => golden::run(args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Shaders(args) => shaders::run(&args),
+        Task::Kernels(args) => kernels::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Killtest(args) => killtest::run(&args),

@@ -20,6 +20,9 @@ use thalweg_ir::{
 use crate::templates::{Caps, kernel::Kernel, kernels};
 
 mod contractions;
+mod program;
+
+pub use program::{Listed, listed};
 
 /// Devices for which kernels differ: without f16 or subgroups, a GPU with both, whose compiler knows infinity, one whose f16
 /// conversions need help, software Vulkan, with and without texts that contractions share, one with small bindings, and one whose

@@ -41,8 +41,7 @@ impl Optimizer {
         }
         self.must_choose("group", &select)?;
         self.rules.insert(self.rules.len() - 1, (Some(select), Arc::new(rule)));
-        let scale = self.scaling.as_ref().map_or(1.0, |s| s.init);
-        let work = Work::new(&self.params, &self.rules, &self.device(), scale)?;
+        let work = Work::new(&self.params, &self.rules, &self.device(), self.first_scale())?;
         self.replace(work);
         Ok(self)
     }

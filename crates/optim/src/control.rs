@@ -14,6 +14,8 @@ use crate::LossScale;
 /// Lanes in front of the groups'.
 pub(crate) const LANES: usize = 8;
 const SCALE: usize = 0;
+/// What stands for the scale where none is used.
+pub(crate) const UNSCALED: f64 = 0.0;
 const GOOD: usize = 1;
 /// Steps taken.
 pub(crate) const STEP: usize = 2;
@@ -136,12 +138,21 @@ impl Control {
         always.into_iter().fold(stepped, put)
     }
 
+    /// Lanes that were saved, for an optimizer whose scale begins at `scale`. A scale is what one that scales has learnt: where only
+    /// one of the two does, it begins anew.
+    pub fn adapt(mut saved: [f64; LANES], scale: f64) -> [f64; LANES] {
+        if (saved[SCALE] == UNSCALED) != (scale == UNSCALED) {
+            (saved[SCALE], saved[GOOD]) = (scale, 0.0);
+        }
+        saved
+    }
+
     pub fn report(&self) -> Result<Report> {
         let lanes = self.state.tensor().to_vec::<f64>()?;
         Ok(Report {
             steps: lanes[STEP] as u64,
             skipped: lanes[SKIPPED] as u64,
-            loss_scale: lanes[SCALE],
+            loss_scale: if lanes[SCALE] == UNSCALED { 1.0 } else { lanes[SCALE] },
             grad_norm: lanes[NORM],
         })
     }

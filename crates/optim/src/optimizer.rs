@@ -15,7 +15,7 @@ use thalweg_graph::{
 
 use crate::{
     clip::Clip,
-    control::{Control, Report},
+    control::{Control, Report, UNSCALED},
     group::{Group, Rules},
     rates::{Rate, Rates},
     rule::Rule,
@@ -77,7 +77,7 @@ impl Optimizer {
         let scaling = (device.compute_dtype() == Some(DType::F16)).then(LossScale::default);
         let lr = Rate::new(rule.lr());
         let rules: Rules = vec![(None, rule)];
-        let work = Work::new(&params, &rules, &device, scaling.as_ref().map_or(1.0, |s| s.init))?;
+        let work = Work::new(&params, &rules, &device, scaling.as_ref().map_or(UNSCALED, |s| s.init))?;
         Ok(Optimizer {
             params,
             rules,
@@ -122,6 +122,11 @@ impl Optimizer {
         &self.params
     }
 
+    /// What the loss scale is before the first step.
+    pub(crate) fn first_scale(&self) -> f64 {
+        self.scaling.as_ref().map_or(UNSCALED, |s| s.init)
+    }
+
     /// Steps taken and skipped, loss scale and gradient norm. Waits for the device.
     ///
     /// # Errors
@@ -148,8 +153,8 @@ impl Optimizer {
         // A replay finds the room there.
         let grown = unrecorded(|| {
             let saved = saved::save(&work)?;
-            let grown = Work::of(Group::all(&now, &self.rules)?, &device, 1.0)?;
-            saved::prepare(&grown, &saved)?.commit(&grown)?;
+            let grown = Work::of(Group::all(&now, &self.rules)?, &device, self.first_scale())?;
+            saved::prepare(&grown, &saved, self.first_scale())?.commit(&grown)?;
             Ok::<_, Error>(grown)
         })?;
         drop(work);

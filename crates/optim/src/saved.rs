@@ -12,7 +12,12 @@ use thalweg_graph::{
     shape::count,
 };
 
-use crate::{control::LANES, group::Group, rule::Kept, work::Work};
+use crate::{
+    control::{Control, LANES},
+    group::Group,
+    rule::Kept,
+    work::Work,
+};
 
 const CONTROL: &str = "#control";
 pub(crate) const RATE: &str = "#lr";
@@ -74,13 +79,14 @@ impl Prepared {
     }
 }
 
-/// Every state with its new value. Parameters that the snapshot does not know begin anew: they have just been given room.
+/// Every state with its new value, for an optimizer whose loss scale begins at `scale`. Parameters that the snapshot does not know begin anew:
+/// they have just been given room.
 #[track_caller]
-pub(crate) fn prepare(work: &Work, from: &Snapshot) -> Result<Prepared> {
+pub(crate) fn prepare(work: &Work, from: &Snapshot, scale: f64) -> Result<Prepared> {
     let control = work.control.state().tensor();
     let device = control.device().clone();
     let mut lanes = control.to_vec::<f64>()?;
-    lanes[..LANES].copy_from_slice(&from.words::<LANES>(CONTROL)?.map(f64::from_bits));
+    lanes[..LANES].copy_from_slice(&Control::adapt(from.words::<LANES>(CONTROL)?.map(f64::from_bits), scale));
     let mut ragged = match from.get(RAGGED) {
         Some(Value::Words(flags)) if flags.len() == work.groups.len() => flags.iter().map(|f| *f != 0).collect(),
         _ => vec![false; work.groups.len()],

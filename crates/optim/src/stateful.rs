@@ -41,9 +41,10 @@ impl Stateful for Optimizer {
         let device = self.device();
         let work = self.work();
         let same = work.size() == rooms.len() && rooms.iter().all(|(_, p)| work.has(p));
-        let fresh = if same { None } else { Some(Work::of(Group::all(&rooms, &self.rules)?, &device, 1.0)?) };
+        let fresh =
+            if same { None } else { Some(Work::of(Group::all(&rooms, &self.rules)?, &device, self.first_scale())?) };
         let to = fresh.as_ref().unwrap_or(&work);
-        let prepared = prepare(to, from)?;
+        let prepared = prepare(to, from, self.first_scale())?;
         let rate = from.number(RATE)?;
         let (mut names, mut sum) = (names(to), Vec::new());
         for (name, param) in &self.params {

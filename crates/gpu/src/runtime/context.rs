@@ -108,8 +108,7 @@ impl Context {
             native_f16,
             mixed_gains: !on_cpu && native_f16,
             f64: false,
-            // Bindings are kept for the flag word, for scratch, and for words where they are in storage.
-            max_buffers: caps.max_bindings.clamp(4, 32) as usize - 2 - usize::from(software),
+            max_buffers: caps.max_buffers(),
             max_binding_bytes: caps.max_binding,
             max_tensor_bytes: limits.max_buffer_size,
             memory_bytes: settings.memory,

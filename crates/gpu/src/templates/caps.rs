@@ -35,6 +35,11 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// The largest number of buffers of one launch. Bindings are kept for the flag word, for scratch, and for words where they are in storage.
+    pub fn max_buffers(&self) -> usize {
+        self.max_bindings.clamp(4, 32) as usize - 2 - usize::from(self.software)
+    }
+
     /// Takes away what is above these limits.
     pub fn lower(&mut self, limits: Limits) {
         let lower = |limit: &mut u32, to: Option<u32>| *limit = to.map_or(*limit, |to| to.min(*limit));

@@ -60,6 +60,8 @@ pub struct Kernel {
     pub bindings: Vec<Binding>,
     /// The run-time words at binding 0.
     pub words: Vec<Word>,
+    /// Their names in the text.
+    pub names: Vec<String>,
     /// Workgroups.
     pub grid: [u32; 3],
     /// Elements that [`Source::Scratch`] must have.
@@ -442,11 +444,13 @@ impl<'a> Builder<'a> {
         let text = format!("{}{common}{functions}{main}", self.params.declaration(self.caps));
         let f16 = names(&text, "f16") || bindings.iter().any(|b| names(&b.element, "f16"));
         let subgroups = self.subgroups;
+        let (names, words) = self.params.unzip();
         Kernel {
             entry,
             text,
             bindings,
-            words: self.params.into_words(),
+            words,
+            names,
             grid,
             scratch_len: self.scratch_len,
             f16,

@@ -78,9 +78,9 @@ impl Params {
         if self.words.is_empty() { "" } else { "    let p = params;\n" }
     }
 
-    /// The words in order.
-    pub fn into_words(self) -> Vec<Word> {
-        self.words.into_iter().map(|(_, word)| word).collect()
+    /// The names and the words, in order.
+    pub fn unzip(self) -> (Vec<String>, Vec<Word>) {
+        self.words.into_iter().unzip()
     }
 }
 
@@ -94,6 +94,6 @@ mod tests {
         let names = [("m", 7), ("stride", 1), ("stride", 2)].map(|(name, value)| params.fixed(name, value));
         assert_eq!(names, ["p.m", "p.stride", "p.stride_2"]);
         assert!(params.declaration(&Caps::default()).contains("m: u32, stride: u32, stride_2: u32,"));
-        assert_eq!(params.into_words()[2], Word::Fixed(2));
+        assert_eq!(params.unzip().1[2], Word::Fixed(2));
     }
 }
