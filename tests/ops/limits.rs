@@ -32,6 +32,19 @@ fn trees_in_odd_workgroups() {
     }
 }
 
+/// A device that does not come to an end is an error that says so, at once and from then on, and no program that hangs.
+#[test]
+fn a_device_that_takes_too_long_is_lost() {
+    let selector = Selector::Name(test_gpu!().properties().name.clone());
+    let limits = Limits { wait: Some(1), ..Limits::default() };
+    let device = Device::new(Arc::new(GpuBackend::open_limited(&selector, limits).unwrap()));
+    let x = Tensor::from_slice(&device, &vec![0.5f32; 1 << 20], [1024, 1024]);
+    let error = x.matmul(&x).matmul(&x).to_vec::<f32>().unwrap_err().to_string();
+    assert!(error.contains("the device was lost (it has not finished in 1ms); open it again"), "{error}");
+    let error = Tensor::ones(&device, [3]).exp().to_vec::<f32>().unwrap_err().to_string();
+    assert!(error.contains("the device was lost"), "{error}");
+}
+
 fn agree(cases: Vec<cases::Case>) {
     cases.iter().for_each(|case| assert_agree(&limited(), case, Seed::of(&case.name)));
 }

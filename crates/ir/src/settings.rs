@@ -39,6 +39,8 @@ pub struct Limits {
     pub workgroup: Option<u32>,
     /// Storage bindings of a kernel, at least 8.
     pub bindings: Option<u32>,
+    /// Milliseconds that a program waits for it before it is taken for lost; else a minute for hardware, and any time for software.
+    pub wait: Option<u32>,
     /// Whether software is given the kernels that are for hardware: slow there, and right or wrong as on the hardware they are for.
     pub hardware: bool,
 }
@@ -95,7 +97,7 @@ const VARIABLES: [Variable; 8] = [
     },
     Variable {
         name: "THALWEG_LIMITS",
-        allowed: "any of binding=, grid=, workgroup= and bindings=, each with a number, with commas between them",
+        allowed: "any of binding=, grid=, workgroup=, bindings= and wait=, each with a number, with commas between them",
         take: |settings, text| {
             let limits = limits(text).map(|limits| Limits { hardware: settings.limits.hardware, ..limits });
             put(&mut settings.limits, limits)
@@ -187,6 +189,7 @@ fn limits(text: &str) -> Option<Limits> {
             "binding" => limits.binding = Some(u64::from(number).max(256)),
             "grid" => limits.grid = Some(number.max(1)),
             "workgroup" => limits.workgroup = Some(number.max(1)),
+            "wait" => limits.wait = Some(number.max(1)),
             "bindings" => limits.bindings = Some(number.max(8)),
             _ => return None,
         }
@@ -222,9 +225,15 @@ mod tests {
         }
         assert!(with("THALWEG_EAGER", "1").eager && !with("THALWEG_EAGER", "0").eager);
         assert!(with("THALWEG_NO_F16", "1").no_f16);
-        let limits =
-            Limits { binding: Some(65536), grid: Some(7), workgroup: Some(64), bindings: Some(8), hardware: false };
-        assert_eq!(with("THALWEG_LIMITS", "binding=65536, grid=7,workgroup=64,bindings=8").limits, limits);
+        let limits = Limits {
+            binding: Some(65536),
+            grid: Some(7),
+            workgroup: Some(64),
+            bindings: Some(8),
+            wait: Some(5),
+            hardware: false,
+        };
+        assert_eq!(with("THALWEG_LIMITS", "binding=65536, grid=7,workgroup=64,bindings=8,wait=5").limits, limits);
         assert!(with("THALWEG_AS", "hardware").limits.hardware);
         assert_eq!(with("THALWEG_DEBUG", "launches, wgsl,").printed, [Print::Launches, Print::Wgsl]);
         for Variable { name, .. } in VARIABLES {

@@ -3,7 +3,10 @@
 use std::sync::OnceLock;
 
 use thalweg_ir::{Error, ErrorKind, Result};
-use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor, InstanceFlags};
+use wgpu::{
+    Adapter, BackendOptions, Backends, DeviceType, Dx12BackendOptions, Dx12Compiler, Instance, InstanceDescriptor,
+    InstanceFlags,
+};
 
 /// Which device to open.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -53,12 +56,20 @@ fn instance() -> &'static Instance {
     static INSTANCE: OnceLock<Instance> = OnceLock::new();
     // No validation layers and no extra dispatches in front of indirect ones, in debug builds either.
     INSTANCE.get_or_init(|| {
+        let dx12 = Dx12BackendOptions { shader_compiler: compiler(), ..Dx12BackendOptions::default() };
         Instance::new(InstanceDescriptor {
             backends: Backends::PRIMARY,
             flags: InstanceFlags::empty(),
+            backend_options: BackendOptions { dx12, ..BackendOptions::default() },
             ..InstanceDescriptor::new_without_display_handle()
         })
     })
+}
+
+/// The shader compiler of DX12: DXC, by name. The one that comes with Windows (FXC) knows neither f16 nor subgroups, refuses some loops, and
+/// would be taken without a word; where there is no DXC, there is no DX12.
+fn compiler() -> Dx12Compiler {
+    if cfg!(feature = "static-dxc") { Dx12Compiler::StaticDxc } else { Dx12Compiler::default_dynamic_dxc() }
 }
 
 fn rank(kind: DeviceType) -> usize {
@@ -112,7 +123,11 @@ pub(crate) fn select(selector: &Selector) -> Result<Adapter> {
             Selector::Name(name) => name.clone(),
         };
         let names: Vec<String> = listed.iter().enumerate().map(|(i, a)| format!("gpu:{i} = {a}")).collect();
-        let available = if names.is_empty() { "no device with Vulkan, Metal or DX12".into() } else { names.join(", ") };
+        let mut available =
+            if names.is_empty() { "no device with Vulkan, Metal or DX12".into() } else { names.join(", ") };
+        if cfg!(all(windows, not(feature = "static-dxc"))) {
+            available += "; DX12 needs dxcompiler.dll beside the program, or the feature static-dxc";
+        }
         return Err(Error::new("open", ErrorKind::NoDevice { wanted, available }));
     };
     Ok(adapters.into_iter().nth(found).expect("found among them"))

@@ -1,8 +1,11 @@
 //! The open device: what the rest of the runtime shares.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use thalweg_ir::{
@@ -52,6 +55,8 @@ pub(crate) struct Context {
     /// Word 0: whether a kernel met a position outside its axis. Of the first: the number of the check, the position, the extent.
     pub flags: Buffer,
     checks: Mutex<Vec<Check>>,
+    /// How long a wait may be. Software may be as slow as it is.
+    patience: Option<Duration>,
     /// What the device reported outside of any call.
     trouble: Arc<Mutex<Option<ErrorKind>>>,
 }
@@ -130,6 +135,10 @@ impl Context {
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             flags,
             checks: Mutex::default(),
+            patience: match lowered.wait {
+                Some(wait) => Some(Duration::from_millis(wait.into())),
+                None => (!on_cpu).then_some(PATIENCE),
+            },
             trouble,
         })
     }
@@ -196,13 +205,29 @@ impl Context {
     pub fn wait(&self, op: &'static str, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         add(&self.counters.waits, 1);
         self.device
-            .poll(wgpu::PollType::Wait { submission_index: submission, timeout: None })
-            .map_err(|e| Error::new(op, ErrorKind::Device(format!("waiting for the device failed: {e}"))))?;
+            .poll(wgpu::PollType::Wait { submission_index: submission, timeout: self.patience })
+            .map_err(|e| self.impatient(op, e))?;
         self.check(op)
+    }
+
+    /// A device that does not come to an end is as good as lost: what is asked of it from now on is an error too.
+    fn impatient(&self, op: &'static str, error: wgpu::PollError) -> Error {
+        let kind = match error {
+            wgpu::PollError::Timeout => {
+                let waited = self.patience.unwrap_or_default();
+                let kind = ErrorKind::Device(format!("{LOST} (it has not finished in {waited:?}); {RESTORE}"));
+                lock(&self.trouble).insert(kind).clone()
+            }
+            error => ErrorKind::Device(format!("waiting for the device failed: {error}")),
+        };
+        Error::new(op, kind)
     }
 }
 
 const LOST: &str = "the device was lost";
+const RESTORE: &str = "open it again and restore the last checkpoint";
+/// How long hardware may take for what is queued. Most drivers give up after 2 to 10 s.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Collects what the device reports by callback.
 fn watch(device: &Device) -> Arc<Mutex<Option<ErrorKind>>> {
@@ -219,8 +244,7 @@ fn watch(device: &Device) -> Arc<Mutex<Option<ErrorKind>>> {
     let on_lost = trouble.clone();
     device.set_device_lost_callback(move |reason, message| {
         if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-            *lock(&on_lost) =
-                Some(ErrorKind::Device(format!("{LOST} ({message}); open it again and restore the last checkpoint")));
+            *lock(&on_lost) = Some(ErrorKind::Device(format!("{LOST} ({message}); {RESTORE}")));
         }
     });
     trouble
