@@ -28,6 +28,9 @@ macro_rules! skeletons {
 skeletons! {
     STAGED = "contract/staged.wgsl";
     SUM = "contract/sum.wgsl";
+    MAP = "map.wgsl";
+    ALONE = "reduce/alone.wgsl";
+    SHARED = "reduce/shared.wgsl";
 }
 
 /// WGSL that a skeleton gives.

@@ -9,7 +9,7 @@ use thalweg_gpu::{GpuBackend, Selector};
 const ROWS: [(&str, &str, &str); 4] = [
     ("THALWEG_THREADS", "many", "a number of threads, at most 1024"),
     ("THALWEG_MEMORY", "much", "a number of bytes"),
-    ("THALWEG_LIMITS", "grid=7,depth=3", "binding=, grid=, workgroup= and bindings="),
+    ("THALWEG_LIMITS", "grid=7,depth=3", "binding=, grid=, workgroup=, bindings= and wait="),
     ("THALWEG_DEBUG", "graph,everything", "graph, schedule, memory, launches and wgsl"),
 ];
 

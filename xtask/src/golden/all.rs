@@ -47,6 +47,27 @@ const SETTINGS: &[Setting] = &[
         skip: None,
     },
     Setting {
+        name: "hardware forms, subgroups of 4",
+        device: "lavapipe",
+        strict: false,
+        environment: &[("THALWEG_AS", "hardware"), ("LP_NATIVE_VECTOR_WIDTH", "128")],
+        skip: None,
+    },
+    Setting {
+        name: "hardware forms, subgroups of 8",
+        device: "lavapipe",
+        strict: false,
+        environment: &[("THALWEG_AS", "hardware"), ("LP_NATIVE_VECTOR_WIDTH", "256")],
+        skip: None,
+    },
+    Setting {
+        name: "hardware forms, subgroups of 16",
+        device: "lavapipe",
+        strict: false,
+        environment: &[("THALWEG_AS", "hardware"), ("LP_NATIVE_VECTOR_WIDTH", "512")],
+        skip: None,
+    },
+    Setting {
         name: "lavapipe without f16",
         device: "lavapipe",
         strict: false,
@@ -76,7 +97,7 @@ pub fn run(args: &GoldenArgs) -> Result<()> {
     let mut failed = Vec::new();
     for setting in SETTINGS {
         if setting.device == "swiftshader" && !Path::new(SWIFTSHADER).exists() {
-            println!("{:<28} not here: `apt-get install chromium-common` brings {SWIFTSHADER}", setting.name);
+            println!("{:<32} not here: `apt-get install chromium-common` brings {SWIFTSHADER}", setting.name);
             continue;
         }
         let mut command = Command::new(&program);
@@ -101,7 +122,7 @@ pub fn run(args: &GoldenArgs) -> Result<()> {
         let text = String::from_utf8_lossy(&output.stdout);
         match (args.json, output.status.success()) {
             (true, _) => print!("{text}"),
-            (false, true) => println!("{:<28} {}", setting.name, text.lines().last().unwrap_or_default()),
+            (false, true) => println!("{:<32} {}", setting.name, text.lines().last().unwrap_or_default()),
             (false, false) => print!("{}:\n{text}", setting.name),
         }
         if !output.status.success() {

@@ -32,7 +32,8 @@ pub struct GoldenArgs {
     /// One JSON line per family and variant.
     #[arg(long)]
     pub json: bool,
-    /// On every executor and every software driver of this machine: subgroup sizes 4, 8 and 16, without f16, with small limits.
+    /// On every executor and every software driver of this machine: subgroup sizes 4, 8 and 16, with the kernels that are for hardware,
+    /// without f16, with small limits.
     #[arg(long, conflicts_with_all = ["device", "strict"])]
     pub all: bool,
 }

@@ -7,7 +7,6 @@
 
 mod address;
 mod epilogue;
-mod fields;
 mod holes;
 mod normal;
 mod operand;

@@ -4,6 +4,7 @@ pub mod body;
 mod caps;
 pub mod contract;
 pub mod custom;
+mod fields;
 mod form;
 pub mod kernel;
 pub mod kind;

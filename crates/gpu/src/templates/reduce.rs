@@ -1,4 +1,4 @@
-//! How reductions combine values: in registers, and over a workgroup in a fixed tree.
+//! How reductions combine values.
 
 use thalweg_ir::{Class, ReduceOp};
 
@@ -86,58 +86,5 @@ impl Reduction {
             (false, Class::Bool) => format!("({acc} != 0u)"),
             (false, _) => acc.into(),
         }
-    }
-
-    /// The workgroup function's name.
-    fn name(self) -> String {
-        format!("wg_{}_{}", self.op.name(), register(self.class))
-    }
-
-    /// A call that combines `x` over a workgroup of `width × height` invocations along its height.
-    pub fn call(self, x: &str, width: u32, subgroups: bool) -> String {
-        let name = self.name();
-        if subgroups && width == 1 {
-            format!("{name}({x}, lane, sg_size, sg_id, sg_count)")
-        } else {
-            format!("{name}({x}, lid)")
-        }
-    }
-
-    /// The function that [`Reduction::call`] calls, with its workgroup memory. Combination order is fixed.
-    pub fn function(self, width: u32, height: u32, subgroups: bool) -> String {
-        let (name, ty) = (self.name(), self.ty());
-        if subgroups && width == 1 {
-            // First inside each subgroup, whatever its size, then over the subgroups in order.
-            let (over_lanes, over_groups) =
-                (self.combine("x", "subgroupShuffleXor(x, d)"), self.combine("x", &format!("sh_{name}[i]")));
-            return format!(
-                "var<workgroup> sh_{name}: array<{ty}, {height}>;\n\
-                 fn {name}(x0: {ty}, lane: u32, sg_size: u32, sg_id: u32, sg_count: u32) -> {ty} {{\n    \
-                 var x = x0;\n    \
-                 for (var d = 1u; d < sg_size; d <<= 1u) {{ x = {over_lanes}; }}\n    \
-                 workgroupBarrier(); // the last use of sh is over\n    \
-                 if lane == 0u {{ sh_{name}[sg_id] = x; }}\n    \
-                 workgroupBarrier();\n    \
-                 x = sh_{name}[0];\n    \
-                 for (var i = 1u; i < sg_count; i++) {{ x = {over_groups}; }}\n    \
-                 return x;\n}}\n"
-            );
-        }
-        let size = width * height;
-        let half = height / 2;
-        let halves = self.combine(&format!("sh_{name}[lid]"), &format!("sh_{name}[lid + d * {width}u]"));
-        let column = if width == 1 { "0".to_string() } else { format!("lid % {width}u") };
-        format!(
-            "var<workgroup> sh_{name}: array<{ty}, {size}>;\n\
-             fn {name}(x: {ty}, lid: u32) -> {ty} {{\n    \
-             workgroupBarrier(); // the last use of sh is over\n    \
-             sh_{name}[lid] = x;\n    \
-             for (var d = {half}u; d > 0u; d >>= 1u) {{\n        \
-             workgroupBarrier();\n        \
-             if lid < d * {width}u {{ sh_{name}[lid] = {halves}; }}\n    \
-             }}\n    \
-             workgroupBarrier();\n    \
-             return sh_{name}[{column}];\n}}\n"
-        )
     }
 }

@@ -1,6 +1,9 @@
 //! Which of the forms of a loop kernel a loop nest gets.
 
-use thalweg_ir::schedule::ir::{Access, Inst, Loop};
+use thalweg_ir::{
+    ReduceOp,
+    schedule::ir::{Access, Inst, Loop},
+};
 
 use super::{Caps, kind::Kind, point::Point};
 
@@ -65,8 +68,8 @@ pub fn choose(l: &Loop, kinds: &dyn Fn(usize) -> Kind, caps: &Caps) -> Shape {
     if fits && (enough || cols <= 16) {
         return alone(64);
     }
-    // Reductions take up to 16 bytes of workgroup memory for each invocation, and a tree halves what is left until one is.
-    let most = caps.max_workgroup.min(caps.workgroup_bytes / 16).max(1);
+    // Every invocation leaves its sums in workgroup memory, and a tree halves what is left until one is.
+    let most = caps.max_workgroup.min(caps.workgroup_bytes / sum_bytes(l, lanes).max(1)).max(1);
     let most = 1 << most.ilog2();
     let side = if caps.software { 8 } else { 16 };
     let width = if column { side.min((invocations as u32).next_power_of_two()).min(most) } else { 1 };
@@ -78,6 +81,17 @@ pub fn choose(l: &Loop, kinds: &dyn Fn(usize) -> Kind, caps: &Caps) -> Shape {
     };
     let whole = whole.max(width).min(most);
     Shape { lanes, width, height: (whole / width).max(1) }
+}
+
+/// Bytes of all that an invocation combines.
+fn sum_bytes(l: &Loop, lanes: Lanes) -> u32 {
+    let bytes = l.body.insts.iter().map(|inst| match inst {
+        // A number and its position.
+        Inst::Reduce(ReduceOp::ArgMax | ReduceOp::ArgMin, _) => 8,
+        Inst::Reduce(..) => 4,
+        _ => 0,
+    });
+    bytes.sum::<u32>() * if lanes == Lanes::Outer { 4 } else { 1 }
 }
 
 /// Sweeps over `inner`.

@@ -5,11 +5,11 @@ use thalweg_ir::schedule::ir::{Inst, Val};
 use super::{
     super::{
         body::Writer,
+        fields::Fields,
         kernel::{Builder, decode},
         ops::register,
         point::{LANES, Point, Value},
     },
-    fields::Fields,
     normal::Normal,
 };
 

@@ -2,12 +2,12 @@
 
 use super::{
     super::{
+        fields::Fields,
         kernel::{Builder, Source, decode},
         point::LANES,
     },
     epilogue::{Epilogue, quads},
-    fields::Fields,
-    normal::{Normal, Side},
+    normal::Normal,
     operand::{Operand, Reads, Row},
 };
 
@@ -19,18 +19,10 @@ pub struct Fetch {
     pub along_k: bool,
 }
 
-/// `rows_x(p, batch, row) -> RowsX` and `fetch_x(p, RowsX, k, end) -> array<vec4f, STEP_X>` of a side `x`, of whose `count` rows the word
-/// `end` tells. `extents` are the words of those of k; `ragged` says whether a tile may reach behind the last step.
-pub fn side(
-    k: &mut Builder,
-    c: &Normal,
-    name: &str,
-    side: &Side,
-    end: &str,
-    extents: &[String],
-    ragged: bool,
-) -> Fetch {
-    let count = if name == "a" { c.m } else { c.n };
+/// `rows_a(p, batch, row) -> RowsA` and `fetch_a(p, RowsA, k, end) -> array<vec4f, STEP_A>` of side `a` or `b`. `extents` are the words of
+/// those of k; `ragged` says whether a tile may reach behind the last step.
+pub fn side(k: &mut Builder, c: &Normal, name: &str, extents: &[String], ragged: bool) -> Fetch {
+    let (side, count, end) = if name == "a" { (&c.a, c.m, "p.m") } else { (&c.b, c.n, "p.n") };
     let reads = Reads::of(side, &c.k, count);
     let mut operand = Operand::new(k, c, name, side, reads);
     let (wide, vectors) = (reads == Reads::AlongK, reads == Reads::AlongRows);

@@ -61,9 +61,8 @@ pub fn kernel(c: &Normal, buffers: &[BufferSpec], caps: &Caps, stage: Stage) -> 
     }
     let extents = k.params.all("depth", &c.k);
     let ragged = !depth.is_multiple_of(TILE_K);
-    let sides = [("a", "M", "row", &c.a, tile_m), ("b", "N", "column", &c.b, tile_n)];
-    let sides = sides.map(|(s, along, first, side, tile)| {
-        let fetch = holes::side(&mut k, c, s, side, &format!("p.{}", along.to_lowercase()), &extents, ragged);
+    let sides = [("a", "M", "row", tile_m), ("b", "N", "column", tile_n)].map(|(s, along, first, tile)| {
+        let fetch = holes::side(&mut k, c, s, &extents, ragged);
         let (fetches, invocations) = (tile / 4 * TILE_K / fetch.step, x * y);
         // Where there are fewer fetches than invocations the others have none.
         let few = if fetches < invocations { format!("if lid < {fetches}u {{ ") } else { String::new() };
