@@ -63,11 +63,12 @@ macro_rules! fold {
                             acc[j] = $body;
                         }
                     }
-                    for (y, &$b) in acc.iter_mut().zip(rest) {
+                    self.acc.copy_from_slice(&acc);
+                    // Not in `acc`: indexed by a number that varies it would be memory, and the loop above lane by lane.
+                    for (y, &$b) in self.acc.iter_mut().zip(rest) {
                         let $a = *y;
                         *y = $body;
                     }
-                    self.acc.copy_from_slice(&acc);
                 } else {
                     for (y, &$b) in self.acc.iter_mut().zip(self.x) {
                         let $a = *y;
@@ -169,10 +170,11 @@ impl Acc {
                         acc[j] += x[j] * y[j];
                     }
                 }
-                for ((acc, x), y) in acc.iter_mut().zip(x_rest).zip(y_rest) {
+                kept.copy_from_slice(&acc);
+                // Not in `acc`: see `fold`.
+                for ((acc, x), y) in kept.iter_mut().zip(x_rest).zip(y_rest) {
                     *acc += x * y;
                 }
-                kept.copy_from_slice(&acc);
             }
         }
         arch.dispatch(Kernel { acc: cast_slice_mut(&mut self.value), x: cast_slice(x), y: cast_slice(y) });
