@@ -22,7 +22,7 @@ fn reduce_alone(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg:
 //% for d in range(steps|length)
     for (var j${d} = 0u; j${d} < p.inner_${d}; j${d} += ${steps[d]}u) {
 //% endfor
-        sums${s} = take${s}(p, at${s}, ${js}, sums${s});
+        sums${s} = take${s}(p, at${s}${js}, sums${s});
 //% for d in range(steps|length)
     }
 //% endfor
@@ -32,7 +32,7 @@ fn reduce_alone(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg:
 //% for d in range(steps|length)
     for (var j${d} = 0u; j${d} < p.inner_${d}; j${d} += ${steps[d]}u) {
 //% endfor
-        put(p, at${sweeps}, ${js});
+        put(p, at${sweeps}${js});
 //% for d in range(steps|length)
     }
 //% endfor

@@ -47,11 +47,12 @@ pub fn kernel_as(l: &Loop, buffers: &[BufferSpec], caps: &Caps, shape: Shape) ->
     }
     let Shape { width, height, .. } = shape;
     let mut k = Builder::new(caps, buffers);
-    k.subgroups = !l.inner.is_empty() && height > 1 && use_subgroups(caps, shape);
+    k.subgroups = height > 1 && use_subgroups(caps, shape);
     k.params.fixed("points", l.rows().div_ceil(shape.points()));
     let nest =
         Nest { l, shape, levels: l.levels(), writer: Writer::new(&l.body), point: Point::one(vec![]), extents: vec![] };
-    let entry = match (l.inner.is_empty(), height, width) {
+    let is_map = sweeps(l) == 1 && l.inner.is_empty();
+    let entry = match (is_map, height, width) {
         (true, ..) => nest.map(&mut k),
         (false, 1, _) => nest.reduce(&mut k, "reduce_alone"),
         (false, _, 1) => nest.reduce(&mut k, "reduce_row"),
@@ -113,7 +114,7 @@ impl Nest<'_> {
         self.row(k, 0, &[]);
         for sweep in 0..sweeps {
             let sums = self.sums(sweep);
-            self.constants(k, sweep, &sums);
+            self.declare(k, sweep, &sums);
             self.take(k, sweep, Some(&sums));
             self.row(k, sweep + 1, &sums);
         }
@@ -125,8 +126,8 @@ impl Nest<'_> {
         let step = self.shape.step();
         if is_alone {
             let steps: Vec<usize> = (0..inner).map(|d| if d + 1 == inner { step } else { 1 }).collect();
-            let js: Vec<String> = (0..inner).map(|d| format!("j{d}")).collect();
-            k.skeleton(skeleton::ALONE, context! { width, sweeps, puts, steps, js => js.join(", ") });
+            let js: String = (0..inner).map(|d| format!(", j{d}")).collect();
+            k.skeleton(skeleton::ALONE, context! { width, sweeps, puts, steps, js });
         } else {
             let subgroups = k.subgroups;
             k.skeleton(skeleton::SHARED, context! { entry, width, height, sweeps, puts, step, subgroups });
@@ -254,7 +255,8 @@ impl Nest<'_> {
             1 => (0..inner.len()).map(|d| format!("j{d}")).collect(),
             _ => vec!["j".into()],
         };
-        let arguments = format!("p: Params, at: Row{sweep}{who}, {}: u32", js.join(": u32, "));
+        let positions: String = js.iter().map(|j| format!(", {j}: u32")).collect();
+        let arguments = format!("p: Params, at: Row{sweep}{who}{positions}");
         let signature = match sums {
             Some(_) => format!("take{sweep}({arguments}, sums: Sums{sweep}) -> Sums{sweep}"),
             None => format!("put({arguments})"),
@@ -288,8 +290,9 @@ impl Nest<'_> {
         let (inner, step, outer) = (&self.l.inner, self.shape.step(), self.l.outer.len());
         let (js, flat) = match self.shape.height {
             1 => {
-                let flat =
-                    js.iter().zip(&self.extents).skip(1).fold(js[0].clone(), |f, (j, e)| format!("({f}) * {e} + {j}"));
+                // Over one element there is no loop.
+                let first = js.first().cloned().unwrap_or_else(|| "0u".into());
+                let flat = js.iter().zip(&self.extents).skip(1).fold(first, |f, (j, e)| format!("({f}) * {e} + {j}"));
                 (js.to_vec(), if search && js.len() > 1 { k.name("flat", flat) } else { flat })
             }
             _ => (decode(k, "j", inner, &self.extents), "j".into()),
@@ -320,7 +323,7 @@ impl Nest<'_> {
     }
 
     /// `struct Sums0`, and its functions `start0`, `merge0`, `shuffled0`.
-    fn constants(&self, k: &mut Builder, sweep: usize, sums: &[Sum]) {
+    fn declare(&self, k: &mut Builder, sweep: usize, sums: &[Sum]) {
         let name = format!("Sums{sweep}");
         let of_each = |f: &dyn Fn(&Sum, &String) -> String| -> String {
             let fields = sums.iter().flat_map(|sum| sum.fields.iter().map(move |field| (sum, field)));

@@ -140,7 +140,11 @@ fn lanes(l: &Loop, kinds: &dyn Fn(usize) -> Kind) -> Lanes {
     let inner = gain(l.inner.last(), rank.wrapping_sub(1));
     if outer == 0 && inner == 0 {
         let packed = l.body.stores.iter().any(|s| kinds(s.buf).packed());
-        return if packed && l.inner.is_empty() && dense_stores(l) { Lanes::Pair } else { Lanes::One };
+        return if packed && l.inner.is_empty() && sweeps(l) == 1 && dense_stores(l) {
+            Lanes::Pair
+        } else {
+            Lanes::One
+        };
     }
     if inner >= outer { Lanes::Inner } else { Lanes::Outer }
 }

@@ -178,19 +178,33 @@ impl NullaryFnOnce for Sums<'_> {
     type Output = ();
     #[inline(always)]
     fn call(self) {
-        for (row, y) in self.to.chunks_exact_mut(self.cols).enumerate() {
-            for (part, y) in y.chunks_mut(LANES).enumerate() {
-                let start = row * self.pitch + part * LANES;
-                let mut sum = [0.0f32; LANES];
-                for (shift, w) in self.shifts.iter().zip(self.weights) {
-                    // Lanes behind the row's end read what follows it, and are not used.
-                    let x = &self.frame[start + shift..][..LANES];
-                    for j in 0..LANES {
-                        sum[j] += w * x[j];
-                    }
-                }
-                y.copy_from_slice(&sum[..y.len()]);
+        let Sums { frame, pitch, shifts, weights, cols, to } = self;
+        for (row, y) in to.chunks_exact_mut(cols).enumerate() {
+            let frame = &frame[row * pitch..];
+            if cols < LANES {
+                // Lanes behind the row's end read what follows it, and are not used.
+                y.copy_from_slice(&sum(frame, shifts, weights)[..cols]);
+                continue;
+            }
+            for first in (0..cols).step_by(LANES) {
+                // The last ones end with the row; what they have in common with those in front of them is the same.
+                let first = first.min(cols - LANES);
+                // Whole, so that they stay in registers: a part of them would be memory.
+                y[first..][..LANES].copy_from_slice(&sum(&frame[first..], shifts, weights));
             }
         }
     }
+}
+
+/// The sums of the first columns.
+#[inline(always)]
+fn sum(frame: &[f32], shifts: &[usize], weights: &[f32]) -> [f32; LANES] {
+    let mut sum = [0.0; LANES];
+    for (shift, w) in shifts.iter().zip(weights) {
+        let x = &frame[*shift..][..LANES];
+        for j in 0..LANES {
+            sum[j] += w * x[j];
+        }
+    }
+    sum
 }
